@@ -1,0 +1,53 @@
+# Two commands are the whole set-up: `make demo` and `make test`.
+.DEFAULT_GOAL := help
+SHELL := bash
+PYTHON ?= python3
+SERVERS := $(PYTHON) deploy/local/servers.py
+CARGO ?= cargo
+BINARY := target/release/assay
+
+.PHONY: help toolchain build up down demo test conformance check fmt lint doc deny clean
+
+help:          ## this list
+	@grep -hE '^[a-z]+: *.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
+
+toolchain:     ## what the build needs beside Rust: Debian's cmake, nasm, …, and libtorch under .local/
+	@$(SERVERS) build-packages
+	@$(PYTHON) deploy/local/libtorch.py
+
+build: toolchain  ## the binary, optimised: target/release/assay
+	$(CARGO) build --release --locked
+
+up:            ## RabbitMQ, PostgreSQL and an S3 server on loopback; settings in .local/env
+	@$(SERVERS) up
+
+down:          ## stop them
+	@$(SERVERS) down
+
+demo: build up ## the main job on real servers, with real and generated images
+	@$(PYTHON) deploy/demo/demo.py
+
+test: toolchain conformance up  ## everything that can fail: unit, contract, crash and conformance tests
+	$(CARGO) test --release --locked
+
+conformance: toolchain  ## PyTorch's and Pillow's own answers, for the conformance tests (2.7 GB the first time)
+	@$(PYTHON) tests/conformance/prepare.py target/conformance
+
+check: fmt lint doc deny  ## what a reviewer would say first
+
+fmt:
+	$(CARGO) fmt --check
+
+lint: toolchain
+	$(CARGO) clippy --release --locked --all-targets -- -D warnings
+
+doc: toolchain
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --locked --no-deps --lib --document-private-items
+
+deny:          ## licences, bans and sources of the dependencies
+	@if command -v cargo-deny >/dev/null; then cargo deny --offline check bans licenses sources; \
+	else echo "cargo-deny is not installed: skipped (cargo install cargo-deny)"; fi
+
+clean:         ## stop the servers and delete what was built and stored
+	-@$(SERVERS) wipe
+	$(CARGO) clean

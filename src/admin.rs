@@ -1,0 +1,73 @@
+//! `/livez`, `/readyz` and `/metrics`.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde::Deserialize;
+use tokio_util::sync::CancellationToken;
+
+use crate::worker::Condition;
+
+/// `[admin]` of the configuration.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    pub listen: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("admin.listen {address:?} can't be served: {detail}; choose a free address such as \"127.0.0.1:9464\", or \"\" for none")]
+pub struct ListenError {
+    address: String,
+    detail: String,
+}
+
+/// Serves until `stop`; returns the address that it listens on, `None` if `listen` is empty.
+pub async fn serve(
+    settings: &Settings,
+    condition: Arc<Condition>,
+    stop: CancellationToken,
+) -> Result<Option<SocketAddr>, ListenError> {
+    if settings.listen.is_empty() {
+        return Ok(None);
+    }
+    let failed = |error: std::io::Error| ListenError { address: settings.listen.clone(), detail: error.to_string() };
+    let listener = tokio::net::TcpListener::bind(&settings.listen).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    let routes = Router::new()
+        .route("/livez", get(livez))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .with_state(condition);
+    tokio::spawn(async move {
+        let served = axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned()).await;
+        if let Err(error) = served {
+            tracing::error!(%error, "the admin port stopped serving");
+        }
+    });
+    Ok(Some(address))
+}
+
+async fn livez(State(condition): State<Arc<Condition>>) -> Response {
+    answer(condition.alive())
+}
+
+async fn readyz(State(condition): State<Arc<Condition>>) -> Response {
+    answer(condition.ready())
+}
+
+fn answer(check: Result<(), String>) -> Response {
+    match check {
+        Ok(()) => (StatusCode::OK, "ok\n").into_response(),
+        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
+    }
+}
+
+async fn metrics(State(condition): State<Arc<Condition>>) -> Response {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], condition.metrics()).into_response()
+}

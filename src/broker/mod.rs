@@ -1,0 +1,96 @@
+//! Messages in, outcomes out: the port to the message broker.
+//!
+//! Promises that every implementation keeps, and that `tests/it/contracts.rs` checks on each:
+//! - a consumed message stays unacknowledged until its ticket is settled, and comes back if it never is;
+//! - at most `prefetch` messages are out at a time;
+//! - `Done` acknowledges; `Dead` and `Later` first publish a confirmed copy (body and headers untouched,
+//!   the reason in `x-assay-*` headers) and then acknowledge; `Released` puts the message back as it was;
+//! - `publish` returns `Ok` only for a message that the broker has confirmed *and* routed to a queue;
+//! - a lost connection is mended in the background; work that was out comes again as a new job.
+
+pub mod memory;
+pub mod rabbit;
+pub mod topology;
+pub mod wire;
+
+use async_trait::async_trait;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::delivery::Job;
+use crate::moderation::{Context, Outcome, Request};
+
+/// Which of the two queues a request came by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Lane {
+    /// Uploads that somebody waits for.
+    Live,
+    /// Backfill: taken only while the live lane leaves room.
+    Bulk,
+}
+
+/// Requests as they come from one lane.
+pub struct Consumer {
+    /// Ends when the consumer was stopped and every job that the broker had handed out is in here or settled.
+    pub jobs: mpsc::Receiver<Job<Request>>,
+    /// Cancel it to stop taking new messages; jobs already handed out remain to be settled.
+    pub stop: CancellationToken,
+}
+
+/// Where an outcome goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Publication<'a> {
+    pub outcome: &'a Outcome,
+    /// What the request asked of the answer: `reply_to`, `correlation_id`, trace context.
+    pub context: &'a Context,
+}
+
+/// Whether work can flow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    Connecting,
+    Ready,
+    /// Connected, but the broker refuses publications for now (memory or disk alarm).
+    Blocked(String),
+    /// Away; the last error.
+    Down(String),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum BrokerError {
+    #[error("the broker at {address} can't be reached: {detail}; check broker.url and that RabbitMQ runs")]
+    Unreachable { address: String, detail: String },
+    #[error("the broker refuses the login of {address}: {detail}; check the user, password and vhost in broker.url")]
+    Refused { address: String, detail: String },
+    #[error("{what} is missing or declared otherwise: {detail}; {mend}")]
+    Topology { what: String, detail: String, mend: String },
+    #[error("nothing is bound to receive {routing_key:?} on {exchange:?}: bind a queue, or declare the topology again")]
+    Unroutable { exchange: String, routing_key: String },
+    #[error("the broker did not confirm a publication: {0}")]
+    Unconfirmed(String),
+    #[error("the broker connection is closed")]
+    Closed,
+}
+
+impl BrokerError {
+    /// Whether waiting can mend it, without anybody changing the configuration.
+    pub fn is_transient(&self) -> bool {
+        !matches!(self, BrokerError::Refused { .. } | BrokerError::Topology { .. })
+    }
+}
+
+/// The message broker as the worker sees it.
+#[async_trait]
+pub trait Broker: Send + Sync {
+    /// Starts taking messages from a lane.
+    async fn consume(&self, lane: Lane) -> Result<Consumer, BrokerError>;
+
+    /// Publishes an outcome to the results exchange (and to the request's `reply_to`, best effort).
+    /// Returns once the broker has confirmed it.
+    async fn publish(&self, publication: Publication<'_>) -> Result<(), BrokerError>;
+
+    fn health(&self) -> watch::Receiver<Health>;
+
+    /// Waits until every settlement handed in so far has been carried out, then closes the connections.
+    async fn close(&self);
+}

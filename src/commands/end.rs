@@ -1,0 +1,96 @@
+//! How a command ends: its exit code and what it says.
+
+use crate::broker::BrokerError;
+use crate::config::ConfigError;
+use crate::detector::LoadError;
+use crate::ledger::LedgerError;
+use crate::objects::StoreError;
+use crate::worker::WorkerError;
+
+/// An end other than success.
+#[derive(Debug)]
+pub struct End {
+    code: u8,
+    /// `None` where everything has been said already.
+    message: Option<String>,
+}
+
+impl End {
+    /// The work failed.
+    pub fn work(message: impl ToString) -> End {
+        End { code: 1, message: Some(message.to_string()) }
+    }
+
+    /// Usage or configuration.
+    pub fn usage(message: impl ToString) -> End {
+        End { code: 2, message: Some(message.to_string()) }
+    }
+
+    /// A dependency can't be reached.
+    pub fn unreachable(message: impl ToString) -> End {
+        End { code: 3, message: Some(message.to_string()) }
+    }
+
+    /// The same end with nothing left to say.
+    pub fn silent(self) -> End {
+        End { message: None, ..self }
+    }
+
+    pub fn code(&self) -> u8 {
+        self.code
+    }
+
+    pub fn message(&self) -> Option<&str> {
+        self.message.as_deref()
+    }
+}
+
+impl From<ConfigError> for End {
+    fn from(error: ConfigError) -> End {
+        End::usage(error)
+    }
+}
+
+impl From<BrokerError> for End {
+    fn from(error: BrokerError) -> End {
+        match error {
+            BrokerError::Refused { .. } | BrokerError::Topology { .. } => End::usage(error),
+            _ => End::unreachable(error),
+        }
+    }
+}
+
+impl From<LedgerError> for End {
+    fn from(error: LedgerError) -> End {
+        match error {
+            LedgerError::Unreachable { .. } => End::unreachable(error),
+            LedgerError::NotMigrated { .. } => End::usage(error),
+            _ => End::work(error),
+        }
+    }
+}
+
+impl From<StoreError> for End {
+    fn from(error: StoreError) -> End {
+        match error {
+            StoreError::Unreachable { .. } => End::unreachable(error),
+            StoreError::Bucket { .. } => End::work(error),
+        }
+    }
+}
+
+impl From<LoadError> for End {
+    fn from(error: LoadError) -> End {
+        End::usage(error)
+    }
+}
+
+impl From<WorkerError> for End {
+    fn from(error: WorkerError) -> End {
+        match error {
+            WorkerError::Broker(error) => error.into(),
+            WorkerError::PrefetchTooDeep { .. } => End::usage(error),
+            _ => End::work(error),
+        }
+    }
+}

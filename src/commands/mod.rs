@@ -1,0 +1,78 @@
+//! One file for each subcommand: it reads its arguments, calls the library, prints.
+
+mod doctor;
+mod enqueue;
+mod end;
+mod migrate;
+mod model;
+mod results;
+mod scan;
+mod table;
+mod worker;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::Config;
+use crate::telemetry;
+
+pub use end::End;
+
+/// Tells real images from generated ones and names the generator.
+#[derive(Debug, Parser)]
+#[command(name = "assay", version, after_help = EXAMPLES, propagate_version = true)]
+pub struct Cli {
+    /// Settings in TOML, on top of the built-in defaults; ASSAY__SECTION__KEY in the environment wins over both.
+    #[arg(long, global = true, value_name = "FILE", env = "ASSAY_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "Examples:
+  assay model init --arch resnet50-nodown --out model   make an untrained model
+  assay scan holiday/*.jpg                              judge files, no server needed
+  assay doctor                                          check broker, database, bucket, device, model
+  assay worker --config production.toml                 judge what comes on the queue
+
+Exit codes: 0 done, 1 the work failed, 2 usage or configuration, 3 a dependency is unreachable.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Worker(worker::Args),
+    Scan(scan::Args),
+    Enqueue(enqueue::Args),
+    Results(results::Args),
+    Model(model::Args),
+    Doctor(doctor::Args),
+    Migrate(migrate::Args),
+}
+
+impl Cli {
+    /// Runs the command to its end.
+    pub fn run(self) -> Result<(), End> {
+        let config = Config::load(self.config.as_deref())?;
+        telemetry::start(&config.log).map_err(End::usage)?;
+        match self.command {
+            Command::Scan(args) => scan::run(&args, &config),
+            Command::Model(args) => model::run(&args),
+            Command::Worker(args) => block_on(worker::run(&args, &config)),
+            Command::Enqueue(args) => block_on(enqueue::run(&args, &config)),
+            Command::Results(args) => block_on(results::run(&args, &config)),
+            Command::Doctor(args) => block_on(doctor::run(&args, &config)),
+            Command::Migrate(args) => block_on(migrate::run(&args, &config)),
+        }
+    }
+}
+
+fn block_on(command: impl Future<Output = Result<(), End>>) -> Result<(), End> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| End::work(format!("threads can't be started: {error}")))?;
+    let end = runtime.block_on(command);
+    // A thread that is at work on something no longer wanted (a batch, a decode) is not waited for.
+    runtime.shutdown_background();
+    end
+}

@@ -1,0 +1,284 @@
+//! `assay scan`: the same engine on files, with no server.
+
+use std::io::{BufWriter, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
+
+use super::End;
+use super::table::Table;
+use crate::config::Config;
+use crate::detector::{self, Detector, score_each};
+use crate::imaging::{self, Decoded};
+use crate::moderation::{
+    Context, Evidence, Failure, FailureCode, ImageRef, Judge, JudgedImage, Outcome, Purpose, Request, SubmissionKey,
+    Timing,
+};
+
+/// Judge files, folders and globs with the worker's own engine; no server is needed.
+///
+/// Ends with 1 if any file could not be judged.
+#[derive(Debug, Parser)]
+#[command(after_help = "Examples:
+  assay scan photo.jpg
+  assay scan uploads/ 'more/**/*.webp' --model model
+  assay scan uploads/ --json | jq 'select(.decision == \"synthetic\") | .path'")]
+pub struct Args {
+    /// Files, folders (searched through for images) and globs.
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<String>,
+    /// JSON lines: the verdict or failure document of each file, plus `path`.
+    #[arg(long)]
+    json: bool,
+    /// The model folder, instead of detector.model.
+    #[arg(long, value_name = "DIR")]
+    model: Option<String>,
+}
+
+/// Endings that a folder is searched for; a file named outright is judged whatever it is called.
+const IMAGE_ENDINGS: &[&str] =
+    &["jpg", "jpeg", "jpe", "jfif", "png", "apng", "webp", "gif", "bmp", "dib", "tif", "tiff"];
+
+pub fn run(args: &Args, config: &Config) -> Result<(), End> {
+    let paths = find(&args.paths)?;
+    let mut settings = config.detector.clone();
+    if let Some(model) = &args.model {
+        settings.model.clone_from(model);
+    }
+    let mut detector = detector::open(&settings)?;
+    let judge = detector.card().judge(detector.device());
+    let batch_size = config.worker.batch_for(detector.device());
+    let mut report = Report::new(paths.len(), args.json);
+    // Decode a few batches ahead of the device, and no more: memory stays flat however many files there are.
+    for chunk in paths.chunks(2 * batch_size) {
+        let prepared = prepare(chunk, config);
+        for (path, outcome) in chunk.iter().zip(score(prepared, detector.as_mut(), &judge, batch_size)?) {
+            report.add(path, &outcome).map_err(End::work)?;
+        }
+    }
+    report.end()
+}
+
+/// The files that are meant, in a stable order.
+fn find(patterns: &[String]) -> Result<Vec<PathBuf>, End> {
+    let mut found = Vec::new();
+    for pattern in patterns {
+        let path = Path::new(pattern);
+        if path.is_dir() {
+            found.extend(images_below(path));
+        } else if path.exists() {
+            found.push(path.to_owned());
+        } else if pattern.contains(['*', '?', '[']) {
+            let matches = glob::glob(pattern).map_err(|error| End::usage(format!("{pattern:?} is no glob: {error}")))?;
+            let before = found.len();
+            for path in matches.filter_map(Result::ok) {
+                if path.is_dir() { found.extend(images_below(&path)) } else { found.push(path) }
+            }
+            if found.len() == before {
+                return Err(End::usage(format!("{pattern:?} matches no file")));
+            }
+        } else {
+            return Err(End::usage(format!("{pattern:?} does not exist")));
+        }
+    }
+    if found.is_empty() {
+        return Err(End::usage(format!(
+            "no images found in {}; images end in {}",
+            patterns.join(", "),
+            IMAGE_ENDINGS.join(", ")
+        )));
+    }
+    Ok(found)
+}
+
+fn images_below(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    let is_image = |path: &Path| {
+        let ending = path.extension().and_then(|ending| ending.to_str()).map(str::to_ascii_lowercase);
+        ending.is_some_and(|ending| IMAGE_ENDINGS.contains(&ending.as_str()))
+    };
+    walkdir::WalkDir::new(folder)
+        .sort_by_file_name()
+        .into_iter()
+        .filter_map(Result::ok)
+        .filter(move |entry| entry.file_type().is_file() && is_image(entry.path()))
+        .map(walkdir::DirEntry::into_path)
+}
+
+/// A file read and decoded, or why not.
+struct Prepared {
+    request: Request,
+    result: Result<(JudgedImage, Decoded, Timing), (FailureCode, String)>,
+}
+
+/// Reads and decodes on all cores, in order.
+fn prepare(paths: &[PathBuf], config: &Config) -> Vec<Prepared> {
+    let threads = config.worker.decoders().clamp(1, paths.len().max(1));
+    let share = paths.len().div_ceil(threads).max(1);
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = paths
+            .chunks(share)
+            .map(|part| scope.spawn(move || part.iter().map(|path| prepare_one(path, config)).collect::<Vec<_>>()))
+            .collect();
+        workers.into_iter().flat_map(|worker| worker.join().expect("decoding catches its own panics")).collect()
+    })
+}
+
+fn prepare_one(path: &Path, config: &Config) -> Prepared {
+    let name = path.to_string_lossy().into_owned();
+    let request = Request {
+        key: SubmissionKey { tenant: "default".into(), submission_id: name.clone(), generation: 0 },
+        image: ImageRef { key: name, ..ImageRef::default() },
+        deadline: None,
+        purpose: Purpose::Live,
+        metadata: serde_json::Map::new(),
+        context: Context::default(),
+    };
+    let result = read_and_decode(path, &request, config);
+    Prepared { request, result }
+}
+
+fn read_and_decode(
+    path: &Path,
+    request: &Request,
+    config: &Config,
+) -> Result<(JudgedImage, Decoded, Timing), (FailureCode, String)> {
+    let started = Instant::now();
+    let failed = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::PermissionDenied => (FailureCode::AccessDenied, error.to_string()),
+        _ => (FailureCode::ObjectNotFound, error.to_string()),
+    };
+    let length = std::fs::metadata(path).map_err(failed)?.len();
+    let most = config.objects.max_bytes;
+    if length > most {
+        return Err((FailureCode::TooLarge, format!("{length} bytes, more than the {most} of objects.max_bytes")));
+    }
+    let bytes = std::fs::read(path).map_err(failed)?;
+    let fetch = started.elapsed();
+    let started = Instant::now();
+    let decoded = imaging::decode(&bytes, &config.imaging.limits())
+        .map_err(|error| (FailureCode::of_decoding(&error), error.to_string()))?;
+    let image = JudgedImage {
+        bucket: String::new(),
+        key: request.image.key.clone(),
+        version_id: None,
+        etag: None,
+        sha256: crate::objects::hex(&Sha256::digest(&bytes)),
+        bytes: bytes.len() as u64,
+        format: decoded.format,
+        width: decoded.width,
+        height: decoded.height,
+    };
+    let milliseconds = |time: Duration| time.as_millis() as u64;
+    let timing =
+        Timing { fetch: milliseconds(fetch), decode: milliseconds(started.elapsed()), ..Timing::default() };
+    Ok((image, decoded, timing))
+}
+
+/// One outcome for each prepared file, in order.
+fn score(
+    prepared: Vec<Prepared>,
+    detector: &mut dyn Detector,
+    judge: &Judge,
+    batch_size: usize,
+) -> Result<Vec<Outcome>, End> {
+    let crops: Vec<_> = prepared.iter().filter_map(|item| item.result.as_ref().ok()).map(|(_, decoded, _)| &decoded.crop).collect();
+    let mut scores = Vec::with_capacity(crops.len());
+    for batch in crops.chunks(batch_size) {
+        let started = Instant::now();
+        let batch_scores = score_each(detector, batch).map_err(End::work)?;
+        let infer = started.elapsed().as_millis() as u64;
+        scores.extend(batch_scores.into_iter().map(|score| (score, infer, batch.len() as u32)));
+    }
+    let mut scores = scores.into_iter();
+    let now = OffsetDateTime::now_utc();
+    let outcomes = prepared.into_iter().map(|Prepared { request, result }| {
+        let failure = |code, detail: String| Outcome::Failure(Box::new(Failure::new(&request, code, detail, now)));
+        let (image, decoded, timing) = match result {
+            Ok(found) => found,
+            Err((code, detail)) => return failure(code, detail),
+        };
+        match scores.next().expect("there is a score for each decoded image") {
+            (Ok(scores), infer, batch_size) => {
+                let timing = Timing { infer, ..timing };
+                let evidence =
+                    Evidence { image, quality: decoded.quality, scores, timing, batch_size, supersedes: None };
+                Outcome::Verdict(Box::new(judge.verdict(&request, evidence, now)))
+            }
+            (Err(error), ..) => failure(FailureCode::InferenceFailed, error.to_string()),
+        }
+    });
+    Ok(outcomes.collect())
+}
+
+/// What is printed: a table with a progress bar for people, JSON lines for programs.
+struct Report {
+    json: bool,
+    out: BufWriter<std::io::Stdout>,
+    bar: ProgressBar,
+    table: Table,
+    started: Instant,
+    failed: usize,
+    judged: usize,
+    header_due: bool,
+}
+
+impl Report {
+    fn new(files: usize, json: bool) -> Report {
+        let bar = if std::io::stderr().is_terminal() { ProgressBar::new(files as u64) } else { ProgressBar::hidden() };
+        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} files  {per_sec}  {eta} left");
+        bar.set_style(style.expect("the template is well formed"));
+        let table = Table::new();
+        let out = BufWriter::new(std::io::stdout());
+        Report { json, out, bar, table, started: Instant::now(), failed: 0, judged: 0, header_due: !json }
+    }
+
+    fn add(&mut self, path: &Path, outcome: &Outcome) -> std::io::Result<()> {
+        match outcome {
+            Outcome::Verdict(_) => self.judged += 1,
+            Outcome::Failure(_) => self.failed += 1,
+        }
+        let line = if self.json {
+            let mut document = serde_json::to_value(outcome)?;
+            if let Value::Object(fields) = &mut document {
+                fields.insert("path".into(), path.to_string_lossy().into());
+            }
+            document.to_string()
+        } else {
+            self.table.row(&path.to_string_lossy(), outcome)
+        };
+        let header = std::mem::take(&mut self.header_due).then(|| self.table.header());
+        let out = &mut self.out;
+        self.bar.suspend(|| {
+            if let Some(header) = header {
+                writeln!(out, "{header}")?;
+            }
+            writeln!(out, "{line}")?;
+            out.flush()
+        })?;
+        self.bar.inc(1);
+        Ok(())
+    }
+
+    fn end(mut self) -> Result<(), End> {
+        self.bar.finish_and_clear();
+        if !self.json {
+            let seconds = self.started.elapsed().as_secs_f64();
+            let all = self.judged + self.failed;
+            let rate = all as f64 / seconds.max(1e-9);
+            let mut last = format!("{all} files, {} judged, {} failed, {seconds:.1} s, {rate:.1} files/s", self.judged, self.failed);
+            if let Some(note) = self.table.footnote() {
+                last = format!("{note}\n{last}");
+            }
+            writeln!(self.out, "{last}").and_then(|()| self.out.flush()).map_err(End::work)?;
+        }
+        match self.failed {
+            0 => Ok(()),
+            _ => Err(End::work("").silent()),
+        }
+    }
+}

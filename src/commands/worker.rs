@@ -1,0 +1,55 @@
+//! `assay worker`: the main job.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Parser;
+
+use super::End;
+use crate::broker::Broker;
+use crate::broker::rabbit::Rabbit;
+use crate::config::Config;
+use crate::ledger::postgres::Postgres;
+use crate::ledger::Ledger;
+use crate::objects::s3::S3;
+use crate::shutdown::Shutdown;
+use crate::worker::{self, Condition, Parts};
+use crate::{admin, detector};
+
+/// Judge what comes on the queue, until told to stop.
+///
+/// The first SIGTERM or Ctrl-C finishes what is under way and ends with 0; a second one stops at once.
+#[derive(Debug, Parser)]
+#[command(after_help = "Example:\n  ASSAY__OBJECTS__ALLOWED_BUCKETS=uploads assay worker --config production.toml")]
+pub struct Args {}
+
+pub async fn run(_args: &Args, config: &Config) -> Result<(), End> {
+    let shutdown = Shutdown::on_signals(Duration::from_secs_f32(config.worker.grace_s)).map_err(End::work)?;
+    if config.objects.allowed_buckets.is_empty() {
+        return Err(End::usage("objects.allowed_buckets is empty, so every submission would fail: name the buckets to read"));
+    }
+    let settings = config.detector.clone();
+    let loading = tokio::task::spawn_blocking(move || detector::open(&settings));
+    let rabbit = Rabbit::connect(&config.broker).await?;
+    let ledger = Postgres::connect(&config.ledger).await?;
+    ledger.check().await?;
+    let objects = S3::connect(&config.objects).await;
+    let detector = loading.await.map_err(End::work)??;
+    let card = detector.card();
+    tracing::info!(
+        model = %card.version, sha256 = %card.sha256, trained = card.trained, labels = %card.labels.id,
+        device = detector.device(), "model loaded"
+    );
+    if !card.trained {
+        tracing::warn!("the model is untrained: its verdicts say nothing about the images");
+    }
+    let condition = Condition::new(rabbit.health(), Duration::from_secs(config.worker.stuck_after_s));
+    let serving = admin::serve(&config.admin, condition.clone(), shutdown.abandon.clone()).await.map_err(End::usage)?;
+    if let Some(address) = serving {
+        tracing::info!(%address, "admin port: /livez /readyz /metrics");
+    }
+    let parts = Parts { broker: Arc::new(rabbit), objects: Arc::new(objects), ledger: Arc::new(ledger), detector };
+    worker::run(parts, config.plan(), condition, shutdown).await?;
+    tracing::info!("stopped: everything is settled or back on the queue");
+    Ok(())
+}

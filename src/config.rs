@@ -1,0 +1,185 @@
+//! The configuration: each room's own settings, put together in layers and checked against each other.
+//!
+//! Layers, later ones win: `configs/default.toml` (built in) < `--config FILE` < `ASSAY__SECTION__KEY`.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use config::{Config as Layers, Environment, File, FileFormat};
+use serde::Deserialize;
+
+use crate::{admin, broker, detector, imaging, ledger, objects, telemetry, worker};
+
+/// The built-in layer; also the documentation of every key.
+pub const DEFAULTS: &str = include_str!("../configs/default.toml");
+
+/// Keys whose value in the environment is a comma-separated list.
+const LISTS: &[&str] = &["objects.allowed_buckets", "broker.retry_delays_s"];
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub log: telemetry::Settings,
+    pub admin: admin::Settings,
+    pub broker: broker::Settings,
+    pub objects: objects::Settings,
+    pub ledger: ledger::Settings,
+    pub imaging: imaging::Settings,
+    pub detector: detector::Settings,
+    pub worker: worker::Settings,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("the configuration file {} can't be read: {detail}", path.display())]
+    File { path: PathBuf, detail: String },
+    #[error("the configuration is wrong: {0}; every key is explained in configs/default.toml (`assay doctor --defaults` prints it)")]
+    Wrong(String),
+    #[error("the configuration contradicts itself: {0}")]
+    Contradiction(String),
+}
+
+impl Config {
+    /// Reads all layers.
+    pub fn load(file: Option<&Path>) -> Result<Config, ConfigError> {
+        if let Some(path) = file {
+            std::fs::metadata(path)
+                .map_err(|error| ConfigError::File { path: path.to_owned(), detail: error.to_string() })?;
+        }
+        let mut environment =
+            Environment::with_prefix("ASSAY").prefix_separator("__").separator("__").try_parsing(true).list_separator(",");
+        for key in LISTS {
+            environment = environment.with_list_parse_key(key);
+        }
+        Self::from_layers(file, environment)
+    }
+
+    fn from_layers(file: Option<&Path>, environment: Environment) -> Result<Config, ConfigError> {
+        let mut layers = Layers::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
+        if let Some(path) = file {
+            layers = layers.add_source(File::from(path).format(FileFormat::Toml));
+        }
+        let config: Config = layers
+            .add_source(environment)
+            .build()
+            .and_then(Layers::try_deserialize)
+            .map_err(|error| ConfigError::Wrong(error.to_string()))?;
+        config.check().map_err(ConfigError::Contradiction)?;
+        Ok(config)
+    }
+
+    /// What no single room can see.
+    fn check(&self) -> Result<(), String> {
+        self.broker.validate()?;
+        let worker = &self.worker;
+        let prefetch = self.broker.prefetch as usize;
+        // One batch on the device, one forming, and an image in every intake slot.
+        let largest_batch = if worker.batch_size == 0 { worker.batch_for("cpu") } else { worker.batch_size };
+        let fills = 2 * largest_batch + worker.intake_slots;
+        if prefetch < fills {
+            return Err(format!(
+                "broker.prefetch = {prefetch} can't keep the device busy: two batches of {largest_batch} and \
+                 worker.intake_slots = {} need {fills}; raise the prefetch or lower the others",
+                worker.intake_slots
+            ));
+        }
+        if worker.intake_slots == 0 || worker.settle_batch == 0 {
+            return Err("worker.intake_slots and worker.settle_batch must be at least 1".into());
+        }
+        if !(worker.grace_s.is_finite() && worker.grace_s > 0.0) {
+            return Err(format!("worker.grace_s = {} must be a number of seconds above 0", worker.grace_s));
+        }
+        Ok(())
+    }
+
+    /// What the worker's rooms need to know of it all.
+    pub fn plan(&self) -> worker::Plan {
+        worker::Plan {
+            worker: self.worker.clone(),
+            limits: self.imaging.limits(),
+            allowed_buckets: self.objects.allowed_buckets.clone(),
+            max_object_bytes: self.objects.max_bytes,
+            max_attempts: self.broker.max_attempts(),
+            bulk: self.broker.bulk_prefetch > 0,
+            prefetch: usize::from(self.broker.prefetch) + usize::from(self.broker.bulk_prefetch),
+            patience: Duration::from_secs(self.ledger.patience_s),
+            consumer_timeout: Duration::from_secs(self.broker.consumer_timeout_s),
+        }
+    }
+
+    /// Bytes that the worker may hold beyond the model and libtorch: the formula of `configs/default.toml`.
+    pub fn memory_bound(&self) -> u64 {
+        let crop = (imaging::CROP_SIDE * imaging::CROP_SIDE * 3) as u64;
+        let batch = self.worker.batch_for("cuda").max(self.worker.batch_for("cpu")) as u64;
+        let slots = self.worker.intake_slots as u64;
+        slots * (self.objects.max_bytes + crop)
+            + self.worker.decoders() as u64 * self.imaging.max_decoded_bytes
+            + 3 * batch * crop
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    fn load(file: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let path = std::env::temp_dir().join(format!("assay-config-{}.toml", uuid::Uuid::new_v4()));
+        std::fs::write(&path, file).unwrap();
+        let source: HashMap<String, String> =
+            environment.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
+        let mut environment = Environment::with_prefix("ASSAY")
+            .prefix_separator("__")
+            .separator("__")
+            .try_parsing(true)
+            .list_separator(",")
+            .source(Some(source));
+        for key in LISTS {
+            environment = environment.with_list_parse_key(key);
+        }
+        let config = Config::from_layers(Some(&path), environment);
+        std::fs::remove_file(path).unwrap();
+        config
+    }
+
+    #[test]
+    fn the_defaults_are_whole() {
+        let config = load("", &[]).unwrap();
+        assert_eq!(config.broker.prefix, "assay");
+        assert_eq!(config.objects.allowed_buckets, Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_file_wins_over_defaults_and_the_environment_over_both() {
+        let file = "[broker]\nprefix = \"staging\"\nprefetch = 200\n[broker.tenants]\nuploads = \"acme\"";
+        let environment = [("ASSAY__BROKER__PREFETCH", "300"), ("ASSAY__OBJECTS__ALLOWED_BUCKETS", "uploads,avatars")];
+        let config = load(file, &environment).unwrap();
+        assert_eq!((config.broker.prefix.as_str(), config.broker.prefetch), ("staging", 300));
+        assert_eq!(config.objects.allowed_buckets, ["uploads", "avatars"]);
+        assert_eq!(config.broker.tenants["uploads"], "acme");
+    }
+
+    #[test]
+    fn a_password_of_digits_stays_text() {
+        let url = "postgres://u:12345@h/d";
+        assert!(load("", &[("ASSAY__LEDGER__URL", url), ("ASSAY__BROKER__PREFIX", "123")]).is_ok());
+    }
+
+    #[test]
+    fn unknown_keys_and_contradictions_are_refused_by_name() {
+        let error = |file: &str| load(file, &[]).unwrap_err().to_string();
+        assert!(error("[broker]\nprefech = 1").contains("prefech"), "{}", error("[broker]\nprefech = 1"));
+        assert!(error("[brokers]\nprefetch = 1").contains("brokers"));
+        assert!(error("[broker]\nprefetch = 4").contains("broker.prefetch = 4"));
+        assert!(error("[broker]\nprefetch = \"many\"").contains("prefetch"));
+        let typo = load("", &[("ASSAY__OBJECTS__MAX_BYTE", "1")]).unwrap_err().to_string();
+        assert!(typo.contains("max_byte"), "{typo}");
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let config = load("[ledger]\nurl = \"postgres://u:hush@h/d\"\n[broker]\nurl = \"amqp://u:hush@h\"", &[]).unwrap();
+        assert!(!format!("{config:?}").contains("hush"));
+    }
+}

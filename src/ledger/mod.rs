@@ -1,0 +1,54 @@
+//! What was decided, for good: the port to the database of outcomes.
+//!
+//! Promises that every implementation keeps, and that `tests/it/contracts.rs` checks on each:
+//! - a submission key has at most one outcome, ever; the first one recorded stands;
+//! - `record` is all or nothing, and what it returned as new or standing survives a crash;
+//! - order of answers is order of questions, also with the same key twice in one call.
+
+pub mod memory;
+pub mod postgres;
+
+use async_trait::async_trait;
+
+use crate::moderation::{Outcome, OutcomeId, SubmissionKey};
+
+/// What the ledger knows of a submission before it is judged.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Found {
+    /// The outcome that stands for exactly this key.
+    pub standing: Option<Outcome>,
+    /// The outcome of the latest earlier generation of the same submission.
+    pub predecessor: Option<OutcomeId>,
+}
+
+/// What became of an outcome handed to [`Ledger::record`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Recorded {
+    /// It is the one that stands now.
+    New,
+    /// Another one was first, and stands.
+    Standing(Box<Outcome>),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    #[error("the database at {address} can't be reached: {detail}; check ledger.url and that PostgreSQL runs")]
+    Unreachable { address: String, detail: String },
+    #[error("the database is not migrated: {detail}; run `assay migrate`")]
+    NotMigrated { detail: String },
+    #[error("the database failed: {detail}")]
+    Failed { detail: String },
+}
+
+/// The record of outcomes as the worker sees it. Every error is the database's trouble, never the submission's.
+#[async_trait]
+pub trait Ledger: Send + Sync {
+    /// One answer for each key, in order.
+    async fn find(&self, keys: &[SubmissionKey]) -> Result<Vec<Found>, LedgerError>;
+
+    /// Records the outcomes in one transaction; one answer for each, in order.
+    async fn record(&self, outcomes: &[Outcome]) -> Result<Vec<Recorded>, LedgerError>;
+
+    /// Whether the database answers and has the tables of this version.
+    async fn check(&self) -> Result<(), LedgerError>;
+}

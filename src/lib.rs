@@ -1,0 +1,10 @@
+//! Assay tells real images from generated ones and names the generator.
+//!
+//! The map, in reading order; each room may use those below it in ARCHITECTURE.md's list, never those above.
+
+pub mod moderation; // [pure] the vocabulary: request, scores, decision, verdict, failure
+pub mod delivery; // [pure] a job and the duty to settle it exactly once
+pub mod imaging; // encoded bytes → the 256×256 crop
+pub mod broker; // messages in, outcomes out
+pub mod objects; // images by reference
+pub mod ledger; // outcomes, for good

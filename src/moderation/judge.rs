@@ -1,0 +1,171 @@
+//! From evidence to a verdict: the one place where scores become words.
+
+use time::OffsetDateTime;
+
+use super::{
+    Candidate, Decision, GeneratorGuess, JudgedImage, ModelRef, OutcomeId, Policy, Request, Score, Scores, Timing,
+    Verdict, WorkerRef,
+};
+use crate::imaging::Quality;
+
+/// How many generators a verdict names as candidates.
+const CANDIDATES: usize = 3;
+/// What a generator is called that fits none of the known ones.
+pub const UNKNOWN: &str = "unknown";
+
+/// One class of the generator classifier.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Generator {
+    pub label: String,
+    pub family: String,
+}
+
+/// Everything that stays the same from verdict to verdict.
+#[derive(Clone, Debug)]
+pub struct Judge {
+    pub model: ModelRef,
+    pub policy: Policy,
+    /// In the order of [`Scores::generators`].
+    pub generators: Vec<Generator>,
+    pub worker: WorkerRef,
+}
+
+/// What was found of one image.
+#[derive(Clone, Debug)]
+pub struct Evidence {
+    pub image: JudgedImage,
+    pub quality: Vec<Quality>,
+    pub scores: Scores,
+    pub timing: Timing,
+    /// Images scored together with this one, itself included.
+    pub batch_size: u32,
+    pub supersedes: Option<OutcomeId>,
+}
+
+impl Judge {
+    pub fn verdict(&self, request: &Request, evidence: Evidence, decided_at: OffsetDateTime) -> Verdict {
+        let Evidence { image, quality, scores, timing, batch_size, supersedes } = evidence;
+        let probability = self.policy.probability(scores.logit);
+        let decision = self.policy.decide(probability);
+        Verdict {
+            schema: Verdict::SCHEMA.into(),
+            verdict_id: OutcomeId::of(&request.key),
+            submission_id: request.key.submission_id.clone(),
+            tenant: request.key.tenant.clone(),
+            image,
+            decision,
+            score: Score {
+                synthetic: probability,
+                logit: scores.logit,
+                calibrated: self.policy.calibration.is_some(),
+                threshold_low: self.policy.thresholds.low,
+                threshold_high: self.policy.thresholds.high,
+            },
+            generator: (decision == Decision::Synthetic).then(|| self.guess(&scores)).flatten(),
+            model: self.model.clone(),
+            quality,
+            purpose: request.purpose,
+            generation: request.key.generation,
+            reused_from: None,
+            supersedes,
+            attempt: request.context.attempt,
+            timing_ms: timing,
+            batch_size,
+            decided_at,
+            worker: self.worker.clone(),
+            metadata: request.metadata.clone(),
+        }
+    }
+
+    /// The generator of a synthetic image; `None` if the model has no generator classifier.
+    fn guess(&self, scores: &Scores) -> Option<GeneratorGuess> {
+        let mut ranked: Vec<(&Generator, f32)> =
+            self.generators.iter().zip(scores.generators.iter().copied()).collect();
+        ranked.sort_by(|left, right| right.1.total_cmp(&left.1));
+        let &(best, confidence) = ranked.first()?;
+        let novel = matches!((scores.novelty, self.policy.novelty_limit), (Some(novelty), Some(limit)) if novelty >= limit);
+        let (label, family) =
+            if novel { (UNKNOWN.into(), UNKNOWN.into()) } else { (best.label.clone(), best.family.clone()) };
+        let candidates = ranked
+            .iter()
+            .take(CANDIDATES)
+            .map(|(generator, score)| Candidate { label: generator.label.clone(), score: *score })
+            .collect();
+        Some(GeneratorGuess { label, family, confidence, novelty: scores.novelty, candidates })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::imaging::Format;
+    use crate::moderation::{Context, ImageRef, Purpose, SubmissionKey};
+
+    fn judge() -> Judge {
+        let generator = |label: &str| Generator { label: label.into(), family: format!("{label}-family") };
+        Judge {
+            model: ModelRef { version: "1".into(), sha256: "0".repeat(64), labels: "test@1".into(), trained: true },
+            policy: Policy { novelty_limit: Some(0.9), ..Policy::default() },
+            generators: vec![generator("gan"), generator("sd"), generator("mj"), generator("dalle")],
+            worker: WorkerRef { version: "test".into(), device: "cpu".into() },
+        }
+    }
+
+    fn verdict(scores: Scores) -> Verdict {
+        let key = SubmissionKey { tenant: "acme".into(), submission_id: "1".into(), generation: 0 };
+        let request = Request {
+            key,
+            image: ImageRef { bucket: "b".into(), key: "k".into(), ..ImageRef::default() },
+            deadline: None,
+            purpose: Purpose::Live,
+            metadata: serde_json::Map::new(),
+            context: Context::default(),
+        };
+        let image = JudgedImage {
+            bucket: "b".into(),
+            key: "k".into(),
+            version_id: None,
+            etag: None,
+            sha256: "0".repeat(64),
+            bytes: 1,
+            format: Format::Png,
+            width: 1,
+            height: 1,
+        };
+        let evidence = Evidence {
+            image,
+            quality: Vec::new(),
+            scores,
+            timing: Timing::default(),
+            batch_size: 1,
+            supersedes: None,
+        };
+        judge().verdict(&request, evidence, OffsetDateTime::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn a_generator_is_named_only_for_synthetic_images() {
+        let generators = vec![0.1, 0.7, 0.15, 0.05];
+        let real = verdict(Scores { logit: -4.0, generators: generators.clone(), novelty: Some(0.0) });
+        assert_eq!((real.decision, real.generator), (Decision::Real, None));
+        let synthetic = verdict(Scores { logit: 4.0, generators, novelty: Some(0.0) });
+        let guess = synthetic.generator.unwrap();
+        assert_eq!((guess.label.as_str(), guess.family.as_str(), guess.confidence), ("sd", "sd-family", 0.7));
+        let names: Vec<_> = guess.candidates.iter().map(|candidate| candidate.label.as_str()).collect();
+        assert_eq!(names, ["sd", "mj", "gan"]);
+    }
+
+    #[test]
+    fn what_fits_no_generator_is_unknown() {
+        let guess = verdict(Scores { logit: 4.0, generators: vec![0.1, 0.7, 0.1, 0.1], novelty: Some(0.95) }).generator;
+        assert_eq!(guess.map(|guess| guess.label).as_deref(), Some(UNKNOWN));
+        assert_eq!(verdict(Scores { logit: 4.0, generators: Vec::new(), novelty: None }).generator, None);
+    }
+
+    #[test]
+    fn the_document_survives_a_round_trip() {
+        let verdict = verdict(Scores { logit: 1.2345678, generators: vec![0.1, 0.7, 0.15, 0.05], novelty: Some(0.3) });
+        let text = serde_json::to_string(&verdict).unwrap();
+        assert_eq!(serde_json::from_str::<Verdict>(&text).unwrap(), verdict);
+    }
+}

@@ -1,0 +1,19 @@
+//! The vocabulary: what is asked, what the detector saw, what was decided. Pure values, no I/O.
+//!
+//! Reading order: [`request`] → [`scores`] → [`policy`] → [`judge`] → [`verdict`] and [`failure`] → [`outcome`].
+
+pub mod failure;
+pub mod judge;
+pub mod outcome;
+pub mod policy;
+pub mod request;
+pub mod scores;
+pub mod verdict;
+
+pub use failure::{Failure, FailureCode, Stage};
+pub use judge::{Evidence, Generator, Judge};
+pub use outcome::{Outcome, OutcomeId};
+pub use policy::{Calibration, Decision, Policy, Thresholds};
+pub use request::{Context, ImageRef, Purpose, Request, RequestError, SubmissionKey, TraceContext};
+pub use scores::Scores;
+pub use verdict::{Candidate, GeneratorGuess, JudgedImage, ModelRef, Score, Timing, Verdict, WorkerRef};

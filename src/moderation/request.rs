@@ -1,0 +1,229 @@
+//! A submission: one image that somebody wants judged.
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+/// Longest `submission_id`, in bytes.
+pub const MAX_SUBMISSION_ID: usize = 256;
+/// Longest tenant name, in bytes. Tenants are words of routing keys, so they hold letters, digits, `_` and `-` only.
+pub const MAX_TENANT: usize = 64;
+/// Longest object key, in bytes (the limit of S3).
+pub const MAX_KEY: usize = 1024;
+/// Largest `metadata`, in bytes of its JSON text.
+pub const MAX_METADATA: usize = 4096;
+
+/// The idempotency key: one outcome for each, ever.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SubmissionKey {
+    pub tenant: String,
+    pub submission_id: String,
+    /// 0 for the first verdict; the next generation asks for a new one (an appeal, a new model).
+    pub generation: u32,
+}
+
+/// Where the image lies, and what the submitter knows of its bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ImageRef {
+    pub bucket: String,
+    pub key: String,
+    #[serde(default)]
+    pub version_id: Option<String>,
+    #[serde(default)]
+    pub etag: Option<String>,
+    /// Lower-case hexadecimal.
+    #[serde(default)]
+    pub sha256: Option<String>,
+}
+
+impl ImageRef {
+    /// Whether two references may name the same image: they agree wherever both say something.
+    pub fn agrees_with(&self, other: &ImageRef) -> bool {
+        fn agree(left: &Option<String>, right: &Option<String>) -> bool {
+            match (left, right) {
+                (Some(left), Some(right)) => left == right,
+                _ => true,
+            }
+        }
+        self.bucket == other.bucket
+            && self.key == other.key
+            && agree(&self.version_id, &other.version_id)
+            && agree(&self.etag, &other.etag)
+            && agree(&self.sha256, &other.sha256)
+    }
+}
+
+/// Why the image is judged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Purpose {
+    #[default]
+    Live,
+    Backfill,
+    Reverdict,
+}
+
+impl Purpose {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Purpose::Live => "live",
+            Purpose::Backfill => "backfill",
+            Purpose::Reverdict => "reverdict",
+        }
+    }
+}
+
+/// W3C trace context, handed through untouched.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TraceContext {
+    pub traceparent: Option<String>,
+    pub tracestate: Option<String>,
+}
+
+/// How the request came: what is needed to answer it, but is no part of the question.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Context {
+    /// 1 for the first try; each step of the retry ladder adds one.
+    pub attempt: u32,
+    /// Whether the broker had handed the message out before.
+    pub redelivered: bool,
+    /// When the submitter published it, if it said so.
+    pub enqueued_at: Option<OffsetDateTime>,
+    pub message_id: Option<String>,
+    pub correlation_id: Option<String>,
+    /// A queue that gets a copy of the outcome.
+    pub reply_to: Option<String>,
+    pub trace: TraceContext,
+}
+
+impl Default for Context {
+    fn default() -> Self {
+        Context {
+            attempt: 1,
+            redelivered: false,
+            enqueued_at: None,
+            message_id: None,
+            correlation_id: None,
+            reply_to: None,
+            trace: TraceContext::default(),
+        }
+    }
+}
+
+/// One image to judge.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    pub key: SubmissionKey,
+    pub image: ImageRef,
+    pub deadline: Option<OffsetDateTime>,
+    pub purpose: Purpose,
+    /// Echoed back with the outcome; an object of at most [`MAX_METADATA`] bytes.
+    pub metadata: serde_json::Map<String, serde_json::Value>,
+    pub context: Context,
+}
+
+/// A field that is outside its contract.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{field}` {problem}")]
+pub struct RequestError {
+    pub field: &'static str,
+    pub problem: String,
+}
+
+impl RequestError {
+    pub fn new(field: &'static str, problem: impl Into<String>) -> Self {
+        RequestError { field, problem: problem.into() }
+    }
+}
+
+impl Request {
+    /// Checks every bound of the contract that types do not already hold.
+    pub fn validate(&self) -> Result<(), RequestError> {
+        validate_length("submission_id", &self.key.submission_id, MAX_SUBMISSION_ID)?;
+        validate_tenant(&self.key.tenant)?;
+        validate_length("image.bucket", &self.image.bucket, 255)?;
+        validate_length("image.key", &self.image.key, MAX_KEY)?;
+        if self.key.generation > i32::MAX as u32 {
+            return Err(RequestError::new("generation", "must be at most 2147483647"));
+        }
+        if let Some(digest) = &self.image.sha256
+            && (digest.len() != 64 || !digest.bytes().all(|b| b.is_ascii_hexdigit()))
+        {
+            return Err(RequestError::new("image.sha256", "must be 64 hexadecimal digits"));
+        }
+        let metadata = serde_json::to_string(&self.metadata).map_or(usize::MAX, |text| text.len());
+        if metadata > MAX_METADATA {
+            return Err(RequestError::new(
+                "metadata",
+                format!("is {metadata} bytes of JSON; at most {MAX_METADATA} are echoed back"),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// A tenant is one word of a routing key.
+pub fn validate_tenant(tenant: &str) -> Result<(), RequestError> {
+    validate_length("tenant", tenant, MAX_TENANT)?;
+    if tenant.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-') {
+        Ok(())
+    } else {
+        Err(RequestError::new("tenant", "may hold letters, digits, `_` and `-` only: it is a word of the routing key"))
+    }
+}
+
+fn validate_length(field: &'static str, text: &str, most: usize) -> Result<(), RequestError> {
+    match text.len() {
+        0 => Err(RequestError::new(field, "is empty")),
+        n if n > most => Err(RequestError::new(field, format!("is {n} bytes long; at most {most} are allowed"))),
+        _ if text.contains('\0') => Err(RequestError::new(field, "holds a NUL character")),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request() -> Request {
+        Request {
+            key: SubmissionKey { tenant: "acme".into(), submission_id: "post-1".into(), generation: 0 },
+            image: ImageRef { bucket: "uploads".into(), key: "u/1.jpg".into(), ..ImageRef::default() },
+            deadline: None,
+            purpose: Purpose::Live,
+            metadata: serde_json::Map::new(),
+            context: Context::default(),
+        }
+    }
+
+    #[test]
+    fn bounds_are_checked_and_named() {
+        assert_eq!(request().validate(), Ok(()));
+        let field = |change: fn(&mut Request)| {
+            let mut request = request();
+            change(&mut request);
+            request.validate().unwrap_err().field
+        };
+        assert_eq!(field(|r| r.key.submission_id = String::new()), "submission_id");
+        assert_eq!(field(|r| r.key.submission_id = "x".repeat(257)), "submission_id");
+        assert_eq!(field(|r| r.key.submission_id = "a\0b".into()), "submission_id");
+        assert_eq!(field(|r| r.key.tenant = "a.b".into()), "tenant");
+        assert_eq!(field(|r| r.image.bucket = String::new()), "image.bucket");
+        assert_eq!(field(|r| r.image.sha256 = Some("abc".into())), "image.sha256");
+        assert_eq!(
+            field(|r| {
+                r.metadata.insert("k".into(), "v".repeat(5000).into());
+            }),
+            "metadata"
+        );
+    }
+
+    #[test]
+    fn references_agree_where_both_speak() {
+        let plain = request().image;
+        let digested = ImageRef { sha256: Some("a".repeat(64)), ..plain.clone() };
+        let other = ImageRef { sha256: Some("b".repeat(64)), ..plain.clone() };
+        assert!(plain.agrees_with(&digested) && digested.agrees_with(&plain));
+        assert!(!digested.agrees_with(&other));
+        assert!(!plain.agrees_with(&ImageRef { key: "u/2.jpg".into(), ..plain.clone() }));
+    }
+}

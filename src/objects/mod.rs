@@ -1,0 +1,83 @@
+//! Fetching images by reference: the port to the object store.
+//!
+//! Promises that every implementation keeps, and that `tests/it/contracts.rs` checks on each:
+//! - `fetch` returns the whole object or an error, never a part: a body cut short is `Unavailable`;
+//! - at most `max_bytes` are ever held, whatever the object's size or what the store says of it;
+//! - a version, an etag or a sha256 in the reference is checked; other bytes are a `Mismatch`;
+//! - errors tell the permanent from the transient.
+
+pub mod memory;
+pub mod s3;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use crate::moderation::ImageRef;
+
+/// The bytes of an object, whole.
+#[derive(Clone, Debug)]
+pub struct Object {
+    pub bytes: Bytes,
+    /// Of the bytes, lower-case hexadecimal.
+    pub sha256: String,
+    pub etag: Option<String>,
+    pub version_id: Option<String>,
+}
+
+/// One entry of a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    pub key: String,
+    pub etag: Option<String>,
+    pub bytes: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FetchError {
+    #[error("s3://{bucket}/{key} does not exist{detail}")]
+    NotFound { bucket: String, key: String, detail: String },
+    #[error("s3://{bucket}/{key} may not be read: {detail}; grant s3:GetObject on the bucket to the worker's key")]
+    AccessDenied { bucket: String, key: String, detail: String },
+    #[error("s3://{bucket}/{key} is another object than was submitted: {detail}")]
+    Mismatch { bucket: String, key: String, detail: String },
+    #[error("s3://{bucket}/{key} has {bytes} bytes, more than the {limit} of objects.max_bytes")]
+    TooLarge { bucket: String, key: String, bytes: u64, limit: u64 },
+    #[error("the object store did not give s3://{bucket}/{key}: {detail}")]
+    Unavailable { bucket: String, key: String, detail: String },
+}
+
+impl FetchError {
+    /// Whether the same request can succeed later.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, FetchError::Unavailable { .. })
+    }
+}
+
+/// The store can't be used at all: for `enqueue`, `doctor` and start-up checks.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("the object store at {endpoint} can't be reached: {detail}; check objects.endpoint and that the server runs")]
+    Unreachable { endpoint: String, detail: String },
+    #[error("bucket {bucket:?}: {detail}")]
+    Bucket { bucket: String, detail: String },
+}
+
+/// An object store as the worker sees it.
+#[async_trait]
+pub trait Objects: Send + Sync {
+    async fn fetch(&self, image: &ImageRef, max_bytes: u64) -> Result<Object, FetchError>;
+
+    /// Sends every object under a prefix, in key order, after `start_after` if given; stops early when the
+    /// receiver is dropped.
+    async fn list(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        start_after: Option<&str>,
+        sender: mpsc::Sender<Listed>,
+    ) -> Result<(), StoreError>;
+
+    /// Checks that a bucket exists and can be listed.
+    async fn check(&self, bucket: &str) -> Result<(), StoreError>;
+}

@@ -1,0 +1,55 @@
+//! Logs and metrics: what the operator sees.
+
+pub mod metrics;
+
+use std::io::IsTerminal;
+
+use serde::Deserialize;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+pub use metrics::Metrics;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    Auto,
+    Human,
+    Json,
+}
+
+/// `[log]` of the configuration.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    pub format: Format,
+    pub level: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("log.level {level:?} is no level and no filter: {detail}; try \"info\" or \"info,assay::broker=debug\"")]
+pub struct FilterError {
+    level: String,
+    detail: String,
+}
+
+/// Starts logging to standard error. Call once.
+pub fn start(settings: &Settings) -> Result<(), FilterError> {
+    let filter = EnvFilter::try_new(&settings.level)
+        .map_err(|error| FilterError { level: settings.level.clone(), detail: error.to_string() })?;
+    let json = match settings.format {
+        Format::Json => true,
+        Format::Human => false,
+        Format::Auto => !std::io::stderr().is_terminal(),
+    };
+    let registry = tracing_subscriber::registry().with(filter);
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    // A second start (in tests) keeps the first.
+    let _ = if json {
+        registry.with(layer.json().flatten_event(true)).try_init()
+    } else {
+        registry.with(layer.with_ansi(std::io::stderr().is_terminal()).with_target(false)).try_init()
+    };
+    Ok(())
+}

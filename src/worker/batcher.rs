@@ -1,0 +1,200 @@
+//! Forming batches: reserve the device first, then take what has gathered.
+//!
+//! Batches grow by themselves while the device is busy, and an idle device waits at most `max_delay`.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+
+/// Why a batch was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flush {
+    Full,
+    /// The oldest has waited long enough.
+    Waited,
+    /// Nothing more will come.
+    Drained,
+}
+
+impl Flush {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Flush::Full => "full",
+            Flush::Waited => "waited",
+            Flush::Drained => "drained",
+        }
+    }
+}
+
+/// Items that wait for the device, oldest first. Pure: time comes in as an argument.
+#[derive(Debug)]
+pub struct Batcher<T> {
+    full_at: usize,
+    max_delay: Duration,
+    waiting: VecDeque<(Instant, T)>,
+}
+
+impl<T> Batcher<T> {
+    pub fn new(full_at: usize, max_delay: Duration) -> Batcher<T> {
+        Batcher { full_at: full_at.max(1), max_delay, waiting: VecDeque::new() }
+    }
+
+    pub fn has_room(&self) -> bool {
+        self.waiting.len() < self.full_at
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    pub fn push(&mut self, now: Instant, item: T) {
+        self.waiting.push_back((now, item));
+    }
+
+    /// When [`Batcher::take`] will give a batch though nothing more comes; `None` while nothing waits.
+    pub fn due(&self) -> Option<Instant> {
+        self.waiting.front().map(|(since, _)| *since + self.max_delay)
+    }
+
+    /// A batch, if it is time for one. `open`: whether more items may come.
+    pub fn take(&mut self, now: Instant, open: bool) -> Option<(Vec<T>, Flush)> {
+        let flush = if self.waiting.len() >= self.full_at {
+            Flush::Full
+        } else if self.waiting.is_empty() {
+            return None;
+        } else if !open {
+            Flush::Drained
+        } else if self.due().is_some_and(|due| due <= now) {
+            Flush::Waited
+        } else {
+            return None;
+        };
+        let size = self.waiting.len().min(self.full_at);
+        Some((self.waiting.drain(..size).map(|(_, item)| item).collect(), flush))
+    }
+}
+
+/// Items for the device, and the reservation that frees it when dropped.
+pub(super) struct Batch<T> {
+    pub items: Vec<T>,
+    pub flush: Flush,
+    pub device: OwnedSemaphorePermit,
+}
+
+/// Moves items from `prepared` to the device in batches until `prepared` is closed and empty.
+pub(super) async fn run<T: Send>(
+    mut batcher: Batcher<T>,
+    mut prepared: mpsc::Receiver<T>,
+    batches: mpsc::Sender<Batch<T>>,
+    abandon: CancellationToken,
+) {
+    let slot = Arc::new(Semaphore::new(1));
+    loop {
+        let device = tokio::select! {
+            permit = slot.clone().acquire_owned() => permit.expect("the slot is never closed"),
+            () = abandon.cancelled() => return,
+        };
+        let Some((items, flush)) = form(&mut batcher, &mut prepared, &abandon).await else { return };
+        if batches.send(Batch { items, flush, device }).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The next batch; `None` when there will be none.
+async fn form<T>(
+    batcher: &mut Batcher<T>,
+    prepared: &mut mpsc::Receiver<T>,
+    abandon: &CancellationToken,
+) -> Option<(Vec<T>, Flush)> {
+    let mut open = true;
+    loop {
+        while batcher.has_room() {
+            match prepared.try_recv() {
+                Ok(item) => batcher.push(Instant::now(), item),
+                Err(mpsc::error::TryRecvError::Empty) => break,
+                Err(mpsc::error::TryRecvError::Disconnected) => {
+                    open = false;
+                    break;
+                }
+            }
+        }
+        if let Some(batch) = batcher.take(Instant::now(), open) {
+            return Some(batch);
+        }
+        if !open {
+            return None;
+        }
+        let due = batcher.due();
+        let wait = async {
+            match due {
+                Some(due) => tokio::time::sleep_until(due.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            item = prepared.recv() => if let Some(item) = item { batcher.push(Instant::now(), item) },
+            () = wait => {}
+            () = abandon.cancelled() => return None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DELAY: Duration = Duration::from_millis(5);
+
+    #[test]
+    fn full_batches_go_at_once() {
+        let now = Instant::now();
+        let mut batcher = Batcher::new(3, DELAY);
+        (0..7).for_each(|item| batcher.push(now, item));
+        assert_eq!(batcher.take(now, true), Some((vec![0, 1, 2], Flush::Full)));
+        assert_eq!(batcher.take(now, true), Some((vec![3, 4, 5], Flush::Full)));
+        assert_eq!(batcher.take(now, true), None);
+    }
+
+    #[test]
+    fn the_oldest_waits_no_longer_than_allowed() {
+        let now = Instant::now();
+        let mut batcher = Batcher::new(3, DELAY);
+        assert_eq!((batcher.due(), batcher.take(now, true)), (None, None));
+        batcher.push(now, 'a');
+        batcher.push(now + DELAY / 2, 'b');
+        assert_eq!(batcher.due(), Some(now + DELAY));
+        assert_eq!(batcher.take(now + DELAY / 2, true), None);
+        assert_eq!(batcher.take(now + DELAY, true), Some((vec!['a', 'b'], Flush::Waited)));
+    }
+
+    #[test]
+    fn what_is_left_goes_when_nothing_more_comes() {
+        let now = Instant::now();
+        let mut batcher = Batcher::new(3, DELAY);
+        batcher.push(now, 1);
+        assert_eq!(batcher.take(now, false), Some((vec![1], Flush::Drained)));
+        assert_eq!(batcher.take(now, false), None);
+    }
+
+    #[tokio::test]
+    async fn batches_grow_while_the_device_is_busy() {
+        let (items, prepared) = mpsc::channel(16);
+        let (sender, mut batches) = mpsc::channel(1);
+        let running = tokio::spawn(run(Batcher::new(8, DELAY), prepared, sender, CancellationToken::new()));
+        items.send(0).await.unwrap();
+        let first = batches.recv().await.unwrap();
+        assert_eq!(first.items, [0]);
+        for item in 1..=8 {
+            items.send(item).await.unwrap();
+        }
+        drop(first);
+        assert_eq!(batches.recv().await.unwrap().items, [1, 2, 3, 4, 5, 6, 7, 8]);
+        drop(items);
+        assert!(batches.recv().await.is_none());
+        running.await.unwrap();
+    }
+}

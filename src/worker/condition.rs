@@ -1,0 +1,163 @@
+//! How the worker is: what the admin port shows and the log repeats.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use crate::broker::Health;
+use crate::telemetry::Metrics;
+
+/// The worker's health and its metrics, shared by all rooms.
+pub struct Condition {
+    pub metrics: Metrics,
+    broker: watch::Receiver<Health>,
+    /// Why the database can't be used, while it can't.
+    ledger_trouble: Mutex<Option<String>>,
+    warm: AtomicBool,
+    draining: AtomicBool,
+    /// When the batch on the device began; `None` while the device is idle.
+    busy_since: Mutex<Option<Instant>>,
+    stuck_after: Duration,
+    in_flight: Mutex<BTreeMap<u64, Instant>>,
+    next_flight: AtomicU64,
+}
+
+impl Condition {
+    pub fn new(broker: watch::Receiver<Health>, stuck_after: Duration) -> Arc<Condition> {
+        Arc::new(Condition {
+            metrics: Metrics::new(),
+            broker,
+            ledger_trouble: Mutex::new(None),
+            warm: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
+            busy_since: Mutex::new(None),
+            stuck_after,
+            in_flight: Mutex::new(BTreeMap::new()),
+            next_flight: AtomicU64::new(0),
+        })
+    }
+
+    /// Whether the process should be left to work; the reason if not.
+    pub fn alive(&self) -> Result<(), String> {
+        let busy = locked(&self.busy_since).map(|since| since.elapsed());
+        match busy {
+            Some(busy) if busy > self.stuck_after => {
+                Err(format!("the device has been at one batch for {} s", busy.as_secs()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the worker takes work; the reason if not.
+    pub fn ready(&self) -> Result<(), String> {
+        if !self.warm.load(Ordering::Relaxed) {
+            return Err("the model is warming up".into());
+        }
+        if self.draining.load(Ordering::Relaxed) {
+            return Err("draining".into());
+        }
+        match &*self.broker.borrow() {
+            Health::Ready => {}
+            Health::Connecting => return Err("connecting to the broker".into()),
+            Health::Blocked(reason) => return Err(format!("the broker blocks publishing: {reason}")),
+            Health::Down(reason) => return Err(format!("the broker is away: {reason}")),
+        }
+        match &*locked(&self.ledger_trouble) {
+            None => Ok(()),
+            Some(reason) => Err(reason.clone()),
+        }
+    }
+
+    /// The metrics, in Prometheus' text format.
+    pub fn metrics(&self) -> String {
+        let (count, oldest) = {
+            let flights = locked(&self.in_flight);
+            // Flights are numbered in order of arrival, so the first is the oldest.
+            (flights.len(), flights.first_key_value().map_or(Duration::ZERO, |(_, since)| since.elapsed()))
+        };
+        self.metrics.in_flight.set(count as i64);
+        self.metrics.oldest_in_flight_seconds.set(oldest.as_secs_f64());
+        self.metrics.ready.set(i64::from(self.ready().is_ok()));
+        self.metrics.render()
+    }
+
+    pub(super) fn warm(&self) {
+        self.warm.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn draining(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn ledger_is(&self, trouble: Option<String>) {
+        *locked(&self.ledger_trouble) = trouble;
+    }
+
+    pub(super) fn device_is_busy(&self, since: Option<Instant>) {
+        *locked(&self.busy_since) = since;
+    }
+
+    /// Counts an image as under way until the guard is dropped.
+    pub(super) fn take_off(self: &Arc<Self>) -> Flight {
+        let number = self.next_flight.fetch_add(1, Ordering::Relaxed);
+        locked(&self.in_flight).insert(number, Instant::now());
+        Flight { number, condition: self.clone() }
+    }
+}
+
+/// An image under way.
+pub(super) struct Flight {
+    number: u64,
+    condition: Arc<Condition>,
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        locked(&self.condition.in_flight).remove(&self.number);
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ready_names_what_is_in_the_way() {
+        let (health, receiver) = watch::channel(Health::Connecting);
+        let condition = Condition::new(receiver, Duration::from_secs(60));
+        assert_eq!(condition.ready(), Err("the model is warming up".into()));
+        condition.warm();
+        assert_eq!(condition.ready(), Err("connecting to the broker".into()));
+        health.send(Health::Ready).unwrap();
+        assert_eq!(condition.ready(), Ok(()));
+        condition.ledger_is(Some("the database is away".into()));
+        assert_eq!(condition.ready(), Err("the database is away".into()));
+        condition.ledger_is(None);
+        condition.draining();
+        assert_eq!(condition.ready(), Err("draining".into()));
+    }
+
+    #[test]
+    fn a_batch_that_never_ends_is_no_life() {
+        let condition = Condition::new(watch::channel(Health::Ready).1, Duration::ZERO);
+        assert_eq!(condition.alive(), Ok(()));
+        condition.device_is_busy(Some(Instant::now() - Duration::from_secs(5)));
+        assert!(condition.alive().is_err());
+    }
+
+    #[test]
+    fn flights_are_counted_until_they_land() {
+        let condition = Condition::new(watch::channel(Health::Ready).1, Duration::ZERO);
+        let flight = condition.take_off();
+        assert!(condition.metrics().contains("assay_in_flight_images 1"));
+        drop(flight);
+        assert!(condition.metrics().contains("assay_in_flight_images 0"));
+    }
+}

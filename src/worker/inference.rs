@@ -1,0 +1,80 @@
+//! One OS thread owns the model.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::Condition;
+use super::batcher::Batch;
+use super::prepare::Prepared;
+use super::settlement::{Concluded, Conclusion};
+use crate::detector::{Detector, ScoreError, score_each};
+use crate::moderation::{Evidence, FailureCode};
+
+/// Starts the thread. The receiver hears how it ended: `Ok` when no more batches come, an error when the
+/// device is lost; a thread that panicked says nothing.
+pub(super) fn spawn(
+    mut detector: Box<dyn Detector>,
+    mut batches: mpsc::Receiver<Batch<Prepared>>,
+    concluded: mpsc::Sender<Concluded>,
+    condition: Arc<Condition>,
+    abandon: CancellationToken,
+) -> oneshot::Receiver<Result<(), ScoreError>> {
+    let (ended, end) = oneshot::channel();
+    let work = move || {
+        while let Some(batch) = batches.blocking_recv() {
+            if abandon.is_cancelled() {
+                break;
+            }
+            if let Err(error) = score(detector.as_mut(), batch, &concluded, &condition) {
+                let _ = ended.send(Err(error));
+                return;
+            }
+        }
+        let _ = ended.send(Ok(()));
+    };
+    std::thread::Builder::new().name("inference".into()).spawn(work).expect("a thread can be started");
+    end
+}
+
+fn score(
+    detector: &mut dyn Detector,
+    batch: Batch<Prepared>,
+    concluded: &mpsc::Sender<Concluded>,
+    condition: &Condition,
+) -> Result<(), ScoreError> {
+    let Batch { items, flush, device } = batch;
+    let batch_size = items.len();
+    condition.metrics.batch(flush.as_str(), batch_size);
+    let started = Instant::now();
+    condition.device_is_busy(Some(started));
+    let scores = score_each(detector, &items.iter().map(|item| &item.crop).collect::<Vec<_>>());
+    condition.device_is_busy(None);
+    let infer = started.elapsed();
+    // The device is free from here on: the next batch forms while this one is settled.
+    drop(device);
+    for (item, scores) in items.into_iter().zip(scores?) {
+        let Prepared { arrived, image, quality, mut timing, ready_at, .. } = item;
+        let waited = started.duration_since(ready_at);
+        condition.metrics.stage("batch", waited);
+        condition.metrics.stage("infer", infer);
+        timing.batch = waited.as_millis() as u64;
+        timing.infer = infer.as_millis() as u64;
+        let conclusion = match scores {
+            Ok(scores) => Conclusion::Scored(Box::new(Evidence {
+                image,
+                quality,
+                scores,
+                timing,
+                batch_size: batch_size as u32,
+                supersedes: arrived.supersedes,
+            })),
+            Err(error) => Conclusion::Failed { code: FailureCode::InferenceFailed, detail: error.to_string() },
+        };
+        // Settlement is gone only after an abandon; the dropped ticket then releases the message.
+        let _ = concluded.blocking_send(Concluded { arrived, conclusion, at: Instant::now() });
+    }
+    Ok(())
+}

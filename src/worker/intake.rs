@@ -1,0 +1,148 @@
+//! Taking requests: a slot first, then a message; what already has an outcome never reaches the device.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use time::OffsetDateTime;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio_util::task::TaskTracker;
+
+use super::Condition;
+use super::patience::with_patience;
+use super::prepare::{Arrived, Preparer};
+use super::settlement::{Concluded, Conclusion};
+use crate::broker::{Consumer, Health};
+use crate::delivery::{Job, Settlement};
+use crate::ledger::{Found, Ledger, LedgerError};
+use crate::moderation::Request;
+use crate::shutdown::Shutdown;
+
+/// Requests looked up in the ledger with one question.
+const LOOKUP: usize = 64;
+
+pub(super) struct Intake {
+    pub live: Consumer,
+    pub bulk: Option<Consumer>,
+    pub health: watch::Receiver<Health>,
+    pub ledger: Arc<dyn Ledger>,
+    /// Images between the queue and the device: each holds at most one object's bytes.
+    pub slots: Arc<Semaphore>,
+    pub preparer: Arc<Preparer>,
+    pub condition: Arc<Condition>,
+    pub patience: Duration,
+    pub shutdown: Shutdown,
+}
+
+type Taken = (Job<Request>, OwnedSemaphorePermit);
+
+impl Intake {
+    /// Takes requests until the shutdown or the end of the consumers, then waits for the images under way.
+    pub async fn run(mut self) {
+        let tasks = TaskTracker::new();
+        loop {
+            let Some(taken) = self.take().await else { break };
+            let keys: Vec<_> = taken.iter().map(|(job, _)| job.request.key.clone()).collect();
+            let ledger = &self.ledger;
+            let found = with_patience(
+                "looking up outcomes",
+                self.patience,
+                &self.shutdown.stop,
+                |error: &LedgerError| {
+                    self.condition.ledger_is(Some(error.to_string()));
+                    true
+                },
+                || ledger.find(&keys),
+            )
+            .await;
+            // Without an answer the tickets drop here, which puts the messages back.
+            let Some(found) = found else { continue };
+            self.condition.ledger_is(None);
+            for ((job, slot), found) in taken.into_iter().zip(found) {
+                self.admit(job, slot, found, &tasks).await;
+            }
+        }
+        self.stop_taking();
+        tasks.close();
+        // Ends the last handle on the preparer but those of the tasks, so that its channels close with them.
+        drop(self);
+        tasks.wait().await;
+    }
+
+    /// Waits for a free slot and a request, then takes what else is there without waiting.
+    /// `None`: time to stop.
+    async fn take(&mut self) -> Option<Vec<Taken>> {
+        let stop = self.shutdown.stop.clone();
+        let first = tokio::select! {
+            biased;
+            () = stop.cancelled() => return None,
+            taken = self.take_one() => taken?,
+        };
+        let mut taken = vec![first];
+        while taken.len() < LOOKUP {
+            let Ok(slot) = self.slots.clone().try_acquire_owned() else { break };
+            let waiting = self.live.jobs.try_recv().ok();
+            let waiting = waiting.or_else(|| self.bulk.as_mut().and_then(|bulk| bulk.jobs.try_recv().ok()));
+            let Some(job) = waiting else { break };
+            taken.push((job, slot));
+        }
+        Some(taken)
+    }
+
+    async fn take_one(&mut self) -> Option<Taken> {
+        // While outcomes can't be published there is no point in making more of them.
+        self.health.wait_for(|health| *health == Health::Ready).await.ok()?;
+        let slot = self.slots.clone().acquire_owned().await.ok()?;
+        let bulk = async {
+            match &mut self.bulk {
+                Some(bulk) => bulk.jobs.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        let job = tokio::select! {
+            biased;
+            job = self.live.jobs.recv() => job?,
+            job = bulk => job?,
+        };
+        Some((job, slot))
+    }
+
+    async fn admit(&self, job: Job<Request>, slot: OwnedSemaphorePermit, found: Found, tasks: &TaskTracker) {
+        let context = &job.request.context;
+        if context.redelivered {
+            self.condition.metrics.redeliveries.inc();
+        }
+        let queued = context.enqueued_at.and_then(|at| Duration::try_from(OffsetDateTime::now_utc() - at).ok());
+        if let Some(queued) = queued {
+            self.condition.metrics.stage("queue", queued);
+        }
+        let arrived = Arrived {
+            job,
+            since: Instant::now(),
+            supersedes: found.predecessor,
+            queued,
+            flight: self.condition.take_off(),
+        };
+        if let Some(standing) = found.standing {
+            let conclusion = Conclusion::Standing(Box::new(standing));
+            let _ = self.preparer.concluded.send(Concluded { arrived, conclusion, at: Instant::now() }).await;
+            return;
+        }
+        let preparer = self.preparer.clone();
+        tasks.spawn(async move {
+            preparer.prepare(arrived).await;
+            drop(slot);
+        });
+    }
+
+    /// Tells the broker to send no more, and puts back what was sent but not taken.
+    fn stop_taking(&mut self) {
+        self.condition.draining();
+        for consumer in std::iter::once(&mut self.live).chain(&mut self.bulk) {
+            consumer.stop.cancel();
+            consumer.jobs.close();
+            while let Ok(job) = consumer.jobs.try_recv() {
+                job.ticket.settle(Settlement::Released);
+            }
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! The main job: consume → fetch → decode → batch → infer → decide → record → publish → settle.
+//!
+//! Three rooms with two bounded hand-offs between them: [`intake`] prepares images, [`inference`] scores them
+//! in the batches that [`batcher`] forms, [`settlement`] records, publishes and acknowledges. Back-pressure is
+//! one chain: device → batcher → prepared images → intake slots → the broker's prefetch.
+
+mod batcher;
+mod condition;
+mod inference;
+mod intake;
+mod patience;
+mod prepare;
+mod settlement;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use tokio::sync::{Semaphore, mpsc};
+
+use crate::broker::{Broker, BrokerError, Lane};
+use crate::detector::{Detector, ScoreError};
+use crate::imaging::{Crop, Limits};
+use crate::ledger::Ledger;
+use crate::objects::Objects;
+use crate::shutdown::Shutdown;
+use crate::telemetry::Metrics;
+
+pub use batcher::{Batcher, Flush};
+pub use condition::Condition;
+
+/// `[worker]` of the configuration.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    pub intake_slots: usize,
+    pub decode_threads: usize,
+    pub batch_size: usize,
+    pub batch_max_delay_ms: u64,
+    pub settle_batch: usize,
+    pub grace_s: f32,
+    pub stuck_after_s: u64,
+}
+
+impl Settings {
+    /// Threads that decode at a time; as many as cores unless told.
+    pub fn decoders(&self) -> usize {
+        match self.decode_threads {
+            0 => std::thread::available_parallelism().map_or(2, usize::from),
+            told => told,
+        }
+    }
+
+    /// Images in a full batch: what suits the device unless told. Large batches do not help a CPU.
+    pub fn batch_for(&self, device: &str) -> usize {
+        match self.batch_size {
+            0 if device.starts_with("cuda") => 64,
+            0 => 8,
+            told => told,
+        }
+    }
+}
+
+/// What the rooms must know of the rest of the configuration.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub worker: Settings,
+    pub limits: Limits,
+    pub allowed_buckets: Vec<String>,
+    pub max_object_bytes: u64,
+    /// Tries before transient trouble becomes a failure.
+    pub max_attempts: u32,
+    /// Whether to take from the bulk lane too.
+    pub bulk: bool,
+    /// Most messages out at a time, both lanes together.
+    pub prefetch: usize,
+    /// How long finished work waits for a database or a broker that is away.
+    pub patience: Duration,
+    /// After this long unacknowledged the broker takes a message away.
+    pub consumer_timeout: Duration,
+}
+
+/// The edges and the engine.
+pub struct Parts {
+    pub broker: Arc<dyn Broker>,
+    pub objects: Arc<dyn Objects>,
+    pub ledger: Arc<dyn Ledger>,
+    pub detector: Box<dyn Detector>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+    #[error("the detector can serve no longer: {0}; unsettled messages went back to the queue")]
+    Detector(#[from] ScoreError),
+    #[error("the inference thread ended without a word; unsettled messages went back to the queue")]
+    InferenceGone,
+    #[error(
+        "prefetch is {prefetch} messages and the detector takes {seconds:.2} s for an image: the last would wait \
+         {wait:.0} s, too near the broker's consumer timeout of {timeout} s; lower broker.prefetch and \
+         broker.bulk_prefetch to {mend} in all, or raise the timeout on the broker and in broker.consumer_timeout_s"
+    )]
+    PrefetchTooDeep { prefetch: usize, seconds: f64, wait: f64, timeout: u64, mend: usize },
+}
+
+/// Runs until the shutdown asks it to stop and everything under way is settled or released, or until the
+/// device is lost. `condition` is what the admin port shows of it.
+pub async fn run(parts: Parts, plan: Plan, condition: Arc<Condition>, shutdown: Shutdown) -> Result<(), WorkerError> {
+    let Parts { broker, objects, ledger, detector } = parts;
+    let batch_size = plan.worker.batch_for(detector.device());
+    let judge = detector.card().judge(detector.device());
+    let detector = warm_up(detector, batch_size, &plan).await?;
+
+    let (prepared_sender, prepared) = mpsc::channel(batch_size);
+    let (batches_sender, batches) = mpsc::channel(1);
+    let (concluded_sender, concluded) = mpsc::channel(plan.worker.settle_batch.max(batch_size));
+
+    let mut inference_end =
+        inference::spawn(detector, batches, concluded_sender.clone(), condition.clone(), shutdown.abandon.clone());
+    let batcher = Batcher::new(batch_size, Duration::from_millis(plan.worker.batch_max_delay_ms));
+    let batching = tokio::spawn(batcher::run(batcher, prepared, batches_sender, shutdown.abandon.clone()));
+    let settlement = settlement::Settlement {
+        broker: broker.clone(),
+        ledger: ledger.clone(),
+        judge,
+        condition: condition.clone(),
+        patience: plan.patience,
+        most: plan.worker.settle_batch,
+        abandon: shutdown.abandon.clone(),
+    };
+    let settling = tokio::spawn(settlement.run(concluded));
+
+    let live = broker.consume(Lane::Live).await?;
+    let bulk = if plan.bulk { Some(broker.consume(Lane::Bulk).await?) } else { None };
+    let intake = intake::Intake {
+        live,
+        bulk,
+        health: broker.health(),
+        ledger,
+        slots: Arc::new(Semaphore::new(plan.worker.intake_slots)),
+        preparer: Arc::new(prepare::Preparer {
+            objects,
+            decoders: Semaphore::new(plan.worker.decoders()),
+            max_attempts: plan.max_attempts,
+            allowed_buckets: plan.allowed_buckets,
+            max_object_bytes: plan.max_object_bytes,
+            limits: plan.limits,
+            condition: condition.clone(),
+            prepared: prepared_sender,
+            concluded: concluded_sender,
+            abandon: shutdown.abandon.clone(),
+        }),
+        condition: condition.clone(),
+        patience: plan.patience,
+        shutdown: shutdown.clone(),
+    };
+    condition.warm();
+    tracing::info!(batch_size, prefetch = plan.prefetch, intake_slots = plan.worker.intake_slots, "ready");
+
+    // Each room ends when the one before it has closed its channel; a lost device ends them all at once.
+    let mut taking = std::pin::pin!(intake.run());
+    let mut lost = None;
+    tokio::select! {
+        () = &mut taking => {}
+        end = &mut inference_end => {
+            lost = Some(end);
+            shutdown.stop.cancel();
+            shutdown.abandon.cancel();
+            taking.await;
+        }
+    }
+    let _ = batching.await;
+    let _ = settling.await;
+    broker.close().await;
+    // A batch that outlasts the grace period can't be called back from the device, and is not waited for.
+    match lost.or_else(|| inference_end.try_recv().map(Ok).ok()) {
+        Some(Ok(Err(error))) => Err(WorkerError::Detector(error)),
+        Some(Err(_)) => Err(WorkerError::InferenceGone),
+        Some(Ok(Ok(()))) | None => Ok(()),
+    }
+}
+
+/// Scores blank images until the device has made its choices, and checks that the prefetch suits its speed.
+async fn warm_up(
+    mut detector: Box<dyn Detector>,
+    batch_size: usize,
+    plan: &Plan,
+) -> Result<Box<dyn Detector>, WorkerError> {
+    let images = if detector.device().starts_with("cuda") { batch_size } else { 1 };
+    let warmed = tokio::task::spawn_blocking(move || {
+        let blank = Crop::blank();
+        let crops = vec![&blank; images];
+        detector.score(&crops)?;
+        let started = Instant::now();
+        detector.score(&crops)?;
+        Ok::<_, ScoreError>((detector, started.elapsed().as_secs_f64() / images as f64))
+    });
+    let (detector, seconds) = warmed.await.map_err(|_| WorkerError::InferenceGone)??;
+    let timeout = plan.consumer_timeout.as_secs();
+    let wait = seconds * plan.prefetch as f64;
+    // Half the timeout, since the machine may be busier later than it is now.
+    let most = timeout as f64 / 2.0;
+    if wait > most {
+        let mend = (most / seconds) as usize;
+        return Err(WorkerError::PrefetchTooDeep { prefetch: plan.prefetch, seconds, wait, timeout, mend });
+    }
+    tracing::info!(milliseconds_per_image = seconds * 1e3, device = detector.device(), "the detector is warm");
+    Ok(detector)
+}

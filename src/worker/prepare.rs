@@ -1,0 +1,188 @@
+//! One image on its way to the device: gate → fetch → decode.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use time::OffsetDateTime;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::Condition;
+use super::condition::Flight;
+use super::settlement::{Concluded, Conclusion};
+use crate::delivery::{Job, Settlement};
+use crate::imaging::{self, Crop, DecodeError, Decoded, Limits, Quality};
+use crate::moderation::{FailureCode, JudgedImage, OutcomeId, Request, Timing};
+use crate::objects::{FetchError, Object, Objects};
+
+/// A request that the worker has taken, and that has no outcome yet.
+pub(super) struct Arrived {
+    pub job: Job<Request>,
+    pub since: Instant,
+    pub supersedes: Option<OutcomeId>,
+    /// Time in the queue, if the submitter said when it was published.
+    pub queued: Option<Duration>,
+    /// Ends with the job: what the gauges of work under way count.
+    pub flight: Flight,
+}
+
+/// An image ready for the device.
+pub(super) struct Prepared {
+    pub arrived: Arrived,
+    pub crop: Crop,
+    pub image: JudgedImage,
+    pub quality: Vec<Quality>,
+    pub timing: Timing,
+    pub ready_at: Instant,
+}
+
+/// What it takes to prepare images; shared by all tasks of the intake.
+pub(super) struct Preparer {
+    pub objects: Arc<dyn Objects>,
+    pub decoders: Semaphore,
+    pub max_attempts: u32,
+    pub allowed_buckets: Vec<String>,
+    pub max_object_bytes: u64,
+    pub limits: Limits,
+    pub condition: Arc<Condition>,
+    pub prepared: mpsc::Sender<Prepared>,
+    pub concluded: mpsc::Sender<Concluded>,
+    pub abandon: CancellationToken,
+}
+
+/// Why an image did not reach the device.
+enum Stopped {
+    Failed(FailureCode, String),
+    /// Trouble of the moment: worth another attempt.
+    Later(String),
+}
+
+impl Preparer {
+    /// Prepares one image and hands it on, or concludes it, or sends it to the retry ladder.
+    /// After an abandon the job is dropped, and so released.
+    pub async fn prepare(&self, arrived: Arrived) {
+        tokio::select! {
+            () = self.prepare_and_hand_on(arrived) => {}
+            () = self.abandon.cancelled() => {}
+        }
+    }
+
+    async fn prepare_and_hand_on(&self, arrived: Arrived) {
+        // A closed channel means that the worker is going down; the dropped ticket releases the message.
+        match self.fetch_and_decode(&arrived).await {
+            Ok((object, decoded, timing)) => {
+                let image = judged_image(&arrived.job.request, &object, &decoded);
+                let Decoded { crop, quality, .. } = decoded;
+                // The encoded bytes end here: beyond this point an image costs its crop alone.
+                drop(object);
+                let ready_at = Instant::now();
+                let _ = self.prepared.send(Prepared { arrived, crop, image, quality, timing, ready_at }).await;
+            }
+            Err(Stopped::Later(reason)) if arrived.job.request.context.attempt < self.max_attempts => {
+                let request = &arrived.job.request;
+                tracing::warn!(
+                    submission = %request.key.submission_id, attempt = request.context.attempt, reason,
+                    "trouble: will try again later"
+                );
+                self.condition.metrics.settled("later");
+                arrived.job.ticket.settle(Settlement::Later { reason });
+            }
+            Err(stopped) => {
+                let (code, detail) = match stopped {
+                    Stopped::Failed(code, detail) => (code, detail),
+                    Stopped::Later(reason) => (
+                        FailureCode::ObjectStoreUnavailable,
+                        format!("given up after {} attempts: {reason}", self.max_attempts),
+                    ),
+                };
+                let conclusion = Conclusion::Failed { code, detail };
+                let _ = self.concluded.send(Concluded { arrived, conclusion, at: Instant::now() }).await;
+            }
+        }
+    }
+
+    async fn fetch_and_decode(&self, arrived: &Arrived) -> Result<(Object, Decoded, Timing), Stopped> {
+        let request = &arrived.job.request;
+        gate(request, &self.allowed_buckets, OffsetDateTime::now_utc())?;
+
+        let started = Instant::now();
+        let object = self.objects.fetch(&request.image, self.max_object_bytes).await.map_err(Stopped::from)?;
+        let fetch = started.elapsed();
+        self.condition.metrics.stage("fetch", fetch);
+
+        let started = Instant::now();
+        let decoded = self.decode(&object).await?;
+        let decode = started.elapsed();
+        self.condition.metrics.stage("decode", decode);
+        gate(request, &self.allowed_buckets, OffsetDateTime::now_utc())?;
+
+        let timing = Timing {
+            queue: arrived.queued.map(|queued| queued.as_millis() as u64),
+            fetch: fetch.as_millis() as u64,
+            decode: decode.as_millis() as u64,
+            ..Timing::default()
+        };
+        Ok((object, decoded, timing))
+    }
+
+    async fn decode(&self, object: &Object) -> Result<Decoded, Stopped> {
+        let _decoder = self.decoders.acquire().await.expect("the decoders are never closed");
+        let (bytes, limits) = (object.bytes.clone(), self.limits.clone());
+        match tokio::task::spawn_blocking(move || imaging::decode(&bytes, &limits)).await {
+            Ok(decoded) => decoded.map_err(Stopped::from),
+            Err(panic) => Err(Stopped::Failed(FailureCode::DecodeFailed, format!("the decoder broke down: {panic}"))),
+        }
+    }
+}
+
+/// What can be said without looking at the image.
+fn gate(request: &Request, allowed_buckets: &[String], now: OffsetDateTime) -> Result<(), Stopped> {
+    if !allowed_buckets.contains(&request.image.bucket) {
+        let detail = format!(
+            "bucket {:?} is not in objects.allowed_buckets; add it there if it may be read",
+            request.image.bucket
+        );
+        return Err(Stopped::Failed(FailureCode::BucketNotAllowed, detail));
+    }
+    match request.deadline {
+        Some(deadline) if deadline <= now => {
+            let late = (now - deadline).whole_milliseconds();
+            Err(Stopped::Failed(FailureCode::DeadlineExceeded, format!("the deadline {deadline} passed {late} ms ago")))
+        }
+        _ => Ok(()),
+    }
+}
+
+impl From<FetchError> for Stopped {
+    fn from(error: FetchError) -> Stopped {
+        let code = match &error {
+            FetchError::NotFound { .. } => FailureCode::ObjectNotFound,
+            FetchError::AccessDenied { .. } => FailureCode::AccessDenied,
+            FetchError::Mismatch { .. } => FailureCode::ContentMismatch,
+            FetchError::TooLarge { .. } => FailureCode::TooLarge,
+            FetchError::Unavailable { .. } => return Stopped::Later(error.to_string()),
+        };
+        Stopped::Failed(code, error.to_string())
+    }
+}
+
+impl From<DecodeError> for Stopped {
+    fn from(error: DecodeError) -> Stopped {
+        Stopped::Failed(FailureCode::of_decoding(&error), error.to_string())
+    }
+}
+
+fn judged_image(request: &Request, object: &Object, decoded: &Decoded) -> JudgedImage {
+    let asked = &request.image;
+    JudgedImage {
+        bucket: asked.bucket.clone(),
+        key: asked.key.clone(),
+        version_id: asked.version_id.clone().or_else(|| object.version_id.clone()),
+        etag: asked.etag.clone().or_else(|| object.etag.clone()),
+        sha256: object.sha256.clone(),
+        bytes: object.bytes.len() as u64,
+        format: decoded.format,
+        width: decoded.width,
+        height: decoded.height,
+    }
+}

@@ -1,0 +1,220 @@
+//! The end of each image: decide → record → publish → settle, for as many at a time as have gathered.
+//!
+//! The order is the promise: nothing is published that is not recorded, nothing acknowledged that is not
+//! both. Whatever goes wrong before the end, the ticket drops, the message comes again, and the ledger knows
+//! how far it had come.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use time::OffsetDateTime;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::Condition;
+use super::patience::with_patience;
+use super::prepare::Arrived;
+use crate::broker::{Broker, BrokerError, Publication};
+use crate::delivery::Settlement as Answer;
+use crate::ledger::{Ledger, LedgerError, Recorded};
+use crate::moderation::{Evidence, Failure, FailureCode, Judge, Outcome, Request};
+
+/// How an image ended, before it is recorded.
+pub(super) enum Conclusion {
+    Scored(Box<Evidence>),
+    Failed { code: FailureCode, detail: String },
+    /// The submission already had this outcome when the message came.
+    Standing(Box<Outcome>),
+}
+
+pub(super) struct Concluded {
+    pub arrived: Arrived,
+    pub conclusion: Conclusion,
+    pub at: Instant,
+}
+
+pub(super) struct Settlement {
+    pub broker: Arc<dyn Broker>,
+    pub ledger: Arc<dyn Ledger>,
+    pub judge: Judge,
+    pub condition: Arc<Condition>,
+    /// How long finished work waits for a database or a broker that is away.
+    pub patience: Duration,
+    /// Most outcomes in one transaction.
+    pub most: usize,
+    pub abandon: CancellationToken,
+}
+
+impl Settlement {
+    /// Settles until every sender is gone, or, after an abandon, until nothing is left that was handed in.
+    pub async fn run(self, mut concluded: mpsc::Receiver<Concluded>) {
+        let mut gathered = Vec::with_capacity(self.most);
+        loop {
+            let count = tokio::select! {
+                biased;
+                count = concluded.recv_many(&mut gathered, self.most) => count,
+                () = self.abandon.cancelled(), if !concluded.is_closed() => {
+                    concluded.close();
+                    continue;
+                }
+            };
+            if count == 0 {
+                return;
+            }
+            self.settle(std::mem::take(&mut gathered)).await;
+        }
+    }
+
+    async fn settle(&self, concluded: Vec<Concluded>) {
+        // Without a record the tickets drop, which puts the messages back.
+        let Some(recorded) = self.record(concluded).await else { return };
+        join_all(recorded.into_iter().map(|(arrived, outcome, news)| self.finish(arrived, outcome, news))).await;
+    }
+
+    /// Makes each conclusion durable; gives the outcome that stands for each.
+    async fn record(&self, concluded: Vec<Concluded>) -> Option<Vec<(Arrived, Outcome, News)>> {
+        let mut standing = Vec::new();
+        let mut fresh = Vec::new();
+        let mut outcomes = Vec::new();
+        for Concluded { arrived, conclusion, at } in concluded {
+            match self.decide(&arrived, conclusion, at) {
+                (outcome, News::Fresh) => {
+                    outcomes.push(outcome);
+                    fresh.push(arrived);
+                }
+                (outcome, News::Standing) => standing.push((arrived, outcome, News::Standing)),
+            }
+        }
+        if outcomes.is_empty() {
+            return Some(standing);
+        }
+        let started = Instant::now();
+        let recorded = with_patience(
+            "recording outcomes",
+            self.patience,
+            &self.abandon,
+            |error: &LedgerError| {
+                self.condition.ledger_is(Some(error.to_string()));
+                true
+            },
+            || self.ledger.record(&outcomes),
+        )
+        .await?;
+        self.condition.ledger_is(None);
+        self.condition.metrics.stage("record", started.elapsed());
+        for ((arrived, outcome), recorded) in fresh.into_iter().zip(outcomes).zip(recorded) {
+            match recorded {
+                Recorded::New => {
+                    self.condition.metrics.outcome(&outcome);
+                    standing.push((arrived, outcome, News::Fresh));
+                }
+                Recorded::Standing(first) => standing.push((arrived, *first, News::Standing)),
+            }
+        }
+        Some(standing)
+    }
+
+    fn decide(&self, arrived: &Arrived, conclusion: Conclusion, at: Instant) -> (Outcome, News) {
+        let request = &arrived.job.request;
+        let now = OffsetDateTime::now_utc();
+        match conclusion {
+            Conclusion::Standing(outcome) => (*outcome, News::Standing),
+            Conclusion::Scored(mut evidence) => {
+                evidence.timing.record = at.elapsed().as_millis() as u64;
+                (Outcome::Verdict(Box::new(self.judge.verdict(request, *evidence, now))), News::Fresh)
+            }
+            Conclusion::Failed { code, detail } => {
+                let failure = Failure { supersedes: arrived.supersedes, ..Failure::new(request, code, detail, now) };
+                (Outcome::Failure(Box::new(failure)), News::Fresh)
+            }
+        }
+    }
+
+    /// Publishes the outcome that stands and acknowledges the message.
+    async fn finish(&self, arrived: Arrived, outcome: Outcome, news: News) {
+        let Arrived { job, since, flight, .. } = arrived;
+        let (request, ticket) = (job.request, job.ticket);
+        let metrics = &self.condition.metrics;
+        if let Err(reason) = conflict(&request, &outcome) {
+            tracing::warn!(submission = %request.key.submission_id, tenant = %request.key.tenant, reason, "conflict");
+            metrics.settled("dead");
+            return ticket.settle(Answer::Dead { reason });
+        }
+        let started = Instant::now();
+        let publication = Publication { outcome: &outcome, context: &request.context };
+        let published = with_patience(
+            "publishing outcomes",
+            self.patience,
+            &self.abandon,
+            BrokerError::is_transient,
+            || self.broker.publish(publication),
+        )
+        .await;
+        if published.is_none() {
+            metrics.settled("released");
+            return ticket.settle(Answer::Released);
+        }
+        metrics.stage("publish", started.elapsed());
+        metrics.stage("total", since.elapsed());
+        if news == News::Standing {
+            metrics.republished.inc();
+        }
+        metrics.settled("done");
+        ticket.settle(Answer::Done);
+        drop(flight);
+        tell(&request, &outcome, news, since.elapsed());
+    }
+}
+
+/// Whether an outcome was made by this message or found.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum News {
+    Fresh,
+    Standing,
+}
+
+/// The same submission with another image contradicts what stands.
+fn conflict(request: &Request, outcome: &Outcome) -> Result<(), String> {
+    let first = outcome.image();
+    if first.agrees_with(&request.image) {
+        return Ok(());
+    }
+    Err(format!(
+        "submission {:?} generation {} already has a {} for s3://{}/{}; for another image use another submission_id, \
+         for a new verdict the next generation",
+        request.key.submission_id,
+        request.key.generation,
+        outcome.kind(),
+        first.bucket,
+        first.key
+    ))
+}
+
+/// The one log line of an outcome.
+fn tell(request: &Request, outcome: &Outcome, news: News, total: Duration) {
+    let total_ms = total.as_millis() as u64;
+    let again = news == News::Standing;
+    match outcome {
+        Outcome::Verdict(verdict) => tracing::info!(
+            submission = %request.key.submission_id,
+            tenant = %request.key.tenant,
+            decision = verdict.decision.as_str(),
+            synthetic = verdict.score.synthetic,
+            generator = verdict.generator.as_ref().map(|generator| generator.label.as_str()),
+            model = %verdict.model.version,
+            total_ms,
+            again,
+            "verdict"
+        ),
+        Outcome::Failure(failure) => tracing::info!(
+            submission = %request.key.submission_id,
+            tenant = %request.key.tenant,
+            code = failure.code.as_str(),
+            detail = %failure.detail,
+            total_ms,
+            again,
+            "failure"
+        ),
+    }
+}
