@@ -8,3 +8,10 @@ pub mod imaging; // encoded bytes → the 256×256 crop
 pub mod broker; // messages in, outcomes out
 pub mod objects; // images by reference
 pub mod ledger; // outcomes, for good
+pub mod detector; // the network: crops → scores
+pub mod worker; // the main job, in three rooms
+pub mod config; // every room's settings, in layers
+pub mod telemetry; // logs and metrics
+pub mod shutdown; // signals → a graceful stop
+pub mod admin; // /livez /readyz /metrics
+pub mod commands; // one file for each subcommand

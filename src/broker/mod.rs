@@ -13,12 +13,69 @@ pub mod rabbit;
 pub mod topology;
 pub mod wire;
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
+use secrecy::SecretString;
+use serde::Deserialize;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::delivery::Job;
+use crate::moderation::request::validate_tenant;
 use crate::moderation::{Context, Outcome, Request};
+
+/// `[broker]` of the configuration.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    pub url: SecretString,
+    pub topology: TopologyMode,
+    pub prefix: String,
+    pub prefetch: u16,
+    pub bulk_prefetch: u16,
+    pub retry_delays_s: Vec<u32>,
+    pub delivery_limit: u32,
+    pub consumer_timeout_s: u64,
+    pub connect_timeout_s: u64,
+    pub publish_timeout_s: u64,
+    /// Bucket → tenant, for the request forms that name no tenant.
+    #[serde(default)]
+    pub tenants: BTreeMap<String, String>,
+}
+
+/// What is done about queues and exchanges at start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TopologyMode {
+    /// Declare what is missing.
+    Declare,
+    /// Check that all is there.
+    Verify,
+    /// Trust that all is there.
+    None,
+}
+
+impl Settings {
+    /// What the types do not hold; the error names the key and the mend.
+    pub fn validate(&self) -> Result<(), String> {
+        if self.prefetch == 0 {
+            return Err("broker.prefetch = 0 would take any number of messages; name how many".into());
+        }
+        if self.prefix.is_empty() || self.prefix.len() > 64 {
+            return Err("broker.prefix must be 1 to 64 bytes long: it begins every queue name".into());
+        }
+        for (bucket, tenant) in &self.tenants {
+            validate_tenant(tenant).map_err(|error| format!("broker.tenants.{bucket}: {error}"))?;
+        }
+        Ok(())
+    }
+
+    /// Tries before transient trouble becomes a failure: the first, and one after each delay.
+    pub fn max_attempts(&self) -> u32 {
+        self.retry_delays_s.len() as u32 + 1
+    }
+}
 
 /// Which of the two queues a request came by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

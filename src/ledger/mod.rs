@@ -9,8 +9,21 @@ pub mod memory;
 pub mod postgres;
 
 use async_trait::async_trait;
+use secrecy::SecretString;
+use serde::Deserialize;
 
 use crate::moderation::{Outcome, OutcomeId, SubmissionKey};
+
+/// `[ledger]` of the configuration.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    pub url: SecretString,
+    pub schema: String,
+    pub connections: u32,
+    pub timeout_s: u64,
+    pub patience_s: u64,
+}
 
 /// What the ledger knows of a submission before it is judged.
 #[derive(Clone, Debug, Default, PartialEq)]

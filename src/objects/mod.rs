@@ -11,9 +11,24 @@ pub mod s3;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use serde::Deserialize;
 use tokio::sync::mpsc;
 
 use crate::moderation::ImageRef;
+
+/// `[objects]` of the configuration.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    pub endpoint: String,
+    pub region: String,
+    pub path_style: bool,
+    pub allowed_buckets: Vec<String>,
+    pub max_bytes: u64,
+    pub connect_timeout_s: u64,
+    pub timeout_s: u64,
+    pub tries: u32,
+}
 
 /// The bytes of an object, whole.
 #[derive(Clone, Debug)]
@@ -80,4 +95,13 @@ pub trait Objects: Send + Sync {
 
     /// Checks that a bucket exists and can be listed.
     async fn check(&self, bucket: &str) -> Result<(), StoreError>;
+}
+
+/// Lower-case hexadecimal.
+pub fn hex(digest: &[u8]) -> String {
+    use std::fmt::Write;
+    digest.iter().fold(String::with_capacity(2 * digest.len()), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
