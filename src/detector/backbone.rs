@@ -42,7 +42,7 @@ impl Backbone {
         let mut branch = None;
         for (index, layer) in self.layers.iter().enumerate() {
             for block in layer {
-                x = block.forward(&x)?;
+                x = block.forward(x)?;
             }
             if index == 1 {
                 branch = Some(global_mean(&x)?);
@@ -65,18 +65,20 @@ impl Block {
         Block { convolutions: convolutions.collect(), shortcut }
     }
 
-    /// max(0, f(x) + shortcut(x)), with ReLU between the convolutions of f.
-    fn forward(&self, input: &Tensor) -> Result<Tensor, TchError> {
-        let shortcut = match &self.shortcut {
-            Some(convolution) => convolution.forward(input)?,
-            None => input.shallow_clone(),
-        };
-        let (last, first) = self.convolutions.split_last().expect("a block has convolutions");
-        let mut x = input.shallow_clone();
-        for convolution in first {
+    /// max(0, f(x) + shortcut(x)), with ReLU between the convolutions of f. Takes the input, whose memory may
+    /// become the result's.
+    fn forward(&self, input: Tensor) -> Result<Tensor, TchError> {
+        let (first, rest) = self.convolutions.split_first().expect("a block has convolutions");
+        let (last, middle) = rest.split_last().expect("a block has at least two convolutions");
+        let mut x = first.relu(&input)?;
+        for convolution in middle {
             x = convolution.relu(&x)?;
         }
-        last.add_relu(&x, &shortcut)
+        let shortcut = match &self.shortcut {
+            Some(convolution) => convolution.forward(&input)?,
+            None => input,
+        };
+        last.add_relu(&x, shortcut)
     }
 }
 

@@ -1,8 +1,11 @@
 //! Convolutions with their batch norm folded in, and what follows them in the same breath.
 
+use std::cell::OnceCell;
+
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::architecture::Convolution;
+use super::fused::{self, Geometry, Then};
 use super::weights::Weights;
 
 /// Batch norm's ε, as PyTorch's default.
@@ -21,9 +24,10 @@ pub struct Place {
 pub struct Conv {
     weight: Tensor,
     bias: Tensor,
-    stride: i64,
-    padding: i64,
-    fused: bool,
+    geometry: Geometry,
+    on_gpu: bool,
+    /// The weight as oneDNN likes it, made when the first input shows its shape; unused on a GPU.
+    packed: OnceCell<Tensor>,
 }
 
 impl Conv {
@@ -37,34 +41,50 @@ impl Conv {
         Conv {
             weight: channels_last(&to_place(weight)),
             bias: to_place(bias),
-            stride: shape.stride,
-            padding: shape.kernel / 2,
-            fused: place.device.is_cuda(),
+            geometry: Geometry { stride: shape.stride, padding: shape.kernel / 2 },
+            on_gpu: place.device.is_cuda(),
+            packed: OnceCell::new(),
         }
     }
 
     pub fn forward(&self, input: &Tensor) -> Result<Tensor, TchError> {
-        let (stride, padding) = ([self.stride; 2], [self.padding; 2]);
-        input.f_conv2d(&self.weight, Some(&self.bias), stride, padding, [1, 1], 1)
+        if self.on_gpu {
+            let (stride, padding) = self.sides();
+            return input.f_conv2d(&self.weight, Some(&self.bias), stride, padding, [1, 1], 1);
+        }
+        fused::convolve(input, self.packed_for(input)?, &self.bias, self.geometry, Then::Nothing)
     }
 
     /// max(0, y)
     pub fn relu(&self, input: &Tensor) -> Result<Tensor, TchError> {
-        if self.fused {
-            let (stride, padding) = ([self.stride; 2], [self.padding; 2]);
+        if self.on_gpu {
+            let (stride, padding) = self.sides();
             return input.f_cudnn_convolution_relu(&self.weight, Some(&self.bias), stride, padding, [1, 1], 1);
         }
-        self.forward(input)?.f_relu_()
+        fused::convolve(input, self.packed_for(input)?, &self.bias, self.geometry, Then::Relu)
     }
 
-    /// max(0, y + shortcut)
-    pub fn add_relu(&self, input: &Tensor, shortcut: &Tensor) -> Result<Tensor, TchError> {
-        if self.fused {
-            let (stride, padding) = ([self.stride; 2], [self.padding; 2]);
+    /// max(0, y + shortcut). The shortcut's memory may become the result's.
+    pub fn add_relu(&self, input: &Tensor, shortcut: Tensor) -> Result<Tensor, TchError> {
+        if self.on_gpu {
+            let (stride, padding) = self.sides();
             let bias = Some(&self.bias);
-            return input.f_cudnn_convolution_add_relu(&self.weight, shortcut, 1.0, bias, stride, padding, [1, 1], 1);
+            return input.f_cudnn_convolution_add_relu(&self.weight, &shortcut, 1.0, bias, stride, padding, [1, 1], 1);
         }
-        self.forward(input)?.f_add_(shortcut)?.f_relu_()
+        fused::convolve_add_relu(input, shortcut, self.packed_for(input)?, &self.bias, self.geometry)
+    }
+
+    fn sides(&self) -> ([i64; 2], [i64; 2]) {
+        ([self.geometry.stride; 2], [self.geometry.padding; 2])
+    }
+
+    fn packed_for(&self, input: &Tensor) -> Result<&Tensor, TchError> {
+        if let Some(packed) = self.packed.get() {
+            return Ok(packed);
+        }
+        let (images, channels, height, width) = input.size4()?;
+        let packed = fused::pack(&self.weight, self.geometry, [images, channels, height, width])?;
+        Ok(self.packed.get_or_init(|| packed))
     }
 }
 

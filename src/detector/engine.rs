@@ -9,7 +9,7 @@ use super::conv::Place;
 use super::heads::{Generators, Origin};
 use super::manifest::Manifest;
 use super::weights::Weights;
-use super::{Card, Detector, LoadError, ScoreError, Settings, device};
+use super::{Card, Detector, LoadError, ScoreError, Settings, device, fused};
 use crate::imaging::{CROP_SIDE, Crop};
 use crate::moderation::Scores;
 
@@ -37,6 +37,7 @@ impl Engine {
         if settings.threads > 0 {
             tch::set_num_threads(i32::try_from(settings.threads).unwrap_or(i32::MAX));
         }
+        fused::keep_pages();
         let manifest = Manifest::read(folder)?;
         let weights = manifest.weights(folder)?;
         Ok(Self::new(&manifest, &weights, place))

@@ -10,6 +10,7 @@ pub mod checkpoint;
 mod conv;
 pub mod device;
 pub mod engine;
+mod fused;
 mod heads;
 mod isolate;
 pub mod manifest;
