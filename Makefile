@@ -5,6 +5,9 @@ PYTHON ?= python3
 SERVERS := $(PYTHON) deploy/local/servers.py
 CARGO ?= cargo
 BINARY := target/release/assay
+# Where the tests start servers of their own, which some of them kill.
+TEST_SERVERS := .local/test .local/chaos
+on_test_servers = for folder in $(TEST_SERVERS); do [ ! -d $$folder ] || $(SERVERS) $(1) --dir $$folder; done
 
 .PHONY: help toolchain build up down demo test conformance check fmt lint doc deny clean
 
@@ -27,8 +30,8 @@ down:          ## stop them
 demo: build up ## the main job on real servers, with real and generated images
 	@$(PYTHON) deploy/demo/demo.py
 
-test: toolchain conformance up  ## everything that can fail: unit, contract, crash and conformance tests
-	$(CARGO) test --release --locked
+test: toolchain conformance  ## everything that can fail: unit, contract, crash and conformance tests
+	@trap '$(call on_test_servers,down)' EXIT; $(CARGO) test --release --locked
 
 conformance: toolchain  ## PyTorch's and Pillow's own answers, for the conformance tests (2.7 GB the first time)
 	@$(PYTHON) tests/conformance/prepare.py target/conformance
@@ -49,5 +52,5 @@ deny:          ## licences, bans and sources of the dependencies
 	else echo "cargo-deny is not installed: skipped (cargo install cargo-deny)"; fi
 
 clean:         ## stop the servers and delete what was built and stored
-	-@$(SERVERS) wipe
+	-@$(call on_test_servers,wipe); $(SERVERS) wipe
 	$(CARGO) clean

@@ -1,0 +1,116 @@
+"""SeaweedFS as the S3 server: master, volume, filer and gateway in one process, signatures checked."""
+
+import datetime
+import hashlib
+import hmac
+import http.client
+import json
+import pathlib
+import signal
+
+from process import Owner, Server, wait_until
+
+VERSION = "4.48"
+ACCESS_KEY = "assay"
+SECRET_KEY = "assay-local-secret"
+REGION = "us-east-1"
+BUCKET = "uploads"
+# Written and deleted when the server starts: a bucket answers before there is anywhere to put an object.
+PROBE = "assay-probe"
+
+
+class S3(Server):
+    name = "s3"
+    title = "SeaweedFS"
+    # An orderly stop waits 15 s for nobody, and no object that it acknowledged is lost by a kill.
+    stop_signal = signal.SIGKILL
+
+    def __init__(self, data: pathlib.Path, who: Owner, base_port: int, weed: pathlib.Path):
+        super().__init__(data, who)
+        self.port, self.first_inner_port = base_port + 4, base_port + 5
+        self.weed = weed
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def ports(self) -> dict[str, int]:
+        names = ["S3 inside (gateway)", "S3 inside (filer)", "S3 inside (filer's calls)", "S3 inside (master)",
+                 "S3 inside (master's calls)", "S3 inside (volumes)", "S3 inside (volumes' calls)"]
+        return {"S3": self.port} | {name: self.first_inner_port + place for place, name in enumerate(names)}
+
+    def prepare(self) -> None:
+        store = self.data / "store"
+        store.mkdir(exist_ok=True)
+        self.who.take(store, 0o755)
+        identity = {"name": "assay", "credentials": [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}],
+                    "actions": ["Admin", "Read", "List", "Tagging", "Write"]}
+        (self.data / "s3.config").write_text(json.dumps({"identities": [identity]}, indent=2) + "\n")
+
+    def launch(self) -> None:
+        gateway, filer, filer_calls, master, master_calls, volume, volume_calls = list(self.ports().values())[1:]
+        flags = {
+            "dir": self.data / "store", "ip": "127.0.0.1", "ip.bind": "127.0.0.1", "filer": "true", "s3": "true",
+            "master.port": master, "master.port.grpc": master_calls, "master.telemetry": "false",
+            "master.electionTimeout": "1s", "master.volumeSizeLimitMB": 1024, "master.volumePreallocate": "false",
+            "volume.port": volume, "volume.port.grpc": volume_calls, "volume.preStopSeconds": 0, "volume.max": 0,
+            "filer.port": filer, "filer.port.grpc": filer_calls,
+            "s3.port": self.port, "s3.port.grpc": gateway, "s3.port.iceberg": 0, "s3.port.lance": 0,
+            "s3.config": self.data / "s3.config",
+        }
+        command = [str(self.weed), "-logtostderr=true", "server", *(f"-{name}={value}" for name, value in flags.items())]
+        environment = {"PATH": "/usr/bin:/bin", "HOME": str(self.data / "store"), "TMPDIR": "/tmp"}
+        self.process.start(command, environment, self.data, self.log, self.who)
+
+    def start(self) -> None:
+        fresh = self.process.pid() is None
+        super().start()
+        if fresh:
+            for bucket in (BUCKET, PROBE):
+                if not wait_until(lambda: self._succeeds("PUT", f"/{bucket}", also=409), self.seconds_to_start):
+                    raise OSError(f"the bucket {bucket} can't be made; see {self.log}")
+            if not wait_until(lambda: self._succeeds("PUT", f"/{PROBE}/written", b"written"), self.seconds_to_start):
+                raise OSError(f"no object can be written; see {self.log}")
+            self._succeeds("DELETE", f"/{PROBE}/written")
+
+    def ask(self) -> None:
+        """The list of buckets, which only a right signature gets."""
+        if self._request("GET", "/") != 200:
+            raise ValueError("the S3 server doesn't serve its buckets yet")
+
+    def _succeeds(self, method: str, path: str, body: bytes = b"", also: int = 200) -> bool:
+        try:
+            status = self._request(method, path, body)
+        except OSError:
+            return False
+        return 200 <= status < 300 or status == also
+
+    def _request(self, method: str, path: str, body: bytes = b"") -> int:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request(method, path, body or None, signed(method, f"127.0.0.1:{self.port}", path, body))
+            response = connection.getresponse()
+            response.read()
+            return response.status
+        except http.client.HTTPException as error:
+            raise OSError(f"the S3 server answered nonsense: {error}") from error
+        finally:
+            connection.close()
+
+
+def signed(method: str, host: str, path: str, body: bytes) -> dict[str, str]:
+    """The headers of AWS Signature Version 4 for a request without a query and with a plain path."""
+    now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+    digest = hashlib.sha256(body).hexdigest()
+    headers = {"host": host, "x-amz-content-sha256": digest, "x-amz-date": now}
+    names = ";".join(headers)
+    canonical = "\n".join([method, path, "", *(f"{name}:{value}" for name, value in headers.items()), "", names, digest])
+    scope = f"{now[:8]}/{REGION}/s3/aws4_request"
+    to_sign = "\n".join(["AWS4-HMAC-SHA256", now, scope, hashlib.sha256(canonical.encode()).hexdigest()])
+    key = f"AWS4{SECRET_KEY}".encode()
+    for part in scope.split("/"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    signature = hmac.new(key, to_sign.encode(), "sha256").hexdigest()
+    headers["authorization"] = (f"AWS4-HMAC-SHA256 Credential={ACCESS_KEY}/{scope}, "
+                                f"SignedHeaders={names}, Signature={signature}")
+    return headers
