@@ -58,11 +58,6 @@ impl Engine {
         }
     }
 
-    /// In which numbers the convolutions are computed: `fp32` or `bf16`.
-    pub fn precision(&self) -> &'static str {
-        if self.place.kind == Kind::BFloat16 { "bf16" } else { "fp32" }
-    }
-
     fn score_batch(&self, crops: &[&Crop]) -> Result<Vec<Scores>, TchError> {
         let _no_grad = tch::no_grad_guard();
         let features = self.backbone.forward(&self.normalised(crops)?)?;
@@ -106,6 +101,16 @@ impl Detector for Engine {
 
     fn device(&self) -> &str {
         &self.device
+    }
+
+    fn engine(&self) -> String {
+        let precision = if self.place.kind == Kind::BFloat16 { "bf16" } else { "fp32" };
+        if self.place.device.is_cuda() {
+            format!("{} ({precision}, cuDNN with fused addition and ReLU)", self.device)
+        } else {
+            let threads = tch::get_num_threads();
+            format!("cpu ({precision}, {threads} threads, oneDNN with fused addition and ReLU)")
+        }
     }
 
     fn card(&self) -> &Card {

@@ -153,5 +153,8 @@ pub trait Detector: Send {
     /// `cpu` or `cuda:0`.
     fn device(&self) -> &str;
 
+    /// Device, precision and kernels in words, for the log and `assay doctor`.
+    fn engine(&self) -> String;
+
     fn card(&self) -> &Card;
 }

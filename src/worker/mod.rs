@@ -110,7 +110,7 @@ pub async fn run(parts: Parts, plan: Plan, condition: Arc<Condition>, shutdown: 
     let Parts { broker, objects, ledger, detector } = parts;
     let batch_size = plan.worker.batch_for(detector.device());
     let judge = detector.card().judge(detector.device());
-    let device = detector.device().to_string();
+    let engine = detector.engine();
 
     let (prepared_sender, prepared) = mpsc::channel(batch_size);
     let (batches_sender, batches) = mpsc::channel(1);
@@ -120,7 +120,7 @@ pub async fn run(parts: Parts, plan: Plan, condition: Arc<Condition>, shutdown: 
     let inference::Inference { warm, end: mut inference_end } =
         inference::spawn(detector, batch_size, batches, concluded_sender.clone(), condition.clone(), abandon);
     let seconds = warm.await.map_err(|_| WorkerError::InferenceGone)??;
-    tracing::info!(milliseconds_per_image = seconds * 1e3, device, "the detector is warm");
+    tracing::info!(milliseconds_per_image = seconds * 1e3, engine, "the detector is warm");
     check_depth(&plan, seconds)?;
 
     let batcher = Batcher::new(batch_size, Duration::from_millis(plan.worker.batch_max_delay_ms));
