@@ -185,12 +185,20 @@ class Server:
     def healthy(self) -> bool:
         return self.process.pid() is not None and self.answers()
 
+    def claim_ports(self) -> None:
+        """Refuses to start onto somebody else's ports; a server that just ended gets a moment to let go of its own."""
+        if self.process.pid() is not None:
+            return
+        for purpose, port in self.ports().items():
+            if not wait_until(lambda: free(port), 3.0):
+                raise Trouble(f"port {port}, meant for {purpose}, is taken by {holder(port)}; choose others with "
+                              "--base-port PORT or ASSAY_LOCAL_BASE_PORT (20 ports from there on are used)")
+
     def start(self) -> None:
         """Healthy when it returns, started or found so."""
         if self.process.pid() is None:
             self.data.mkdir(parents=True, exist_ok=True)
             self.who.take(self.data, 0o755)
-            self._wait_for_ports()
             self.prepare()
             for attempt in range(1, self.tries + 1):
                 self.launch()
@@ -214,12 +222,6 @@ class Server:
     def _came_up(self) -> bool:
         wait_until(lambda: self.process.pid() is None or self.answers(), self.seconds_to_start)
         return self.healthy()
-
-    def _wait_for_ports(self) -> None:
-        for purpose, port in self.ports().items():
-            if not wait_until(lambda: free(port), 3.0):
-                raise Trouble(f"port {port}, meant for {purpose}, is taken by {holder(port)}; choose others with "
-                              "--base-port PORT or ASSAY_LOCAL_BASE_PORT (20 ports from there on are used)")
 
     def _last_words(self) -> str:
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
