@@ -5,18 +5,18 @@
 //! PyTorch wrote, without executing any of it; [`scripted`] is a stand-in for tests and load tests.
 
 pub mod architecture;
-mod backbone;
+pub mod backbone;
 pub mod checkpoint;
-mod conv;
+pub mod conv;
 pub mod device;
 pub mod engine;
 mod fused;
-mod heads;
+pub mod heads;
 mod isolate;
 pub mod manifest;
 mod pickle;
 pub mod scripted;
-mod selfcon;
+pub mod selfcon;
 pub mod untrained;
 pub mod weights;
 

@@ -24,7 +24,6 @@ use crate::imaging::Limits;
 use crate::ledger::Ledger;
 use crate::objects::Objects;
 use crate::shutdown::Shutdown;
-use crate::telemetry::Metrics;
 
 pub use batcher::{Batcher, Flush};
 pub use condition::Condition;
