@@ -54,27 +54,46 @@ where
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[tokio::test]
     async fn transient_trouble_is_outwaited() {
-        let mut left = 3;
-        let abandon = CancellationToken::new();
-        let answer = with_patience("test", Duration::from_secs(60), &abandon, |_: &String| true, || {
-            left -= 1;
-            let done = left == 0;
-            async move { if done { Ok(7) } else { Err("away".to_string()) } }
-        });
-        assert_eq!(answer.await, Some(7));
+        let tries = Cell::new(0);
+        let work = || {
+            tries.set(tries.get() + 1);
+            let mended = tries.get() == 3;
+            async move { if mended { Ok(7) } else { Err("away") } }
+        };
+        assert_eq!(with_patience("test", LONG, &CancellationToken::new(), |_| true, work).await, Some(7));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn patience_ends_and_permanent_trouble_ends_at_once() {
-        let abandon = CancellationToken::new();
+    #[tokio::test]
+    async fn patience_ends() {
         let away = || async { Err::<(), _>("away") };
-        assert_eq!(with_patience("test", Duration::from_secs(9), &abandon, |_| true, away).await, None);
-        let before = tokio::time::Instant::now();
-        assert_eq!(with_patience("test", Duration::from_secs(9), &abandon, |_| false, away).await, None);
-        assert_eq!(before.elapsed(), Duration::ZERO);
+        let short = Duration::from_millis(200);
+        assert_eq!(with_patience("test", short, &CancellationToken::new(), |_| true, away).await, None);
+    }
+
+    #[tokio::test]
+    async fn permanent_trouble_is_tried_once() {
+        let tries = Cell::new(0);
+        let work = || {
+            tries.set(tries.get() + 1);
+            async { Err::<(), _>("refused") }
+        };
+        assert_eq!(with_patience("test", LONG, &CancellationToken::new(), |_| false, work).await, None);
+        assert_eq!(tries.get(), 1);
+    }
+
+    #[tokio::test]
+    async fn an_abandon_ends_the_wait() {
+        let abandon = CancellationToken::new();
+        abandon.cancel();
+        let away = || async { Err::<(), _>("away") };
+        assert_eq!(with_patience("test", LONG, &abandon, |_| true, away).await, None);
     }
 }

@@ -1,3 +1,4 @@
 //! The tests that need more than one room.
 
-mod conformance;
+mod pipeline;
+mod support;

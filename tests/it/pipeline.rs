@@ -1,0 +1,332 @@
+//! The whole pipeline with edges in memory and a scripted detector: many messages, and trouble at every edge.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use assay::broker::memory::{Fault as BrokerFault, Memory as MemoryBroker};
+use assay::broker::wire::Message;
+use assay::broker::{Broker, Lane};
+use assay::config::Config;
+use assay::detector::{ScoreError, Scripted};
+use assay::imaging::Crop;
+use assay::ledger::memory::{Call, Fault as LedgerFault, Memory as MemoryLedger};
+use assay::moderation::{FailureCode, Outcome};
+use assay::objects::memory::{Fault as ObjectFault, Memory as MemoryObjects};
+use assay::shutdown::Shutdown;
+use assay::worker::{self, Condition, Parts, Plan, WorkerError};
+use serde_json::json;
+
+use crate::support::images::{self, POISON};
+
+const BUCKET: &str = "uploads";
+const PREFETCH: u16 = 128;
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// A worker on edges in memory.
+struct Rig {
+    broker: MemoryBroker,
+    objects: Arc<MemoryObjects>,
+    ledger: Arc<MemoryLedger>,
+    shutdown: Shutdown,
+    running: tokio::task::JoinHandle<Result<(), WorkerError>>,
+}
+
+fn plan() -> Plan {
+    let mut config = Config::load(None).unwrap();
+    config.objects.allowed_buckets = vec![BUCKET.into()];
+    config.broker.prefetch = PREFETCH;
+    config.worker.decode_threads = 2;
+    config.plan()
+}
+
+impl Rig {
+    fn start(detector: Scripted) -> Rig {
+        Self::start_with(detector, plan())
+    }
+
+    fn start_with(detector: Scripted, plan: Plan) -> Rig {
+        let broker = MemoryBroker::new(PREFETCH);
+        let objects = Arc::new(MemoryObjects::new());
+        objects.create_bucket(BUCKET);
+        let ledger = Arc::new(MemoryLedger::new());
+        let shutdown = Shutdown::default();
+        let condition = Condition::new(broker.health(), Duration::from_secs(60));
+        let parts = Parts {
+            broker: Arc::new(broker.clone()),
+            objects: objects.clone(),
+            ledger: ledger.clone(),
+            detector: Box::new(detector),
+        };
+        let running = tokio::spawn(worker::run(parts, plan, condition, shutdown.clone()));
+        Rig { broker, objects, ledger, shutdown, running }
+    }
+
+    fn submit(&self, id: &str, key: &str) {
+        self.broker.submit(Lane::Live, message(&json!({"submission_id": id, "image": {"bucket": BUCKET, "key": key}})));
+    }
+
+    async fn idle(&self) {
+        tokio::time::timeout(DEADLINE, self.broker.idle()).await.expect("the queue is worked off in time");
+    }
+
+    /// Drains, and checks what must hold at the end of everything.
+    async fn end(self) -> BTreeMap<String, Outcome> {
+        self.shutdown.stop.cancel();
+        tokio::time::timeout(DEADLINE, self.running).await.expect("it drains in time").unwrap().unwrap();
+        let counts = self.broker.counts();
+        assert_eq!(counts.settled(), counts.delivered, "every ticket is settled exactly once: {counts:?}");
+        assert_eq!(self.broker.out(), 0);
+        let outcomes: BTreeMap<_, _> =
+            self.ledger.outcomes().into_iter().map(|outcome| (outcome.key().submission_id, outcome)).collect();
+        assert_eq!(outcomes.len(), self.ledger.outcomes().len(), "one outcome for each submission");
+        let published = self.broker.published();
+        for (routing_key, message) in &published {
+            let id = message.properties.correlation_id.as_deref().unwrap();
+            let outcome = &outcomes[id];
+            assert_eq!(message.properties.message_id.as_deref(), Some(outcome.id().to_string().as_str()));
+            assert_eq!(*routing_key, outcome.routing_key());
+            assert_eq!(serde_json::from_slice::<Outcome>(&message.body).unwrap(), *outcome);
+        }
+        let heard: BTreeSet<_> =
+            published.iter().filter_map(|(_, message)| message.properties.correlation_id.as_deref()).collect();
+        assert_eq!(heard.len(), outcomes.len(), "every outcome was published");
+        outcomes
+    }
+}
+
+fn message(document: &serde_json::Value) -> Message {
+    Message { body: document.to_string().into_bytes(), ..Message::default() }
+}
+
+fn failed(outcome: &Outcome) -> Option<FailureCode> {
+    match outcome {
+        Outcome::Failure(failure) => Some(failure.code),
+        Outcome::Verdict(_) => None,
+    }
+}
+
+/// Counts up, and says yes to every `n`th.
+fn every(n: usize) -> impl FnMut() -> bool + Send {
+    let count = AtomicUsize::new(0);
+    move || count.fetch_add(1, Ordering::Relaxed) % n == n - 1
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_messages_with_trouble_at_every_edge_end_once_each() {
+    const MESSAGES: usize = 10_000;
+    let mut too_large = every(97);
+    let detector = Scripted::with_script(Box::new(move |crops: &[&Crop]| {
+        if too_large() && crops.len() > 1 {
+            return Err(ScoreError::OutOfMemory { images: crops.len(), detail: "scripted".into() });
+        }
+        match crops.iter().any(|crop| images::is_poison(crop)) {
+            true => Err(ScoreError::Failed("scripted".into())),
+            false => Ok(()),
+        }
+    }));
+    let rig = Rig::start(detector);
+    let (mut away, mut lost) = (every(53), every(67));
+    rig.ledger.set_script(Box::new(move |call| match call {
+        Call::Record if lost() => Some(LedgerFault::ReplyLost),
+        _ if away() => Some(LedgerFault::Unreachable),
+        _ => None,
+    }));
+    let kinds = [images::bmp(64, 40), images::bmp(300, 200), b"this is text, not an image".to_vec(), images::bmp(8, POISON)];
+    for (index, bytes) in kinds.iter().enumerate() {
+        rig.objects.put(BUCKET, &format!("kind-{index}"), bytes.clone());
+    }
+    let mut wanted = BTreeMap::new();
+    for number in 0..MESSAGES {
+        let id = format!("s-{number}");
+        let (key, code) = match number % 100 {
+            7 => ("kind-2".to_string(), Some(FailureCode::UnsupportedFormat)),
+            13 => ("kind-3".to_string(), Some(FailureCode::InferenceFailed)),
+            29 => ("nowhere".to_string(), Some(FailureCode::ObjectNotFound)),
+            n => (format!("kind-{}", n % 2), None),
+        };
+        rig.submit(&id, &key);
+        if number % 10 == 3 {
+            rig.submit(&id, &key);
+        }
+        if number % 500 == 250 {
+            rig.broker.submit(Lane::Live, Message { body: format!("{{unreadable {number}").into_bytes(), ..Message::default() });
+        }
+        wanted.insert(id, code);
+    }
+    // Trouble while it works: lost and unheard publications, unavailable objects, lost connections.
+    for round in 0..20 {
+        rig.broker.fail_publications([BrokerFault::Lost, BrokerFault::Unheard, BrokerFault::Unroutable]);
+        rig.objects.fail(BUCKET, "kind-0", [ObjectFault::Unavailable, ObjectFault::Truncated]);
+        let seen = rig.broker.counts().done;
+        let progress = async {
+            while rig.broker.counts().done < seen + 200 && rig.broker.waiting(Lane::Live) > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, progress).await.unwrap_or_else(|_| panic!("round {round} makes no progress"));
+        rig.broker.crash();
+    }
+    rig.idle().await;
+    let (dead, counts) = (rig.broker.dead(), rig.broker.counts());
+    let outcomes = rig.end().await;
+    assert_eq!(dead.len(), 20, "the unreadable ones, and nothing else");
+    assert!(dead.iter().all(|message| message.body.starts_with(b"{unreadable")));
+    assert!(counts.stale > 0 && counts.later > 0, "the trouble was real: {counts:?}");
+    assert_eq!(outcomes.len(), MESSAGES);
+    for (id, code) in wanted {
+        assert_eq!(failed(&outcomes[&id]), code, "{id}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_delivery_publishes_the_same_verdict_and_infers_nothing() {
+    let scored = Arc::new(AtomicUsize::new(0));
+    let count = scored.clone();
+    let rig = Rig::start(Scripted::with_script(Box::new(move |crops: &[&Crop]| {
+        count.fetch_add(crops.len(), Ordering::Relaxed);
+        Ok(())
+    })));
+    rig.objects.put(BUCKET, "a", images::bmp(30, 200));
+    rig.submit("same", "a");
+    rig.idle().await;
+    let scored_once = scored.load(Ordering::Relaxed);
+    rig.submit("same", "a");
+    rig.idle().await;
+    assert_eq!(scored.load(Ordering::Relaxed), scored_once);
+    let published = rig.broker.published();
+    assert_eq!(published.len(), 2);
+    assert_eq!(published[0], published[1]);
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_submission_with_another_image_is_a_conflict_and_the_first_outcome_stands() {
+    let rig = Rig::start(Scripted::new());
+    rig.objects.put(BUCKET, "a", images::bmp(30, 200));
+    rig.objects.put(BUCKET, "b", images::bmp(30, 10));
+    rig.submit("same", "a");
+    rig.idle().await;
+    rig.submit("same", "b");
+    rig.idle().await;
+    let dead = rig.broker.dead();
+    assert_eq!(dead.len(), 1);
+    assert!(dead[0].properties.headers["x-assay-reason"].contains("generation"), "{:?}", dead[0].properties.headers);
+    let outcomes = rig.end().await;
+    assert_eq!(outcomes["same"].image().key, "a");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_generation_gets_a_verdict_of_its_own_that_names_the_one_before() {
+    let rig = Rig::start(Scripted::new());
+    rig.objects.put(BUCKET, "a", images::bmp(30, 200));
+    rig.submit("appealed", "a");
+    rig.idle().await;
+    let image = json!({"bucket": BUCKET, "key": "a"});
+    rig.broker.submit(
+        Lane::Live,
+        message(&json!({"submission_id": "appealed", "generation": 1, "purpose": "reverdict", "image": image})),
+    );
+    rig.idle().await;
+    let outcomes = rig.ledger.outcomes();
+    assert_eq!(outcomes.len(), 2);
+    let Outcome::Verdict(second) = outcomes.iter().find(|outcome| outcome.key().generation == 1).unwrap() else {
+        panic!("a verdict");
+    };
+    let first = outcomes.iter().find(|outcome| outcome.key().generation == 0).unwrap();
+    assert_eq!(second.supersedes, Some(first.id()));
+    assert_ne!(second.verdict_id, first.id());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn trouble_that_outlasts_the_ladder_becomes_a_failure() {
+    let rig = Rig::start(Scripted::new());
+    rig.objects.put(BUCKET, "a", images::bmp(30, 200));
+    rig.objects.fail(BUCKET, "a", vec![ObjectFault::Unavailable; 100]);
+    rig.submit("unlucky", "a");
+    rig.idle().await;
+    assert_eq!(rig.broker.counts().later as u32, plan().max_attempts - 1);
+    let outcomes = rig.end().await;
+    assert_eq!(failed(&outcomes["unlucky"]), Some(FailureCode::ObjectStoreUnavailable));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_device_ends_the_worker_and_releases_what_was_under_way() {
+    let mut batches = 0;
+    let rig = Rig::start(Scripted::with_script(Box::new(move |_: &[&Crop]| {
+        batches += 1;
+        // Two for warming up, then one good one.
+        if batches > 3 { Err(ScoreError::DeviceLost("scripted".into())) } else { Ok(()) }
+    })));
+    rig.objects.put(BUCKET, "a", images::bmp(30, 200));
+    for number in 0..200 {
+        rig.submit(&format!("s-{number}"), "a");
+    }
+    let ended = tokio::time::timeout(DEADLINE, rig.running).await.expect("it ends").unwrap();
+    assert!(matches!(ended, Err(WorkerError::Detector(error)) if error.is_fatal()));
+    let counts = rig.broker.counts();
+    assert_eq!(counts.settled(), counts.delivered, "{counts:?}");
+    assert_eq!(counts.done + rig.broker.waiting(Lane::Live), 200, "nothing is lost");
+    assert!(rig.ledger.outcomes().iter().all(|outcome| failed(outcome).is_none()), "nobody is blamed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_away_for_good_puts_the_messages_back() {
+    let mut plan = plan();
+    plan.patience = Duration::from_millis(300);
+    let rig = Rig::start_with(Scripted::new(), plan);
+    rig.objects.put(BUCKET, "a", images::bmp(30, 200));
+    rig.ledger.set_script(Box::new(|call| (call == Call::Record).then_some(LedgerFault::Unreachable)));
+    rig.submit("patient", "a");
+    let released = async {
+        while rig.broker.counts().released < 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, released).await.expect("it comes back");
+    assert!(rig.broker.published().is_empty(), "nothing is published that is not recorded");
+    rig.ledger.set_script(Box::new(|_| None));
+    rig.idle().await;
+    assert_eq!(rig.end().await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_records_in_one_message_are_settled_together() {
+    let rig = Rig::start(Scripted::new());
+    rig.objects.put(BUCKET, "a b.bmp", images::bmp(30, 200));
+    let record = |key: &str, sequencer: usize| {
+        json!({"eventName": "ObjectCreated:Put", "s3": {"bucket": {"name": BUCKET}, "object": {"key": key, "sequencer": format!("{sequencer:016X}")}}})
+    };
+    let mut records: Vec<_> = (0..40).map(|number| record("a+b.bmp", number)).collect();
+    records.push(record("missing", 99));
+    rig.broker.submit(Lane::Live, message(&json!({ "Records": records })));
+    rig.idle().await;
+    assert_eq!(rig.broker.counts().done, 1);
+    let outcomes = rig.end().await;
+    assert_eq!(outcomes.len(), 41);
+    assert_eq!(outcomes.values().filter_map(failed).collect::<Vec<_>>(), [FailureCode::ObjectNotFound]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bulk_waits_while_live_has_work() {
+    let order = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let heard = order.clone();
+    let rig = Rig::start(Scripted::with_script(Box::new(move |crops: &[&Crop]| {
+        heard.lock().unwrap().extend(crops.iter().map(|crop| crop.pixels()[0]));
+        Ok(())
+    })));
+    rig.objects.put(BUCKET, "live", images::bmp(300, 200));
+    rig.objects.put(BUCKET, "bulk", images::bmp(300, 100));
+    for number in 0..300 {
+        let image = json!({"bucket": BUCKET, "key": "bulk"});
+        rig.broker.submit(Lane::Bulk, message(&json!({"submission_id": format!("b-{number}"), "image": image})));
+        rig.submit(&format!("l-{number}"), "live");
+    }
+    rig.idle().await;
+    let order = order.lock().unwrap().clone();
+    let last_live = order.iter().rposition(|&shade| shade == 200).unwrap();
+    let bulk_before = order[..last_live].iter().filter(|&&shade| shade == 100).count();
+    assert!(bulk_before < 150, "{bulk_before} of 300 bulk images came before the last live one");
+    assert_eq!(rig.end().await.len(), 600);
+}
