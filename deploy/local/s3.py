@@ -1,5 +1,6 @@
 """SeaweedFS as the S3 server: master, volume, filer and gateway in one process, signatures checked."""
 
+import contextlib
 import datetime
 import hashlib
 import hmac
@@ -76,11 +77,13 @@ class S3(Server):
 
     def stop(self) -> None:
         super().stop()
-        self._remove_sockets()
+        with contextlib.suppress(Trouble):
+            self._remove_sockets()
 
     def kill(self) -> None:
         super().kill()
-        self._remove_sockets()
+        with contextlib.suppress(Trouble):
+            self._remove_sockets()
 
     def _remove_sockets(self) -> None:
         """SeaweedFS talks to itself through sockets in /tmp, named by port, and leaves them there when it ends.
