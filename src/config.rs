@@ -71,6 +71,8 @@ impl Config {
     /// What no single room can see.
     fn check(&self) -> Result<(), String> {
         self.broker.validate()?;
+        self.ledger.validate()?;
+        self.objects.validate()?;
         let worker = &self.worker;
         let prefetch = self.broker.prefetch as usize;
         // One batch on the device, one forming, and an image in every intake slot.

@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde::Deserialize;
 use tokio::sync::mpsc;
+use url::Url;
 
 use crate::moderation::ImageRef;
 
@@ -30,12 +31,30 @@ pub struct Settings {
     pub tries: u32,
 }
 
+impl Settings {
+    /// What the types do not hold; the error names the key and the mend.
+    pub fn validate(&self) -> Result<(), String> {
+        let endpoint = self.endpoint.as_str();
+        let http = |url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host();
+        if !endpoint.is_empty() && !Url::parse(endpoint).is_ok_and(|url| http(&url)) {
+            return Err(format!(
+                "objects.endpoint = {endpoint:?} must be http://host:port or https://host, or \"\" for AWS"
+            ));
+        }
+        if self.connect_timeout_s == 0 || self.timeout_s == 0 || self.tries == 0 {
+            return Err("objects.connect_timeout_s, objects.timeout_s and objects.tries must be at least 1".into());
+        }
+        Ok(())
+    }
+}
+
 /// The bytes of an object, whole.
 #[derive(Clone, Debug)]
 pub struct Object {
     pub bytes: Bytes,
     /// Of the bytes, lower-case hexadecimal.
     pub sha256: String,
+    /// Without quotes, as in S3's event notifications.
     pub etag: Option<String>,
     pub version_id: Option<String>,
 }
@@ -72,7 +91,9 @@ impl FetchError {
 /// The store can't be used at all: for `enqueue`, `doctor` and start-up checks.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    #[error("the object store at {endpoint} can't be reached: {detail}; check objects.endpoint and that the server runs")]
+    #[error(
+        "the object store at {endpoint} can't be reached: {detail}; check objects.endpoint and that the server runs"
+    )]
     Unreachable { endpoint: String, detail: String },
     #[error("bucket {bucket:?}: {detail}")]
     Bucket { bucket: String, detail: String },
@@ -95,6 +116,32 @@ pub trait Objects: Send + Sync {
 
     /// Checks that a bucket exists and can be listed.
     async fn check(&self, bucket: &str) -> Result<(), StoreError>;
+}
+
+/// Checks the object against all that the reference says of it.
+fn verify(image: &ImageRef, object: &Object) -> Result<(), FetchError> {
+    let other = |detail| Err(FetchError::Mismatch { bucket: image.bucket.clone(), key: image.key.clone(), detail });
+    if let (Some(asked), Some(found)) = (&image.version_id, &object.version_id)
+        && asked != found
+    {
+        return other(format!("its version is {found}, not {asked}"));
+    }
+    if let (Some(asked), Some(found)) = (image.etag.as_deref().map(bare_etag), &object.etag)
+        && asked != found
+    {
+        return other(format!("its etag is {found}, not {asked}"));
+    }
+    if let Some(asked) = &image.sha256
+        && !asked.eq_ignore_ascii_case(&object.sha256)
+    {
+        return other(format!("its sha256 is {}, not {asked}", object.sha256));
+    }
+    Ok(())
+}
+
+/// An etag without the quotes that HTTP puts around it and that S3's event notifications leave off.
+pub fn bare_etag(etag: &str) -> &str {
+    etag.strip_prefix("W/").unwrap_or(etag).trim_matches('"')
 }
 
 /// Lower-case hexadecimal.

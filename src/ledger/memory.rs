@@ -1,0 +1,137 @@
+//! A ledger in memory, for tests. It keeps the promises of the port and can fail in the ways of a database.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+
+use super::{Found, Ledger, LedgerError, Recorded};
+use crate::moderation::{Outcome, SubmissionKey};
+
+/// What the ledger was asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Call {
+    Find,
+    Record,
+    Check,
+}
+
+/// How a call goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The database is away: nothing was read or written.
+    Unreachable,
+    /// The tables are not there.
+    NotMigrated,
+    /// The database refuses: nothing was written.
+    Failed,
+    /// All was written, but the connection broke before the answer came.
+    ReplyLost,
+}
+
+/// Heard before each call; tests make it fail with it.
+pub type Script = Box<dyn FnMut(Call) -> Option<Fault> + Send>;
+
+pub struct Memory {
+    outcomes: Mutex<BTreeMap<SubmissionKey, Outcome>>,
+    script: Mutex<Script>,
+}
+
+impl Memory {
+    pub fn new() -> Memory {
+        Self::with_script(Box::new(|_| None))
+    }
+
+    pub fn with_script(script: Script) -> Memory {
+        Memory { outcomes: Mutex::default(), script: Mutex::new(script) }
+    }
+
+    /// Replaces the script.
+    pub fn set_script(&self, script: Script) {
+        *lock(&self.script) = script;
+    }
+
+    /// Lets the next `times` calls of one kind fail; a script set before ends.
+    pub fn fail_next(&self, call: Call, fault: Fault, times: usize) {
+        let mut left = times;
+        self.set_script(Box::new(move |made| {
+            let hit = made == call && left > 0;
+            left -= usize::from(hit);
+            hit.then_some(fault)
+        }));
+    }
+
+    /// Everything recorded, in the order of the keys.
+    pub fn outcomes(&self) -> Vec<Outcome> {
+        lock(&self.outcomes).values().cloned().collect()
+    }
+
+    /// Does the work of a call, unless the script has it fail.
+    fn answer<T>(
+        &self,
+        call: Call,
+        work: impl FnOnce(&mut BTreeMap<SubmissionKey, Outcome>) -> T,
+    ) -> Result<T, LedgerError> {
+        let fault = (lock(&self.script))(call);
+        match fault {
+            None => Ok(work(&mut lock(&self.outcomes))),
+            Some(Fault::ReplyLost) => {
+                work(&mut lock(&self.outcomes));
+                Err(unreachable("the connection broke before the answer came"))
+            }
+            Some(Fault::Unreachable) => Err(unreachable("connection refused")),
+            Some(Fault::NotMigrated) => {
+                Err(LedgerError::NotMigrated { detail: "relation \"outcomes\" does not exist".into() })
+            }
+            Some(Fault::Failed) => {
+                Err(LedgerError::Failed { detail: "could not extend file: no space left on device".into() })
+            }
+        }
+    }
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Memory::new()
+    }
+}
+
+#[async_trait]
+impl Ledger for Memory {
+    async fn find(&self, keys: &[SubmissionKey]) -> Result<Vec<Found>, LedgerError> {
+        self.answer(Call::Find, |outcomes| {
+            let found = keys.iter().map(|key| {
+                let oldest = SubmissionKey { generation: 0, ..key.clone() };
+                let predecessor = outcomes.range(&oldest..key).next_back().map(|(_, outcome)| outcome.id());
+                Found { standing: outcomes.get(key).cloned(), predecessor }
+            });
+            found.collect()
+        })
+    }
+
+    async fn record(&self, outcomes: &[Outcome]) -> Result<Vec<Recorded>, LedgerError> {
+        self.answer(Call::Record, |recorded| {
+            let answers = outcomes.iter().map(|outcome| match recorded.entry(outcome.key()) {
+                Entry::Vacant(vacant) => {
+                    vacant.insert(outcome.clone());
+                    Recorded::New
+                }
+                Entry::Occupied(standing) => Recorded::Standing(Box::new(standing.get().clone())),
+            });
+            answers.collect()
+        })
+    }
+
+    async fn check(&self) -> Result<(), LedgerError> {
+        self.answer(Call::Check, |_| ())
+    }
+}
+
+fn unreachable(detail: &str) -> LedgerError {
+    LedgerError::Unreachable { address: "memory".into(), detail: detail.into() }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

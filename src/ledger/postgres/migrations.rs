@@ -1,0 +1,77 @@
+//! Bringing the schema to this version, and seeing whether it is.
+
+use std::time::Duration;
+
+use sqlx::migrate::{Migrate, MigrateError, Migration, Migrator};
+use sqlx::postgres::PgConnection;
+use sqlx::{Connection, query_scalar};
+
+use super::{Settings, address, open, options, trouble};
+use crate::ledger::LedgerError;
+
+/// `migrations/`, built in.
+static MIGRATIONS: Migrator = sqlx::migrate!();
+/// Lies in the schema itself, so that several schemas of one database are migrated apart.
+const TABLE: &str = "_sqlx_migrations";
+/// The tables that this version reads and writes.
+const TABLES: [&str; 3] = ["outcomes", "verdicts", "failures"];
+
+/// Applies what is not applied yet and returns its names. Whoever comes while another one is at it waits.
+pub async fn migrate(settings: &Settings) -> Result<Vec<String>, LedgerError> {
+    let address = address(settings);
+    let timeout = Duration::from_secs(settings.timeout_s);
+    // No limit on the statements: a migration of a large table may take its time.
+    let mut connection = open(&options(settings)?, &address, timeout).await?;
+    let applied = apply(&mut connection, &settings.schema).await.map_err(|error| match error {
+        MigrateError::Execute(error) => trouble(&address, &error),
+        error => LedgerError::Failed { detail: error.to_string() },
+    });
+    // Closing also gives back the lock, where `apply` ended early.
+    let _ = connection.close().await;
+    applied
+}
+
+async fn apply(connection: &mut PgConnection, schema: &str) -> Result<Vec<String>, MigrateError> {
+    connection.lock().await?;
+    // Asked first, because CREATE SCHEMA IF NOT EXISTS wants the right to create one even where there is one.
+    let present: bool = query_scalar("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)")
+        .bind(schema)
+        .fetch_one(&mut *connection)
+        .await?;
+    if !present {
+        connection.create_schema_if_not_exists(&format!("\"{schema}\"")).await?;
+    }
+    connection.ensure_migrations_table(TABLE).await?;
+    let known = connection.list_applied_migrations(TABLE).await?;
+    let mut applied = Vec::new();
+    for migration in MIGRATIONS.iter() {
+        match known.iter().find(|known| known.version == migration.version) {
+            Some(known) if known.checksum == migration.checksum => {}
+            Some(_) => return Err(MigrateError::VersionMismatch(migration.version)),
+            None => {
+                connection.apply(TABLE, migration).await?;
+                applied.push(name(migration));
+            }
+        }
+    }
+    connection.unlock().await?;
+    Ok(applied)
+}
+
+/// What the database lacks of this version; whatever a later version added does no harm.
+pub(super) async fn missing(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
+    let applied: Vec<i64> =
+        query_scalar("SELECT version FROM _sqlx_migrations WHERE success").fetch_all(&mut *connection).await?;
+    let tables: Vec<String> =
+        query_scalar("SELECT name FROM unnest($1::text[]) AS name WHERE to_regclass(name) IS NULL")
+            .bind(&TABLES[..])
+            .fetch_all(&mut *connection)
+            .await?;
+    let migrations = MIGRATIONS.iter().filter(|migration| !applied.contains(&migration.version)).map(name);
+    Ok(migrations.chain(tables.into_iter().map(|table| format!("table {table}"))).collect())
+}
+
+/// As the file is called.
+fn name(migration: &Migration) -> String {
+    format!("{:04}_{}", migration.version, migration.description.replace(' ', "_"))
+}

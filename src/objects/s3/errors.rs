@@ -1,0 +1,110 @@
+//! What an S3 server's refusals mean to whoever waits for an image.
+
+use std::error::Error;
+
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+
+use crate::moderation::ImageRef;
+use crate::objects::{FetchError, StoreError};
+
+/// Refusals that are about the worker's own key, not about the object: an operator mends them, and every
+/// submission would fail for good if they counted against it.
+const OWN_KEY: &[&str] = &[
+    "ExpiredToken",
+    "InvalidAccessKeyId",
+    "InvalidSecurity",
+    "InvalidToken",
+    "NotSignedUp",
+    "RequestTimeTooSkewed",
+    "SignatureDoesNotMatch",
+    "TokenRefreshRequired",
+];
+
+pub(super) fn unavailable(image: &ImageRef, detail: String) -> FetchError {
+    FetchError::Unavailable { bucket: image.bucket.clone(), key: image.key.clone(), detail }
+}
+
+pub(super) fn of_fetch<E>(image: &ImageRef, error: &SdkError<E, HttpResponse>) -> FetchError
+where
+    E: Error + ProvideErrorMetadata + 'static,
+{
+    let (bucket, key) = (image.bucket.clone(), image.key.clone());
+    let (status, code) = said(error);
+    let detail = describe(error);
+    match (status, code) {
+        (_, "NoSuchBucket") => FetchError::NotFound { bucket, key, detail: ": there is no such bucket".into() },
+        (404, _) | (_, "NoSuchKey" | "NoSuchVersion") => match &image.version_id {
+            Some(version) => FetchError::NotFound { bucket, key, detail: format!(" in version {version}") },
+            None => FetchError::NotFound { bucket, key, detail: String::new() },
+        },
+        // A version that is none, and one that marks a deletion.
+        (400, "InvalidArgument") | (405, _) if image.version_id.is_some() => {
+            FetchError::NotFound { bucket, key, detail: format!(" in the version asked for: {detail}") }
+        }
+        (412, _) => FetchError::Mismatch { bucket, key, detail: "its etag is another one".into() },
+        // In an archive: nobody can read it before it is restored.
+        (_, "InvalidObjectState") => FetchError::AccessDenied { bucket, key, detail },
+        (403, code) if !OWN_KEY.contains(&code) => FetchError::AccessDenied { bucket, key, detail },
+        _ => FetchError::Unavailable { bucket, key, detail },
+    }
+}
+
+pub(super) fn of_store<E>(bucket: &str, endpoint: &str, error: &SdkError<E, HttpResponse>) -> StoreError
+where
+    E: Error + ProvideErrorMetadata + 'static,
+{
+    let (status, code) = said(error);
+    let (bucket, detail) = (bucket.to_string(), describe(error));
+    match (status, code) {
+        (404, _) | (_, "NoSuchBucket") => StoreError::Bucket {
+            bucket,
+            detail: format!("it does not exist at {endpoint}; create it, or correct its name"),
+        },
+        (401 | 403, code) if OWN_KEY.contains(&code) => StoreError::Bucket {
+            bucket,
+            detail: format!(
+                "{endpoint} refuses the credentials: {detail}; check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            ),
+        },
+        (401 | 403, _) => {
+            StoreError::Bucket { bucket, detail: format!("it may not be listed: {detail}; grant s3:ListBucket on it") }
+        }
+        (400..500, _) if status != 429 => StoreError::Bucket { bucket, detail },
+        _ => StoreError::Unreachable { endpoint: endpoint.into(), detail },
+    }
+}
+
+/// Status and code of the server's answer; 0 and nothing where none came.
+fn said<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> (u16, &str) {
+    let status = error.raw_response().map_or(0, |response| response.status().as_u16());
+    let code = error.as_service_error().and_then(ProvideErrorMetadata::code).unwrap_or_default();
+    (status, code)
+}
+
+fn describe<E>(error: &SdkError<E, HttpResponse>) -> String
+where
+    E: Error + ProvideErrorMetadata + 'static,
+{
+    let (status, code) = said(error);
+    match (error.as_service_error().and_then(ProvideErrorMetadata::message), code) {
+        (_, "") if status > 0 => format!("HTTP {status}"),
+        (None, _) if status > 0 => format!("{code} (HTTP {status})"),
+        (Some(message), _) if status > 0 => format!("{code}: {message} (HTTP {status})"),
+        _ => chain(error),
+    }
+}
+
+/// An error and its causes in one line, without saying the same twice.
+pub(super) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.ends_with(&next) {
+            text = format!("{text}: {next}");
+        }
+        cause = error.source();
+    }
+    text
+}
