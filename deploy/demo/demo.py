@@ -19,6 +19,7 @@ from submissions import NATIVE, Submission, compose, events, manifest
 from table import Table
 from worker import Worker
 
+MOST_COMPLAINTS = 5
 ARCHITECTURES = ["resnet50-nodown", "resnet18-nodown"]
 
 
@@ -92,26 +93,19 @@ def perform(architecture: str) -> int:
     name = f"demo-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
     submissions = compose(name, found)
     upload(submissions, environment)
-    with Step("worker") as step:
-        worker = Worker(environment, HERE / "worker.log")
-        try:
+    with Worker(environment, HERE / "worker.log") as worker:
+        with Step("worker") as step:
             worker.wait_until_ready()
-        except BaseException:
-            worker.stop()
-            raise
-        step.result = f"pid {worker.process.pid}, http://{worker.admin}/metrics, log in {os.path.relpath(worker.log)}"
-    try:
+            step.result = f"pid {worker.process.pid}, http://{worker.admin}/metrics, log in {os.path.relpath(worker.log)}"
         observer = Observer(environment["ASSAY__BROKER__URL"], submissions)
+        began = time.monotonic()
         enqueue(submissions, observer, environment)
         table = Table(len(submissions))
         observer.watch(table)
-        began = time.monotonic()
         observer.wait(table, worker.check)
         took = time.monotonic() - began
-    finally:
-        code = worker.stop()
-    say()
-    return conclude(observer, environment["ASSAY__LEDGER__URL"], name, code, took)
+        table.end()
+    return conclude(observer, environment["ASSAY__LEDGER__URL"], name, worker.process.returncode, took)
 
 
 def conclude(observer, database: str, name: str, code: int, took: float) -> int:
@@ -122,7 +116,9 @@ def conclude(observer, database: str, name: str, code: int, took: float) -> int:
     judged = tally.verdicts + tally.failures
     say(f"  {judged} outcomes in {took:.1f} s ({judged / took:.1f} a second); again from the results queue: "
         f"source {os.path.relpath(stage.LOCAL / 'env')} && {os.path.relpath(BINARY)} results --json")
-    complaints = list(tally.unlike)
+    complaints = tally.unlike[:MOST_COMPLAINTS]
+    if len(tally.unlike) > MOST_COMPLAINTS:
+        complaints.append(f"and {len(tally.unlike) - MOST_COMPLAINTS} more like that")
     if code != 0:
         complaints.append(f"the worker was asked to stop and ended with exit code {code}")
     if left:

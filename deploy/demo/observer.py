@@ -12,7 +12,7 @@ import uuid
 from stage import Trouble
 from submissions import Submission
 
-LIVE, DEAD, VERDICTS = "assay.images", "assay.dead", "assay.verdicts"
+LIVE, BULK, DEAD, VERDICTS = "assay.images", "assay.images.bulk", "assay.dead", "assay.verdicts"
 # So long may nothing at all happen before we call what hasn't come missing.
 PATIENCE = 90.0
 
@@ -41,7 +41,10 @@ class Observer:
         import pika
 
         self.pika = pika
-        self.connection = pika.BlockingConnection(pika.URLParameters(url))
+        try:
+            self.connection = pika.BlockingConnection(pika.URLParameters(url))
+        except pika.exceptions.AMQPError as error:
+            raise Trouble(f"RabbitMQ can't be reached: {error!r}; look with: make up") from None
         self.channel = self.connection.channel()
         self.channel.confirm_delivery()
         # Bound before anything is sent: an exchange keeps nothing for those who come later.
@@ -65,16 +68,16 @@ class Observer:
             if len(seen) == 1:
                 table.outcome(one, document)
             elif seen[0] == seen[-1]:
-                table.note(one.name, "the same again", "native", "same outcome", f"published again as {seen[0]}")
+                table.note(one.name, "the same again", "native", "same outcome", f"published again as {seen[0][:8]}…")
             else:
-                table.note(one.name, "the same again", "native", "ANOTHER OUTCOME", f"{seen[0]}, {seen[-1]}")
+                table.note(one.name, "the same again", "native", "ANOTHER OUTCOME", f"{seen[0][:8]}… and {seen[-1][:8]}…")
 
         def dead(channel, method, properties, _body) -> None:
             # What isn't ours goes back to its queue when the connection closes.
             if properties.message_id == self.unreadable_id:
                 self.dead = properties.headers or {}
                 channel.basic_ack(method.delivery_tag)
-                table.note("(no picture)", "half a message", "broken JSON", "dead letter", self.dead.get("x-assay-reason", ""))
+                table.note("(no picture)", "half a message", "JSON", "dead letter", self.dead.get("x-assay-reason", ""))
 
         self.channel.basic_consume(self.queue, outcome, auto_ack=True)
         self.dead_channel = self.connection.channel()
@@ -110,7 +113,7 @@ class Observer:
                 return
 
     def left_on_queue(self) -> int:
-        return self.channel.queue_declare(LIVE, passive=True).method.message_count
+        return sum(self.channel.queue_declare(queue, passive=True).method.message_count for queue in (LIVE, BULK))
 
     def close(self) -> None:
         self.connection.close()

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import threading
 import zipfile
 
 from stage import HERE, Trouble, pip, run
@@ -22,6 +23,9 @@ LOMIRI_DRAWINGS = ("analogpattern_by_Peter_Nerlich.jpg", "umang_by_Abhishek_Mudg
 SKIMAGE_PHOTOGRAPHS = ("astronaut.png", "brick.png", "camera.png", "chelsea.png", "coffee.png", "coins.png", "grass.png",
                        "gravel.png", "hubble_deep_field.jpg", "moon.png", "motorcycle_left.png", "retina.jpg", "rocket.jpg")
 FACES = 24
+
+# apt-get's lists have room for one of us.
+APT = threading.Lock()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,22 +81,27 @@ def debian(package: str, wanted: collections.abc.Callable[[str], bool]):
     def fetch(download: pathlib.Path, unpacked: pathlib.Path) -> None:
         if shutil.which("apt-get") is None:
             raise Trouble("there is no apt-get here")
-        sandbox = ["-o", "APT::Sandbox::User=root"] if os.geteuid() == 0 else []
-        command = ["apt-get", "download", "-qq", *sandbox, package]
-        try:
-            run(command, f"apt-get download {package}", cwd=download)
-        except Trouble:
-            # Its lists may be old or not there at all, and only root may renew them.
-            if os.geteuid() != 0:
-                raise
-            run(["apt-get", "update", "-qq"], "apt-get update")
-            run(command, f"apt-get download {package}", cwd=download)
+        with APT:
+            apt_download(package, download)
         archive = next(download.glob("*.deb"))
         with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", archive], stdout=subprocess.PIPE) as unpacking:
             with tarfile.open(fileobj=unpacking.stdout, mode="r|") as files:
                 take(files, wanted, unpacked)
 
     return fetch
+
+
+def apt_download(package: str, folder: pathlib.Path) -> None:
+    sandbox = ["-o", "APT::Sandbox::User=root"] if os.geteuid() == 0 else []
+    command = ["apt-get", "download", "-qq", *sandbox, package]
+    try:
+        run(command, f"apt-get download {package}", cwd=folder)
+    except Trouble:
+        # Its lists may be old or not there at all, and only root may renew them.
+        if os.geteuid() != 0:
+            raise
+        run(["apt-get", "update", "-qq"], "apt-get update")
+        run(command, f"apt-get download {package}", cwd=folder)
 
 
 def wheel(requirement: str, wanted: collections.abc.Callable[[str], bool]):

@@ -16,6 +16,8 @@ SECONDS_TO_STOP = 60.0
 
 
 class Worker:
+    """Runs while a `with` lasts, however that ends."""
+
     def __init__(self, environment: dict[str, str], log: pathlib.Path):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -42,19 +44,17 @@ class Worker:
         if self.process.poll() is not None:
             raise Trouble(f"the worker ended with exit code {self.process.returncode}; the end of {self.log} says:\n{self.last_words()}")
 
-    def stop(self) -> int:
-        """SIGTERM, so it finishes what it holds; its exit code."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(SECONDS_TO_STOP)
-            except subprocess.TimeoutExpired:
-                self.kill()
-        return self.process.returncode
+    def __enter__(self) -> "Worker":
+        return self
 
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
+    def __exit__(self, *_) -> None:
+        """SIGTERM, so it finishes what it holds. Whoever has no patience for that presses Ctrl-C again."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(SECONDS_TO_STOP)
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
+            self.process.kill()
+            self.process.wait()
 
     def last_words(self) -> str:
         return "\n".join(f"    {line}" for line in self.log.read_text(errors="replace").splitlines()[-10:])
