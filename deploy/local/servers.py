@@ -226,8 +226,9 @@ def run(argv: list[str]) -> int:
         parser.error(f"unknown: {' '.join(rest)}")
     args.dir = args.dir.absolute()
     if args.command not in ("up", "build-packages") and not (args.dir / "servers").exists():
-        print(f"no servers were ever started in {shown(args.dir)}")
-        return 0 if args.command in ("down", "wipe") else 1
+        if args.command in ("down", "wipe"):
+            return 0
+        raise Trouble(f"no servers were ever started in {shown(args.dir)}; start them with `up`")
     if args.command == "build-packages":
         build_packages()
         return 0
