@@ -1,1 +1,4 @@
 //! The tests that need more than one room.
+
+mod contracts;
+mod support;
