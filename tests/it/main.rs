@@ -4,6 +4,5 @@ mod architecture;
 mod conformance;
 mod contracts;
 mod pipeline;
-mod real_broker;
 mod real_worker;
 mod support;

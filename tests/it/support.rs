@@ -4,7 +4,6 @@ pub mod canned;
 pub mod images;
 pub mod outcomes;
 pub mod proxy;
-pub mod rabbit;
 pub mod servers;
 pub mod site;
 
