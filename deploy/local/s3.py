@@ -76,14 +76,15 @@ class S3(Server):
             self._succeeds("DELETE", f"/{PROBE}/written")
 
     def stop(self) -> None:
+        ours = self.process.pid() is not None
         super().stop()
-        with contextlib.suppress(Trouble):
-            self._remove_sockets()
+        # Without a server of ours they would be those of another set on the same ports.
+        if ours:
+            with contextlib.suppress(Trouble):
+                self._remove_sockets()
 
     def kill(self) -> None:
-        super().kill()
-        with contextlib.suppress(Trouble):
-            self._remove_sockets()
+        self.stop()
 
     def _remove_sockets(self) -> None:
         """SeaweedFS talks to itself through sockets in /tmp, named by port, and leaves them there when it ends.
