@@ -16,7 +16,6 @@ use super::manifest::{Lineage, Origin};
 use super::pickle::{self, Id, Pickle, TensorRef, Value};
 use super::weights::Weights;
 use super::{LabelSet, LoadError, Manifest};
-use crate::objects::hex;
 
 /// The pickle alone; the bytes of the tensors are beside it.
 const MAX_PICKLE: u64 = 64 << 20;
@@ -132,7 +131,7 @@ fn digest(path: &Path) -> std::io::Result<String> {
     let (mut file, mut hasher, mut buffer) = (File::open(path)?, Sha256::new(), vec![0; 1 << 20]);
     loop {
         match file.read(&mut buffer)? {
-            0 => return Ok(hex(&hasher.finalize())),
+            0 => return Ok(hex::encode(hasher.finalize())),
             count => hasher.update(&buffer[..count]),
         }
     }

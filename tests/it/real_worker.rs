@@ -59,7 +59,8 @@ async fn two_thousand_submissions_outlive_two_kills_of_the_worker() {
         assert!(outcomes.iter().all(|outcome| *outcome == outcomes[0]), "{id}: repeated publications say the same");
     }
     // One row each, in one of the two tables, under the id that was published.
-    let tables = ["verdicts", "failures"].map(|table| format!("SELECT submission_id, outcome_id::text AS id FROM {}.{table}", site.name));
+    let tables = [("verdicts", "verdict_id"), ("failures", "failure_id")]
+        .map(|(table, id)| format!("SELECT submission_id, {id}::text AS id FROM {}.{table}", site.name));
     let rows = site.query(&tables.join(" UNION ALL ")).await;
     assert_eq!(rows.len(), SUBMISSIONS);
     for row in &rows {

@@ -98,11 +98,10 @@ fn submission_id(bucket: &str, key: &str, version_id: &str, etag: &str, sequence
         digest.update(part);
     }
     let digest = digest.finalize();
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let readable = format!("s3:{bucket}/{key}:{}", hex(&digest[..12]));
+    let readable = format!("s3:{bucket}/{key}:{}", hex::encode(&digest[..12]));
     if readable.len() <= MAX_SUBMISSION_ID && !readable.contains('\0') {
         readable
     } else {
-        format!("s3:{}", hex(&digest))
+        format!("s3:{}", hex::encode(digest))
     }
 }

@@ -14,7 +14,7 @@ use assay::broker::wire::{Message, Properties};
 use assay::broker::{self, Lane};
 use assay::config::Config;
 use assay::moderation::Outcome;
-use assay::ledger;
+use assay::ledger::postgres;
 use lapin::options::{ExchangeDeleteOptions, QueueDeleteOptions};
 use lapin::{Connection, ConnectionProperties};
 use secrecy::ExposeSecret;
@@ -32,7 +32,6 @@ pub struct Site {
     servers: &'static Servers,
     pub name: String,
     pub broker: broker::Settings,
-    pub ledger: ledger::Settings,
     submitter: Submitter,
     folder: PathBuf,
 }
@@ -46,11 +45,11 @@ impl Site {
         broker.prefix.clone_from(&name);
         broker.retry_delays_s = vec![1];
         let ledger = servers.ledger_settings(&name);
-        ledger::postgres::migrate(&ledger).await.unwrap();
+        postgres::migrate(&ledger).await.unwrap();
         let folder = std::env::temp_dir().join(&name);
         std::fs::create_dir(&folder).unwrap();
         let submitter = Submitter::connect(&broker).await.unwrap();
-        Site { servers, name, broker, ledger, submitter, folder }
+        Site { servers, name, broker, submitter, folder }
     }
 
     /// Stores an object under a key of the site's own, which it gives.
