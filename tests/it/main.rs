@@ -1,6 +1,7 @@
 //! The tests that need more than one room.
 
 mod architecture;
+mod bad_input;
 mod conformance;
 mod contracts;
 mod pipeline;
