@@ -1,4 +1,6 @@
 //! The tests that need more than one room.
 
+#![allow(clippy::unwrap_used, reason = "a test ends by panicking, in its helpers too")]
+
 mod contracts;
 mod support;
