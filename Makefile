@@ -24,8 +24,8 @@ build: toolchain  ## the binary, optimised: target/release/assay
 up:            ## RabbitMQ, PostgreSQL and an S3 server on loopback; settings in .local/env
 	@$(SERVERS) up
 
-down:          ## stop them
-	@$(SERVERS) down
+down:          ## stop them, and those of the tests
+	@$(call on_test_servers,down); $(SERVERS) down
 
 demo: build up ## the main job on real servers, with real and generated images
 	@$(PYTHON) deploy/demo/demo.py

@@ -1,14 +1,32 @@
-//! Where binaries and tests find libtorch at run time, so that nobody sets LD_LIBRARY_PATH.
+//! Compiles what tch does not bind, and tells binaries and tests where libtorch lies at run time, so that nobody
+//! sets LD_LIBRARY_PATH.
+
+use std::path::{Path, PathBuf};
+
+const SHIM: &str = "src/detector/fused.cpp";
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=migrations");
-    // torch-sys links libtorch and publishes where it lies.
-    println!("cargo:rerun-if-env-changed=DEP_TCH_LIBTORCH_LIB");
+    println!("cargo:rerun-if-changed={SHIM}");
+    let lib = libtorch();
+    let include = lib.parent().unwrap_or(Path::new("/")).join("include");
+    cc::Build::new()
+        .cpp(true)
+        .std("c++20")
+        .warnings(false)
+        .include(&include)
+        .include(include.join("torch/csrc/api/include"))
+        .file(SHIM)
+        .compile("assay_fused");
+    println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
+    println!("cargo:rustc-link-arg=-Wl,--disable-new-dtags");
+}
+
+/// The folder that torch-sys links against, which it publishes to those that depend on it.
+fn libtorch() -> PathBuf {
     let Ok(lib) = std::env::var("DEP_TCH_LIBTORCH_LIB") else {
         panic!("torch-sys did not say where libtorch lies; run `make toolchain`, which puts it under .local/libtorch");
     };
-    let lib = std::fs::canonicalize(&lib).unwrap_or_else(|error| panic!("{lib}: {error}; run `make toolchain`"));
-    println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
-    println!("cargo:rustc-link-arg=-Wl,--disable-new-dtags");
+    std::fs::canonicalize(&lib).unwrap_or_else(|error| panic!("{lib}: {error}; run `make toolchain`"))
 }

@@ -7,6 +7,8 @@ binary serves machines with and without a GPU. Running it again costs nothing.
 """
 
 import argparse
+import importlib.util
+import os
 import pathlib
 import subprocess
 import sys
@@ -26,12 +28,14 @@ def link(path: pathlib.Path, target: pathlib.Path) -> None:
 
 
 def install(wheels: pathlib.Path) -> None:
+    if importlib.util.find_spec("pip") is None:
+        sys.exit(f"libtorch: {sys.executable} has no pip; `python3 deploy/local/servers.py build-packages` brings Debian's")
     pip = [sys.executable, "-m", "pip", "install", "--target", str(wheels), "--upgrade"]
     for arguments in (
         ["--no-deps", f"torch=={TORCH}"],
         [f"cuda-toolkit[cudart,cupti]=={CUDA_TOOLKIT}"],
     ):
-        print(f"libtorch: installing {arguments[-1]} under {wheels.relative_to(ROOT)}", flush=True)
+        print(f"libtorch: installing {arguments[-1]} under {os.path.relpath(wheels)}", flush=True)
         if subprocess.run([*pip, "--quiet", "--disable-pip-version-check", "--root-user-action=ignore", *arguments]).returncode != 0:
             sys.exit(f"libtorch: pip could not install {arguments[-1]}; is the package index reachable?")
 
@@ -68,7 +72,7 @@ def main() -> None:
         return
     install(wheels)
     lay_out(wheels, folder)
-    print(f"libtorch: {TORCH} is ready in {folder.relative_to(ROOT)}")
+    print(f"libtorch: {TORCH} is ready in {os.path.relpath(folder)}")
 
 
 if __name__ == "__main__":

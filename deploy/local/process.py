@@ -59,20 +59,19 @@ def owner() -> Owner:
     return Owner(who.pw_name, who.pw_uid, who.pw_gid)
 
 
-def stat_of(pid: int) -> tuple[str, int, str] | None:
-    """State letter, parent's pid and start time of a process; None where there is none."""
+def stat_of(pid: int) -> tuple[int, str] | None:
+    """Parent's pid and start time of a running process; None where there is none.
+
+    A zombie is none, since nobody may ever reap it, unless threads of it still run and hold its ports.
+    """
     try:
         text = pathlib.Path(f"/proc/{pid}/stat").read_text()
+        fields = text[text.rindex(")") + 2:].split()
+        if fields[0] in "ZX" and len(os.listdir(f"/proc/{pid}/task")) < 2:
+            return None
     except OSError:
         return None
-    fields = text[text.rindex(")") + 2:].split()
-    return fields[0], int(fields[1]), fields[19]
-
-
-def running(pid: int) -> bool:
-    """False for a zombie too: where nobody reaps, it would stay for ever."""
-    stat = stat_of(pid)
-    return stat is not None and stat[0] not in "ZX"
+    return int(fields[1]), fields[19]
 
 
 def family(root: int) -> list[int]:
@@ -80,7 +79,7 @@ def family(root: int) -> list[int]:
     children: dict[int, list[int]] = {}
     for entry in os.listdir("/proc"):
         if entry.isdigit() and (stat := stat_of(int(entry))):
-            children.setdefault(stat[1], []).append(int(entry))
+            children.setdefault(stat[0], []).append(int(entry))
     found = [root]
     for pid in found:
         found += children.get(pid, [])
@@ -109,7 +108,7 @@ class Process:
         except (OSError, ValueError):
             return None
         stat = stat_of(int(pid))
-        return int(pid) if stat and stat[0] not in "ZX" and stat[2] == started else None
+        return int(pid) if stat and stat[1] == started else None
 
     def start(self, argv: list[str], env: dict[str, str], folder: pathlib.Path, log: pathlib.Path, who: Owner) -> None:
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -121,7 +120,7 @@ class Process:
                 argv, env=env, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                 start_new_session=True, umask=0o022, **who.identity())
         stat = stat_of(child.pid)
-        self.pid_file.write_text(f"{child.pid} {stat[2] if stat else 0}\n")
+        self.pid_file.write_text(f"{child.pid} {stat[1] if stat else 0}\n")
 
     def end(self, how: signal.Signals, seconds: float) -> bool:
         """Sends the signal and waits until the process and all below it are gone. False if they are not."""
@@ -134,7 +133,7 @@ class Process:
         for member in targets:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(member, how)
-        if not wait_until(lambda: not any(running(member) for member in members), seconds):
+        if not wait_until(lambda: not any(map(stat_of, members)), seconds):
             return False
         self.pid_file.unlink(missing_ok=True)
         return True
@@ -185,12 +184,20 @@ class Server:
     def healthy(self) -> bool:
         return self.process.pid() is not None and self.answers()
 
+    def claim_ports(self) -> None:
+        """Refuses to start onto somebody else's ports; a server that just ended gets a moment to let go of its own."""
+        if self.process.pid() is not None:
+            return
+        for purpose, port in self.ports().items():
+            if not wait_until(lambda: free(port), 3.0):
+                raise Trouble(f"port {port}, meant for {purpose}, is taken by {holder(port)}; choose others with "
+                              "--base-port PORT or ASSAY_LOCAL_BASE_PORT (20 ports from there on are used)")
+
     def start(self) -> None:
         """Healthy when it returns, started or found so."""
         if self.process.pid() is None:
             self.data.mkdir(parents=True, exist_ok=True)
             self.who.take(self.data, 0o755)
-            self._wait_for_ports()
             self.prepare()
             for attempt in range(1, self.tries + 1):
                 self.launch()
@@ -214,12 +221,6 @@ class Server:
     def _came_up(self) -> bool:
         wait_until(lambda: self.process.pid() is None or self.answers(), self.seconds_to_start)
         return self.healthy()
-
-    def _wait_for_ports(self) -> None:
-        for purpose, port in self.ports().items():
-            if not wait_until(lambda: free(port), 3.0):
-                raise Trouble(f"port {port}, meant for {purpose}, is taken by {holder(port)}; choose others with "
-                              "--base-port PORT or ASSAY_LOCAL_BASE_PORT (20 ports from there on are used)")
 
     def _last_words(self) -> str:
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []

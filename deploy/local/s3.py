@@ -1,14 +1,14 @@
 """SeaweedFS as the S3 server: master, volume, filer and gateway in one process, signatures checked."""
 
+import contextlib
 import datetime
 import hashlib
 import hmac
 import http.client
 import json
 import pathlib
-import signal
 
-from process import Owner, Server, wait_until
+from process import Owner, Server, Trouble, wait_until
 
 VERSION = "4.48"
 ACCESS_KEY = "assay"
@@ -22,8 +22,6 @@ PROBE = "assay-probe"
 class S3(Server):
     name = "s3"
     title = "SeaweedFS"
-    # An orderly stop waits 15 s for nobody, and no object that it acknowledged is lost by a kill.
-    stop_signal = signal.SIGKILL
 
     def __init__(self, data: pathlib.Path, who: Owner, base_port: int, weed: pathlib.Path):
         super().__init__(data, who)
@@ -40,6 +38,7 @@ class S3(Server):
         return {"S3": self.port} | {name: self.first_inner_port + place for place, name in enumerate(names)}
 
     def prepare(self) -> None:
+        self._remove_sockets()
         store = self.data / "store"
         store.mkdir(exist_ok=True)
         self.who.take(store, 0o755)
@@ -59,7 +58,7 @@ class S3(Server):
             "s3.config": self.data / "s3.config",
         }
         command = [str(self.weed), "-logtostderr=true", "server", *(f"-{name}={value}" for name, value in flags.items())]
-        environment = {"PATH": "/usr/bin:/bin", "HOME": str(self.data / "store"), "TMPDIR": "/tmp"}
+        environment = {"PATH": "/usr/bin:/bin", "HOME": str(self.data / "store")}
         self.process.start(command, environment, self.data, self.log, self.who)
 
     def start(self) -> None:
@@ -72,6 +71,31 @@ class S3(Server):
             if not wait_until(lambda: self._succeeds("PUT", f"/{PROBE}/written", b"written"), self.seconds_to_start):
                 raise OSError(f"no object can be written; see {self.log}")
             self._succeeds("DELETE", f"/{PROBE}/written")
+
+    def stop(self) -> None:
+        """An orderly stop waits 15 s for nobody, and no object that it acknowledged is lost by a kill."""
+        self.kill()
+
+    def kill(self) -> None:
+        ours = self.process.pid() is not None
+        super().kill()
+        # Without a server of ours they would be those of another set on the same ports.
+        if ours:
+            with contextlib.suppress(Trouble):
+                self._remove_sockets()
+
+    def _remove_sockets(self) -> None:
+        """SeaweedFS talks to itself through sockets in /tmp, named by port, and leaves them there when it ends.
+
+        One that another user left would keep it from ever getting ready, without a word.
+        """
+        for port in self.ports().values():
+            for path in pathlib.Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
+                try:
+                    path.unlink(missing_ok=True)
+                except PermissionError:
+                    raise Trouble(f"{path} was left by another user; have it deleted, or choose other ports with "
+                                  "--base-port PORT") from None
 
     def ask(self) -> None:
         """The list of buckets, which only a right signature gets."""

@@ -49,9 +49,8 @@ class Set:
         self.who = owner()
         self.data = self._within_reach(self.folder / "servers")
         self.base_port = self._settle_port(base_port)
-        tools = self._within_reach(DEFAULT_DIR / "tools")
-        self.tools = tools
-        weed = tools / f"seaweedfs-{s3.VERSION}" / "bin" / "weed"
+        self.tools = self._within_reach(DEFAULT_DIR / "tools")
+        weed = self.tools / f"seaweedfs-{s3.VERSION}" / "bin" / "weed"
         self.rabbitmq = rabbitmq.RabbitMQ(self.data / "rabbitmq", self.who, self.base_port)
         self.postgres = postgres.Postgres(self.data / "postgres", self.who, self.base_port)
         self.s3 = s3.S3(self.data / "s3", self.who, self.base_port, weed)
@@ -66,6 +65,8 @@ class Set:
         if not target.exists():
             target.mkdir(parents=True)
             target.chmod(0o755)
+        if target.stat().st_uid not in (0, os.geteuid()):
+            raise Trouble(f"{target} is another user's; choose another folder with --dir")
         reaches = ["test", "-x", str(target)]
         if os.geteuid() != 0 or subprocess.run(reaches, cwd="/", **self.who.identity()).returncode == 0:
             return target
@@ -75,7 +76,7 @@ class Set:
         away = pathlib.Path("/var/tmp") / f"assay-{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}"
         away.mkdir(mode=0o755, exist_ok=True)
         if away.is_symlink() or away.stat().st_uid != 0:
-            raise Trouble(f"{away} isn't ours; delete it or choose another folder with --dir")
+            raise Trouble(f"{away} is another user's; choose another folder with --dir")
         away.chmod(0o755)
         target.rmdir()
         folder.symlink_to(away)
@@ -93,6 +94,8 @@ class Set:
         return port
 
     def start(self, servers: list[Server]) -> None:
+        for server in servers:
+            server.claim_ports()
         (self.data / "base-port").write_text(f"{self.base_port}\n")
         with concurrent.futures.ThreadPoolExecutor() as pool:
             starts = {server.title: pool.submit(server.start) for server in servers}
@@ -222,6 +225,10 @@ def run(argv: list[str]) -> int:
     if rest and args.command != "ctl":
         parser.error(f"unknown: {' '.join(rest)}")
     args.dir = args.dir.absolute()
+    if args.command not in ("up", "build-packages") and not (args.dir / "servers").exists():
+        if args.command in ("down", "wipe"):
+            return 0
+        raise Trouble(f"no servers were ever started in {shown(args.dir)}; start them with `up`")
     if args.command == "build-packages":
         build_packages()
         return 0

@@ -16,10 +16,11 @@ pub mod wire;
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use crate::delivery::Job;
 use crate::moderation::request::validate_tenant;
@@ -59,6 +60,13 @@ pub enum TopologyMode {
 impl Settings {
     /// What the types do not hold; the error names the key and the mend.
     pub fn validate(&self) -> Result<(), String> {
+        let url = Url::parse(self.url.expose_secret()).map_err(|error| format!("broker.url is no URL: {error}"))?;
+        if !matches!(url.scheme(), "amqp" | "amqps") || url.host_str().is_none_or(str::is_empty) {
+            return Err(format!(
+                "broker.url = {:?} must be amqp://user:password@host/vhost or amqps://…",
+                self.address()
+            ));
+        }
         if self.prefetch == 0 {
             return Err("broker.prefetch = 0 would take any number of messages; name how many".into());
         }
@@ -71,6 +79,25 @@ impl Settings {
         Ok(())
     }
 
+    /// The URL without its password, for people.
+    pub fn address(&self) -> String {
+        match Url::parse(self.url.expose_secret()) {
+            Ok(mut url) => {
+                // Fails only for a URL that can't have a password.
+                let _ = url.set_password(None);
+                url.to_string()
+            }
+            Err(_) => "broker.url".into(),
+        }
+    }
+
+    pub(crate) fn prefetch_of(&self, lane: Lane) -> u16 {
+        match lane {
+            Lane::Live => self.prefetch,
+            Lane::Bulk => self.bulk_prefetch,
+        }
+    }
+
     /// Tries before transient trouble becomes a failure: the first, and one after each delay.
     pub fn max_attempts(&self) -> u32 {
         self.retry_delays_s.len() as u32 + 1
@@ -78,7 +105,7 @@ impl Settings {
 }
 
 /// Which of the two queues a request came by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Lane {
     /// Uploads that somebody waits for.
     Live,
@@ -95,7 +122,7 @@ pub struct Consumer {
 }
 
 /// Where an outcome goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Publication<'a> {
     pub outcome: &'a Outcome,
     /// What the request asked of the answer: `reply_to`, `correlation_id`, trace context.

@@ -52,6 +52,13 @@ enum Command {
 impl Cli {
     /// Runs the command to its end.
     pub fn run(self) -> Result<(), End> {
+        if let Command::Doctor(args) = &self.command
+            && args.defaults
+        {
+            // Must work while the configuration does not.
+            doctor::print_defaults();
+            return Ok(());
+        }
         let config = Config::load(self.config.as_deref())?;
         telemetry::start(&config.log).map_err(End::usage)?;
         match self.command {

@@ -1,11 +1,12 @@
 //! `assay model`: artefacts of the detector.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
 
 use super::End;
-use crate::detector::{Architecture, checkpoint, manifest};
+use crate::detector::checkpoint::{self, Import};
+use crate::detector::{Architecture, Manifest, untrained};
 
 /// Make, import and show model artefacts (a folder with manifest.json and weights.safetensors).
 #[derive(Debug, Parser)]
@@ -48,6 +49,36 @@ enum Command {
 
 #[allow(clippy::print_stdout, reason = "it is the command's answer")]
 pub fn run(args: &Args) -> Result<(), End> {
-    let _ = &args.command;
+    let (folder, manifest) = match &args.command {
+        Command::Init { arch, out, seed } => (out, untrained::create(out, *arch, *seed)?),
+        Command::Import { checkpoint, out, generators, version } => {
+            let asked = Import { checkpoint, generators: generators.as_deref(), version: version.clone() };
+            (out, checkpoint::import(asked, out)?)
+        }
+        Command::Show { dir } => (dir, Manifest::read(dir)?),
+    };
+    println!("{}", describe(folder, &manifest));
     Ok(())
+}
+
+/// What a model is, a line for each thing that one asks.
+fn describe(folder: &Path, manifest: &Manifest) -> String {
+    let trained = if manifest.trained { "yes" } else { "no: its verdicts say nothing about the images" };
+    let generators: Vec<_> = manifest.labels.generators.iter().map(|generator| generator.label.as_str()).collect();
+    let generators = if generators.is_empty() { "none: it names no generator".into() } else { generators.join(", ") };
+    let calibrated = if manifest.calibration.is_some() { "yes" } else { "no" };
+    let thresholds = manifest.thresholds;
+    [
+        ("model", folder.display().to_string()),
+        ("version", manifest.version.clone()),
+        ("trained", trained.into()),
+        ("architecture", manifest.architecture.as_str().into()),
+        ("labels", format!("{} ({generators})", manifest.labels.id)),
+        ("calibrated", calibrated.into()),
+        ("thresholds", format!("real below {}, synthetic from {}", thresholds.low, thresholds.high)),
+        ("source", manifest.lineage.source.clone()),
+        ("sha256", manifest.weights.sha256.clone()),
+    ]
+    .map(|(name, value)| format!("{name:<13} {value}"))
+    .join("\n")
 }

@@ -4,15 +4,38 @@
 //! is a [`backbone`] with the [`selfcon`] sub-network and the [`heads`] on top. [`checkpoint`] imports what
 //! PyTorch wrote, without executing any of it; [`scripted`] is a stand-in for tests and load tests.
 
+pub mod architecture;
+pub mod backbone;
+pub mod checkpoint;
+pub mod conv;
+pub mod device;
+pub mod engine;
+mod fused;
+pub mod heads;
 mod isolate;
+pub mod manifest;
+mod pickle;
 pub mod scripted;
+pub mod selfcon;
+pub mod untrained;
+pub mod weights;
 
-use serde::Deserialize;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
 
 use crate::imaging::Crop;
 use crate::moderation::{Generator, Judge, ModelRef, Policy, Scores, WorkerRef};
 
+pub use architecture::Architecture;
+pub use engine::Engine;
 pub use isolate::score_each;
+pub use manifest::Manifest;
+pub use scripted::Scripted;
+pub use weights::Misfit;
+
+/// The value of `detector.model` that asks for the stand-in.
+const SCRIPTED: &str = "scripted";
 
 /// `[detector]` of the configuration.
 #[derive(Clone, Debug, Deserialize)]
@@ -35,7 +58,7 @@ pub enum Precision {
 }
 
 /// The classes of the generator classifier, in the order of its outputs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LabelSet {
     /// Name and revision, for instance `imaginet-4@1`.
     pub id: String,
@@ -71,6 +94,38 @@ impl Card {
     }
 }
 
+/// The detector that the configuration asks for, ready to score.
+pub fn open(settings: &Settings) -> Result<Box<dyn Detector>, LoadError> {
+    if settings.model == SCRIPTED {
+        return Ok(Box::new(Scripted::new()));
+    }
+    Ok(Box::new(Engine::load(Path::new(&settings.model), settings)?))
+}
+
+/// Why there is no detector.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error(
+        "no model in {}: {detail}; make one with `assay model init --out DIR` or `assay model import CHECKPOINT --out DIR`, \
+         and name its folder in detector.model", folder.display()
+    )]
+    NoModel { folder: PathBuf, detail: String },
+    #[error("the manifest {} is wrong: {detail}", path.display())]
+    Manifest { path: PathBuf, detail: String },
+    #[error("{} can't be read: {detail}", path.display())]
+    Unreadable { path: PathBuf, detail: String },
+    #[error("{} can't be written: {detail}", path.display())]
+    Unwritable { path: PathBuf, detail: String },
+    #[error("{} is not the file that its manifest names: its sha256 is {found} instead of {wanted}; fetch the model again", path.display())]
+    Digest { path: PathBuf, wanted: String, found: String },
+    #[error("{} does not fit the architecture: {misfit}", path.display())]
+    Misfit { path: PathBuf, misfit: Misfit },
+    #[error("the checkpoint {} can't be imported: {detail}", path.display())]
+    Checkpoint { path: PathBuf, detail: String },
+    #[error("{0}")]
+    Device(String),
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum ScoreError {
     #[error("the device has no memory left for {images} images: {detail}")]
@@ -97,6 +152,9 @@ pub trait Detector: Send {
 
     /// `cpu` or `cuda:0`.
     fn device(&self) -> &str;
+
+    /// Device, precision and kernels in words, for the log and `assay doctor`.
+    fn engine(&self) -> String;
 
     fn card(&self) -> &Card;
 }

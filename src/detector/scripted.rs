@@ -54,6 +54,10 @@ impl Detector for Scripted {
         "cpu"
     }
 
+    fn engine(&self) -> String {
+        "a script that reads the brightness alone".into()
+    }
+
     fn card(&self) -> &Card {
         &self.card
     }

@@ -3,11 +3,31 @@
 //! [`decode`] tells the format by its magic bytes, checks the header against the limits before anything is
 //! allocated, decodes as the reference decoders do (libjpeg-turbo, libwebp, libpng's rules), and takes the
 //! centre at native resolution. A panic in a decoder becomes a [`DecodeError`].
+//!
+//! The pixels are those of Pillow's `Image.open(file).convert("RGB")`, bit for bit: alpha is dropped, not blended,
+//! only the first frame is looked at, and EXIF orientation is not applied. Where we leave Pillow, on purpose:
+//! - 16-bit greyscale keeps its high byte, as 16-bit colour does; Pillow clips it at 255, which leaves a white image.
+//! - An image whose data is cut off or corrupt within what the crop needs is damaged; Pillow fills JPEGs up with grey.
+//!
+//! Only the middle of an image is kept, and as far as the format allows only the middle is decoded.
+
+mod crop;
+mod format;
+mod gif;
+mod jpeg;
+mod png;
+mod raster;
+#[cfg(test)]
+mod tests;
+mod webp;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde::{Deserialize, Serialize};
 
-/// Side of the crop, in pixels (ImagiNet, arXiv 2407.20020, section 4).
-pub const CROP_SIDE: usize = 256;
+use crop::Window;
+pub use crop::{CROP_SIDE, Crop};
+pub use format::Format;
 
 /// `[imaging]` of the configuration.
 #[derive(Clone, Debug, Deserialize)]
@@ -31,17 +51,6 @@ pub struct Limits {
     pub max_decoded_bytes: u64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Format {
-    Jpeg,
-    Png,
-    Webp,
-    Gif,
-    Bmp,
-    Tiff,
-}
-
 /// What makes a verdict less sure than its score says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -52,12 +61,9 @@ pub enum Quality {
     Animated,
     /// Alpha was dropped.
     Transparent,
+    /// Stored with one channel.
     Greyscale,
 }
-
-/// 256×256 RGB, 8 bits a channel, rows from the top, channels interleaved.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Crop(Box<[u8]>);
 
 /// An image as the detector needs it.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,6 +82,9 @@ pub enum DecodeError {
     Empty,
     #[error("the bytes are no JPEG, PNG, WebP, GIF, BMP or TIFF: they begin with {magic}")]
     UnsupportedFormat { magic: String },
+    /// A rare kind of a known format, such as JPEG with 12 bits a sample.
+    #[error("this kind of {format:?} is not supported: {detail}")]
+    UnsupportedKind { format: Format, detail: String },
     #[error("{width}×{height} pixels are more than the {limit} of imaging.max_pixels")]
     TooManyPixels { width: u64, height: u64, limit: u64 },
     #[error("decoding takes {bytes} bytes, more than the {limit} of imaging.max_decoded_bytes")]
@@ -84,29 +93,74 @@ pub enum DecodeError {
     Damaged { format: Format, detail: String },
 }
 
-impl Crop {
-    pub const BYTES: usize = CROP_SIDE * CROP_SIDE * 3;
-
-    /// All black.
-    pub fn blank() -> Crop {
-        Crop(vec![0; Self::BYTES].into_boxed_slice())
-    }
-
-    pub fn pixels(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Crop {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Crop")
-    }
+/// What a decoder hands over: the window of the image that the crop is made of.
+struct Picture {
+    width: u32,
+    height: u32,
+    /// RGB of `Window::centre(width, height)`, rows from the top.
+    window: Vec<u8>,
+    quality: Vec<Quality>,
 }
 
 /// Decodes the centre of an image.
-pub fn decode(bytes: &[u8], _limits: &Limits) -> Result<Decoded, DecodeError> {
+pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, DecodeError> {
     if bytes.is_empty() {
         return Err(DecodeError::Empty);
     }
-    Err(DecodeError::UnsupportedFormat { magic: String::new() })
+    let format = Format::of(bytes)?;
+    let decoder = match format {
+        Format::Jpeg => jpeg::decode,
+        Format::Png => png::decode,
+        Format::Webp => webp::decode,
+        Format::Gif => gif::decode,
+        Format::Bmp => raster::decode_bmp,
+        Format::Tiff => raster::decode_tiff,
+    };
+    // Nothing that the closure touches outlives a panic: the decoders keep no state but JPEG's handle, which is
+    // reset by its next use.
+    let picture = catch_unwind(AssertUnwindSafe(|| decoder(bytes, limits))).unwrap_or_else(|panic| {
+        let words = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
+        Err(format.damaged(format!("the decoder panicked: {}", words.unwrap_or("without a word"))))
+    })?;
+
+    let window = Window::centre(picture.width, picture.height);
+    let mut quality = picture.quality;
+    if window.is_smaller_than_crop() {
+        quality.insert(0, Quality::LowResolution);
+    }
+    let crop = window.fill_up(&picture.window);
+    Ok(Decoded { crop, format, width: picture.width, height: picture.height, quality })
+}
+
+impl Limits {
+    /// Whether an image of these sides may be decoded at all.
+    fn admit(&self, format: Format, width: u32, height: u32) -> Result<(), DecodeError> {
+        if width == 0 || height == 0 {
+            return Err(format.damaged(format_args!("its header says {width}×{height} pixels")));
+        }
+        let (width, height, limit) = (u64::from(width), u64::from(height), self.max_pixels);
+        if width * height > limit {
+            return Err(DecodeError::TooManyPixels { width, height, limit });
+        }
+        Ok(())
+    }
+
+    /// Whether a decoder may allocate this much.
+    fn afford(&self, bytes: u64) -> Result<(), DecodeError> {
+        let limit = self.max_decoded_bytes;
+        if bytes > limit {
+            return Err(DecodeError::TooManyDecodedBytes { bytes, limit });
+        }
+        Ok(())
+    }
+}
+
+impl Format {
+    fn damaged(self, detail: impl std::fmt::Display) -> DecodeError {
+        DecodeError::Damaged { format: self, detail: detail.to_string() }
+    }
+
+    fn unsupported(self, detail: impl std::fmt::Display) -> DecodeError {
+        DecodeError::UnsupportedKind { format: self, detail: detail.to_string() }
+    }
 }

@@ -75,7 +75,9 @@ impl FailureCode {
     /// The code for bytes that could not be decoded.
     pub fn of_decoding(error: &DecodeError) -> FailureCode {
         match error {
-            DecodeError::UnsupportedFormat { .. } => FailureCode::UnsupportedFormat,
+            DecodeError::UnsupportedFormat { .. } | DecodeError::UnsupportedKind { .. } => {
+                FailureCode::UnsupportedFormat
+            }
             DecodeError::TooManyPixels { .. } | DecodeError::TooManyDecodedBytes { .. } => FailureCode::TooLarge,
             _ => FailureCode::DecodeFailed,
         }

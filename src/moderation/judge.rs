@@ -1,5 +1,6 @@
 //! From evidence to a verdict: the one place where scores become words.
 
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::{
@@ -14,7 +15,7 @@ const CANDIDATES: usize = 3;
 pub const UNKNOWN: &str = "unknown";
 
 /// One class of the generator classifier.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Generator {
     pub label: String,
     pub family: String,

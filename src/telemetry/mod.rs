@@ -36,7 +36,8 @@ pub struct FilterError {
 
 /// Starts logging to standard error. Call once.
 pub fn start(settings: &Settings) -> Result<(), FilterError> {
-    let filter = EnvFilter::try_new(&settings.level)
+    // lapin reports as errors what the broker room waits out, or asked for; whoever wants to read it names it.
+    let filter = EnvFilter::try_new(format!("lapin=off,{}", settings.level))
         .map_err(|error| FilterError { level: settings.level.clone(), detail: error.to_string() })?;
     let json = match settings.format {
         Format::Json => true,

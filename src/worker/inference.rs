@@ -11,19 +11,35 @@ use super::batcher::Batch;
 use super::prepare::Prepared;
 use super::settlement::{Concluded, Conclusion};
 use crate::detector::{Detector, ScoreError, score_each};
+use crate::imaging::Crop;
 use crate::moderation::{Evidence, FailureCode};
 
-/// Starts the thread. The receiver hears how it ended: `Ok` when no more batches come, an error when the
-/// device is lost; a thread that panicked says nothing.
+/// What the thread reports.
+pub(super) struct Inference {
+    /// Seconds for an image, once the device is warm.
+    pub warm: oneshot::Receiver<Result<f64, ScoreError>>,
+    /// How the thread ended: `Ok` when no more batches come, an error when the device is lost; a thread that
+    /// panicked says nothing.
+    pub end: oneshot::Receiver<Result<(), ScoreError>>,
+}
+
+/// Starts the thread. It warms the device up itself, since libtorch keeps its choices by thread.
 pub(super) fn spawn(
     mut detector: Box<dyn Detector>,
+    batch_size: usize,
     mut batches: mpsc::Receiver<Batch<Prepared>>,
     concluded: mpsc::Sender<Concluded>,
     condition: Arc<Condition>,
     abandon: CancellationToken,
-) -> oneshot::Receiver<Result<(), ScoreError>> {
+) -> Inference {
+    let (warmed, warm) = oneshot::channel();
     let (ended, end) = oneshot::channel();
     let work = move || {
+        let warmth = warm_up(detector.as_mut(), batch_size);
+        let cold = warmth.is_err();
+        if warmed.send(warmth).is_err() || cold {
+            return;
+        }
         while let Some(batch) = batches.blocking_recv() {
             if abandon.is_cancelled() {
                 break;
@@ -36,7 +52,18 @@ pub(super) fn spawn(
         let _ = ended.send(Ok(()));
     };
     std::thread::Builder::new().name("inference".into()).spawn(work).expect("a thread can be started");
-    end
+    Inference { warm, end }
+}
+
+/// Scores blank images until the device has made its choices; gives the seconds that one image takes.
+fn warm_up(detector: &mut dyn Detector, batch_size: usize) -> Result<f64, ScoreError> {
+    let images = if detector.device().starts_with("cuda") { batch_size } else { 1 };
+    let blank = Crop::blank();
+    let crops = vec![&blank; images];
+    detector.score(&crops)?;
+    let started = Instant::now();
+    detector.score(&crops)?;
+    Ok(started.elapsed().as_secs_f64() / images as f64)
 }
 
 fn score(

@@ -13,18 +13,17 @@ mod prepare;
 mod settlement;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::Deserialize;
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::broker::{Broker, BrokerError, Lane};
 use crate::detector::{Detector, ScoreError};
-use crate::imaging::{Crop, Limits};
+use crate::imaging::Limits;
 use crate::ledger::Ledger;
 use crate::objects::Objects;
 use crate::shutdown::Shutdown;
-use crate::telemetry::Metrics;
 
 pub use batcher::{Batcher, Flush};
 pub use condition::Condition;
@@ -110,14 +109,19 @@ pub async fn run(parts: Parts, plan: Plan, condition: Arc<Condition>, shutdown: 
     let Parts { broker, objects, ledger, detector } = parts;
     let batch_size = plan.worker.batch_for(detector.device());
     let judge = detector.card().judge(detector.device());
-    let detector = warm_up(detector, batch_size, &plan).await?;
+    let engine = detector.engine();
 
     let (prepared_sender, prepared) = mpsc::channel(batch_size);
     let (batches_sender, batches) = mpsc::channel(1);
     let (concluded_sender, concluded) = mpsc::channel(plan.worker.settle_batch.max(batch_size));
 
-    let mut inference_end =
-        inference::spawn(detector, batches, concluded_sender.clone(), condition.clone(), shutdown.abandon.clone());
+    let abandon = shutdown.abandon.clone();
+    let inference::Inference { warm, end: mut inference_end } =
+        inference::spawn(detector, batch_size, batches, concluded_sender.clone(), condition.clone(), abandon);
+    let seconds = warm.await.map_err(|_| WorkerError::InferenceGone)??;
+    tracing::info!(milliseconds_per_image = seconds * 1e3, engine, "the detector is warm");
+    check_depth(&plan, seconds)?;
+
     let batcher = Batcher::new(batch_size, Duration::from_millis(plan.worker.batch_max_delay_ms));
     let batching = tokio::spawn(batcher::run(batcher, prepared, batches_sender, shutdown.abandon.clone()));
     let settlement = settlement::Settlement {
@@ -181,30 +185,15 @@ pub async fn run(parts: Parts, plan: Plan, condition: Arc<Condition>, shutdown: 
     }
 }
 
-/// Scores blank images until the device has made its choices, and checks that the prefetch suits its speed.
-async fn warm_up(
-    mut detector: Box<dyn Detector>,
-    batch_size: usize,
-    plan: &Plan,
-) -> Result<Box<dyn Detector>, WorkerError> {
-    let images = if detector.device().starts_with("cuda") { batch_size } else { 1 };
-    let warmed = tokio::task::spawn_blocking(move || {
-        let blank = Crop::blank();
-        let crops = vec![&blank; images];
-        detector.score(&crops)?;
-        let started = Instant::now();
-        detector.score(&crops)?;
-        Ok::<_, ScoreError>((detector, started.elapsed().as_secs_f64() / images as f64))
-    });
-    let (detector, seconds) = warmed.await.map_err(|_| WorkerError::InferenceGone)??;
+/// Refuses a prefetch of which the last message would wait for longer than the broker allows.
+fn check_depth(plan: &Plan, seconds: f64) -> Result<(), WorkerError> {
     let timeout = plan.consumer_timeout.as_secs();
     let wait = seconds * plan.prefetch as f64;
     // Half the timeout, since the machine may be busier later than it is now.
     let most = timeout as f64 / 2.0;
-    if wait > most {
-        let mend = (most / seconds) as usize;
-        return Err(WorkerError::PrefetchTooDeep { prefetch: plan.prefetch, seconds, wait, timeout, mend });
+    if wait <= most {
+        return Ok(());
     }
-    tracing::info!(milliseconds_per_image = seconds * 1e3, device = detector.device(), "the detector is warm");
-    Ok(detector)
+    let mend = (most / seconds) as usize;
+    Err(WorkerError::PrefetchTooDeep { prefetch: plan.prefetch, seconds, wait, timeout, mend })
 }

@@ -2,5 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends by panicking, in its helpers too")]
 
+mod conformance;
 mod contracts;
 mod support;

@@ -1,0 +1,150 @@
+#!/usr/bin/env python3
+"""The main job on real servers: real photographs and generated faces in, one outcome for each of them out.
+
+Wants the servers up and the binary built (`make demo` sees to both). Pictures and clients are downloaded the first
+time into .local/demo. The last line counts outcomes; the exit code is 0 only if every submission has exactly one.
+"""
+
+import argparse
+import concurrent.futures
+import os
+import signal
+import sys
+import time
+
+import pictures
+import stage
+from stage import BINARY, BUCKET, HERE, Step, Trouble, coloured, run, say
+from submissions import NATIVE, Submission, compose, events, manifest
+from table import Table
+from worker import Worker
+
+MOST_COMPLAINTS = 5
+ARCHITECTURES = ["resnet50-nodown", "resnet18-nodown"]
+
+
+def prepare(architecture: str) -> tuple[list[pictures.Picture], dict[str, str]]:
+    """Everything that must be there before the first submission."""
+    if not BINARY.exists():
+        raise Trouble(f"{BINARY} isn't there; build it first: make build")
+    environment = stage.settings()
+    with Step("clients") as step:
+        stage.private_packages()
+        step.result = ", ".join(stage.PACKAGES)
+    with Step("pictures") as step:
+        found, missing = pictures.gather()
+        kinds = [one.what for one in found]
+        step.result = ", ".join(f"{kinds.count(kind)} {kind}s" for kind in dict.fromkeys(kinds))
+    for line in missing:
+        say(coloured(f"    {line}", "yellow"))
+    with Step("migrations"):
+        run([BINARY, "migrate"], "assay migrate", env=os.environ | environment)
+    model = HERE / "model" / architecture
+    with Step("model") as step:
+        if not (model / "manifest.json").exists():
+            run([BINARY, "model", "init", "--arch", architecture, "--out", model], "assay model init")
+        step.result = f"{architecture}, " + coloured("untrained: its decisions mean nothing, and each verdict says so", "yellow")
+    environment["ASSAY__DETECTOR__MODEL"] = str(model)
+    return found, environment
+
+
+def upload(submissions: list[Submission], environment: dict[str, str]) -> None:
+    import boto3
+    import botocore.config
+    import botocore.exceptions
+
+    with Step("upload") as step:
+        client = boto3.client(
+            "s3", endpoint_url=environment["ASSAY__OBJECTS__ENDPOINT"], region_name=environment["AWS_REGION"],
+            aws_access_key_id=environment["AWS_ACCESS_KEY_ID"], aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+            config=botocore.config.Config(s3={"addressing_style": "path"}))
+
+        def put(one: Submission) -> int:
+            one.etag = client.put_object(Bucket=BUCKET, Key=one.key, Body=one.body)["ETag"].strip('"')
+            return len(one.body)
+
+        try:
+            with concurrent.futures.ThreadPoolExecutor() as pool:
+                sizes = list(pool.map(put, [one for one in submissions if one.body is not None]))
+        except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+            raise Trouble(f"the bucket {BUCKET} doesn't take the pictures: {error}") from None
+        step.result = f"{len(sizes)} objects, {sum(sizes) / 1e6:.0f} MB, to s3://{BUCKET}/{submissions[0].key.split('/')[0]}/"
+
+
+def enqueue(submissions: list[Submission], observer, environment: dict[str, str]) -> None:
+    """A third through `assay enqueue`, the others as S3 and CloudEvents would send them."""
+    with Step("enqueue") as step:
+        path = HERE / "manifest.jsonl"
+        manifest(submissions, path)
+        run([BINARY, "enqueue", "--manifest", path], "assay enqueue", env=os.environ | environment)
+        messages = events(submissions)
+        for message in messages:
+            observer.publish(message)
+        observer.publish_oddities()
+        native = sum(one.form == NATIVE for one in submissions)
+        step.result = f"{native} by `assay enqueue`, {len(messages)} messages with events, 1 sent before, 1 unreadable"
+
+
+def perform(architecture: str) -> int:
+    say(coloured("Assay: real or synthetic?", "bold"))
+    found, environment = prepare(architecture)
+    from observer import Observer
+
+    name = f"demo-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+    submissions = compose(name, found)
+    upload(submissions, environment)
+    with Worker(environment, HERE / "worker.log") as worker:
+        with Step("worker") as step:
+            worker.wait_until_ready()
+            step.result = f"pid {worker.process.pid}, http://{worker.admin}/metrics, log in {os.path.relpath(worker.log)}"
+        observer = Observer(environment["ASSAY__BROKER__URL"], submissions)
+        began = time.monotonic()
+        enqueue(submissions, observer, environment)
+        table = Table(len(submissions))
+        observer.watch(table)
+        observer.wait(table, worker.check)
+        took = time.monotonic() - began
+        table.end()
+    return conclude(observer, environment["ASSAY__LEDGER__URL"], name, worker.process.returncode, took)
+
+
+def conclude(observer, database: str, name: str, code: int, took: float) -> int:
+    """What came of it. The last line is for machines too."""
+    left = observer.left_on_queue()
+    observer.close()
+    tally = observer.tally(database, f"{name}/")
+    judged = tally.verdicts + tally.failures
+    say(f"  {judged} outcomes in {took:.1f} s ({judged / took:.1f} a second); again from the results queue: "
+        f"source {os.path.relpath(stage.LOCAL / 'env')} && {os.path.relpath(BINARY)} results --json")
+    complaints = tally.unlike[:MOST_COMPLAINTS]
+    if len(tally.unlike) > MOST_COMPLAINTS:
+        complaints.append(f"and {len(tally.unlike) - MOST_COMPLAINTS} more like that")
+    if code != 0:
+        complaints.append(f"the worker was asked to stop and ended with exit code {code}")
+    if left:
+        complaints.append(f"{left} messages are still on the queue")
+    for complaint in complaints:
+        say(coloured(f"  ✘ {complaint}", "red"))
+    say(str(tally))
+    return 0 if tally.good() and not complaints else 1
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--arch", choices=ARCHITECTURES, default=ARCHITECTURES[0], help="the network (default: %(default)s)")
+    architecture = parser.parse_args().arch
+    # Whoever ends us gets the same orderly end as Ctrl-C.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        with stage.only_one():
+            return perform(architecture)
+    except Trouble as error:
+        say(coloured(f"demo: {error}", "red"))
+        return 1
+    except KeyboardInterrupt:
+        say("stopped, and the worker too; what it had not judged waits on the queue for the next one")
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

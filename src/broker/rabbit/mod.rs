@@ -1,0 +1,132 @@
+//! RabbitMQ.
+//!
+//! Two connections, because an alarm of the broker (memory, disk) blocks a connection that publishes as a
+//! whole: acknowledgements must still get through. Nothing of lapin's own recovery is used: [`link`] makes a
+//! lost connection again, [`consume`] its channel, prefetch and consumer, [`publish`] its channels and confirms,
+//! each where it is needed and visible.
+
+mod amqp;
+mod board;
+mod consume;
+mod link;
+mod publish;
+mod read;
+mod settle;
+mod submit;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+
+use super::topology::{Depth, Topology};
+use super::{Broker, BrokerError, Consumer, Health, Lane, Publication, Settings, wire};
+use board::{Board, Part};
+use consume::LaneConsumer;
+use link::{Address, Link};
+use publish::{Publisher, Route};
+use settle::Settler;
+
+pub use read::{Letter, Reader};
+pub use submit::Submitter;
+
+/// The worker's broker.
+pub struct Rabbit {
+    settings: Settings,
+    topology: Arc<Topology>,
+    board: Arc<Board>,
+    consuming: Arc<Link>,
+    publisher: Arc<Publisher>,
+    settler: Arc<Settler>,
+}
+
+impl Rabbit {
+    /// Connects and brings the topology to what the settings ask for, or says at once why not.
+    pub async fn connect(settings: &Settings) -> Result<Rabbit, BrokerError> {
+        let board = Arc::new(Board::new());
+        let topology = Arc::new(Topology::new(settings));
+        let consuming = Arc::new(Link::open(Address::of(settings)?, Part::Consuming, board.clone()).await?);
+        topology.ensure(&*consuming.connection().await?).await?;
+        let publisher = Arc::new(Publisher::open(settings, board.clone()).await?);
+        let settler = Arc::new(Settler {
+            topology: topology.clone(),
+            publisher: publisher.clone(),
+            tasks: TaskTracker::new(),
+            runtime: Handle::current(),
+        });
+        Ok(Rabbit { settings: settings.clone(), topology, board, consuming, publisher, settler })
+    }
+}
+
+#[async_trait]
+impl Broker for Rabbit {
+    async fn consume(&self, lane: Lane) -> Result<Consumer, BrokerError> {
+        let consumer = LaneConsumer {
+            lane,
+            settings: self.settings.clone(),
+            link: self.consuming.clone(),
+            settler: self.settler.clone(),
+            board: self.board.clone(),
+        };
+        consumer.start().await
+    }
+
+    async fn publish(&self, publication: Publication<'_>) -> Result<(), BrokerError> {
+        let message = wire::outcome(publication);
+        let (exchange, routing_key) = (self.topology.verdicts(), publication.outcome.routing_key());
+        let route = Route::Topic { exchange: &exchange, routing_key: &routing_key };
+        self.publisher.publish(route, &message.body, amqp::properties(&message.properties)).await?;
+        if let Some(reply_to) = &publication.context.reply_to {
+            self.reply(reply_to, message, publication).await;
+        }
+        Ok(())
+    }
+
+    fn health(&self) -> watch::Receiver<Health> {
+        self.board.health()
+    }
+
+    async fn close(&self) {
+        self.settler.tasks.close();
+        // A copy that can't be published now would be tried for ever; its message goes back with the connection.
+        let patience = Duration::from_secs(self.settings.publish_timeout_s);
+        if tokio::time::timeout(patience, self.settler.tasks.wait()).await.is_err() {
+            tracing::warn!(left = self.settler.tasks.len(), "closing with messages not settled; they will come again");
+        }
+        self.consuming.close().await;
+        self.publisher.close().await;
+    }
+}
+
+impl Rabbit {
+    /// The answer to whoever asked for one, best effort: under the id that they gave, if they gave one.
+    async fn reply(&self, reply_to: &str, mut message: wire::Message, publication: Publication<'_>) {
+        if self.topology.owns(reply_to) {
+            return tracing::debug!(reply_to, "no answer is sent to a queue of Assay's own");
+        }
+        if let Some(asked) = &publication.context.correlation_id {
+            message.properties.correlation_id = Some(asked.clone());
+        }
+        let properties = amqp::properties(&message.properties);
+        if let Err(error) = self.publisher.publish(Route::Perhaps(reply_to), &message.body, properties).await {
+            tracing::debug!(%error, reply_to, "an answer could not be sent");
+        }
+    }
+}
+
+/// Connects, checks the topology as the worker would at its start, and looks at every queue: for `assay doctor`.
+pub async fn survey(settings: &Settings) -> Result<Vec<Depth>, BrokerError> {
+    let board = Arc::new(Board::new());
+    let link = Link::open(Address::of(settings)?, Part::Consuming, board).await?;
+    let connection = link.connection().await?;
+    let topology = Topology::new(settings);
+    let depths = match topology.ensure(&connection).await {
+        Ok(()) => topology.depths(&connection).await,
+        Err(error) => Err(error),
+    };
+    link.close().await;
+    depths
+}

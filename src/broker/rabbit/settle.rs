@@ -1,0 +1,95 @@
+//! What becomes of a message when its ticket is settled.
+
+use std::sync::Arc;
+
+use lapin::options::{BasicAckOptions, BasicNackOptions};
+use lapin::{Acker, BasicProperties, Channel};
+use time::OffsetDateTime;
+use tokio::runtime::Handle;
+use tokio_util::task::TaskTracker;
+
+use super::amqp;
+use super::link::pauses;
+use super::publish::{Publisher, Route};
+use crate::broker::topology::Topology;
+use crate::broker::{BrokerError, Lane, wire};
+use crate::delivery::{Settlement, Ticket};
+
+/// A message that the broker waits to hear about.
+pub(super) struct Outstanding {
+    pub lane: Lane,
+    pub body: Vec<u8>,
+    pub properties: BasicProperties,
+    pub attempt: u32,
+    pub acker: Acker,
+    /// Held until the message is settled: with the last handle on it the channel closes.
+    pub channel: Channel,
+}
+
+/// Carries settlements out. Each is a task of its own, of which there are never more than messages out, and
+/// so never more than the prefetch.
+pub(super) struct Settler {
+    pub topology: Arc<Topology>,
+    pub publisher: Arc<Publisher>,
+    pub tasks: TaskTracker,
+    /// Tickets are settled from threads of any kind.
+    pub runtime: Handle,
+}
+
+impl Settler {
+    pub fn ticket(self: &Arc<Self>, outstanding: Outstanding) -> Ticket {
+        let settler = self.clone();
+        Ticket::new(move |settlement| {
+            let work = settler.clone().settle(outstanding, settlement);
+            settler.tasks.spawn_on(work, &settler.runtime);
+        })
+    }
+
+    async fn settle(self: Arc<Self>, message: Outstanding, settlement: Settlement) {
+        let settled = match settlement {
+            Settlement::Done => message.acker.ack(BasicAckOptions::default()).await,
+            Settlement::Released => {
+                // Not `reject`: on newer brokers a nack is no strike against the message.
+                message.acker.nack(BasicNackOptions { requeue: true, ..BasicNackOptions::default() }).await
+            }
+            Settlement::Dead { reason } => {
+                let queue = self.topology.lane(message.lane);
+                let marks = wire::marks_of_death(&reason, &queue, OffsetDateTime::now_utc());
+                self.copy_and_ack(&message, &self.topology.dead(), &marks).await
+            }
+            Settlement::Later { reason } => {
+                let marks = wire::marks_of_delay(&reason, message.attempt);
+                self.copy_and_ack(&message, &self.topology.retry(message.lane, message.attempt), &marks).await
+            }
+        };
+        match settled {
+            Ok(true) => {}
+            // The channel is gone, and the message with it back to the queue.
+            Ok(false) => tracing::debug!("a message was settled after its channel had closed; it will come again"),
+            Err(error) => tracing::debug!(%error, "a message could not be settled; it will come again"),
+        }
+        drop(message.channel);
+    }
+
+    /// Tries for as long as the message is ours: given up half-way it would come again at once, and again.
+    async fn copy_and_ack(
+        &self,
+        message: &Outstanding,
+        queue: &str,
+        marks: &[(&'static str, String)],
+    ) -> lapin::Result<bool> {
+        for pause in pauses() {
+            if !message.acker.usable() {
+                return Ok(false);
+            }
+            let properties = amqp::copied(&message.properties, marks);
+            match self.publisher.publish(Route::Queue(queue), &message.body, properties).await {
+                Ok(()) => break,
+                Err(BrokerError::Closed) => return Ok(false),
+                Err(error) => tracing::warn!(%error, queue, "a message could not be moved yet"),
+            }
+            tokio::time::sleep(pause).await;
+        }
+        message.acker.ack(BasicAckOptions::default()).await
+    }
+}

@@ -1,0 +1,156 @@
+//! `assay doctor`: what is wrong, and how to mend it.
+
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use serde_json::json;
+
+use super::End;
+use crate::broker::rabbit;
+use crate::config::{Config, DEFAULTS};
+use crate::detector::{self, Detector};
+use crate::imaging::Crop;
+use crate::ledger::postgres::{self, Postgres};
+use crate::ledger::Ledger;
+use crate::objects::Objects;
+use crate::objects::s3::S3;
+
+/// Check the configuration, broker, database, buckets, device and model, and say how to mend what is wrong.
+///
+/// Ends with the code of the worst finding: 3 if a dependency is unreachable, 2 for a configuration to correct.
+#[derive(Debug, Parser)]
+#[command(after_help = "Examples:
+  assay doctor
+  assay doctor --config production.toml --json
+  assay doctor --defaults > my.toml                     every key with its default and what it means")]
+pub struct Args {
+    /// Print the built-in configuration, every key explained, and check nothing.
+    #[arg(long)]
+    pub defaults: bool,
+    /// One JSON document instead of lines.
+    #[arg(long)]
+    json: bool,
+}
+
+/// One thing looked at.
+struct Finding {
+    subject: String,
+    took: Duration,
+    result: Result<String, End>,
+}
+
+#[allow(clippy::print_stdout, reason = "it is the command's answer")]
+pub fn print_defaults() {
+    print!("{DEFAULTS}");
+}
+
+#[allow(clippy::print_stdout, reason = "it is the command's answer")]
+pub async fn run(args: &Args, config: &Config) -> Result<(), End> {
+    let mut findings = vec![Finding::now("configuration", Ok(memory(config)))];
+    findings.push(Finding::of("broker", broker(config)).await);
+    findings.push(Finding::of("database", database(config)).await);
+    findings.extend(buckets(config).await);
+    findings.push(Finding::of("model", model(config)).await);
+    if args.json {
+        println!("{}", json!({ "checks": findings.iter().map(Finding::document).collect::<Vec<_>>() }));
+    } else {
+        findings.iter().for_each(|finding| println!("{}", finding.line()));
+    }
+    let worst = findings.into_iter().filter_map(|finding| finding.result.err()).max_by_key(End::code);
+    match worst {
+        Some(end) => Err(end.silent()),
+        None => Ok(()),
+    }
+}
+
+impl Finding {
+    fn now(subject: impl Into<String>, result: Result<String, End>) -> Finding {
+        Finding { subject: subject.into(), took: Duration::ZERO, result }
+    }
+
+    async fn of(subject: impl Into<String>, check: impl Future<Output = Result<String, End>>) -> Finding {
+        let started = Instant::now();
+        let result = check.await;
+        Finding { subject: subject.into(), took: started.elapsed(), result }
+    }
+
+    fn words(&self) -> (bool, &str) {
+        match &self.result {
+            Ok(words) => (true, words),
+            Err(end) => (false, end.message().unwrap_or_default()),
+        }
+    }
+
+    fn line(&self) -> String {
+        let (well, words) = self.words();
+        let mark = if well { "ok   " } else { "WRONG" };
+        // What follows the first line stands below it.
+        let words = words.replace('\n', &format!("\n{:30}", ""));
+        format!("{mark}  {:<14}  {:>4} ms  {words}", self.subject, self.took.as_millis())
+    }
+
+    fn document(&self) -> serde_json::Value {
+        let (well, words) = self.words();
+        let code = self.result.as_ref().err().map_or(0, End::code);
+        json!({ "subject": self.subject, "ok": well, "exit_code": code, "detail": words, "ms": self.took.as_millis() as u64 })
+    }
+}
+
+fn memory(config: &Config) -> String {
+    let mebibytes = config.memory_bound() >> 20;
+    format!("consistent; beyond the model and libtorch a worker holds at most {mebibytes} MiB")
+}
+
+async fn broker(config: &Config) -> Result<String, End> {
+    let depths = rabbit::survey(&config.broker).await?;
+    let queues: Vec<_> =
+        depths.iter().map(|depth| format!("{} {} ({} consumers)", depth.queue, depth.ready, depth.consumers)).collect();
+    Ok(format!("answers; messages ready:\n{}", queues.join("\n")))
+}
+
+async fn database(config: &Config) -> Result<String, End> {
+    let ledger = Postgres::connect(&config.ledger).await?;
+    ledger.check().await?;
+    Ok(format!("{}, schema {:?}: answers and is migrated", postgres::address(&config.ledger), config.ledger.schema))
+}
+
+async fn buckets(config: &Config) -> Vec<Finding> {
+    if config.objects.allowed_buckets.is_empty() {
+        let empty = "objects.allowed_buckets is empty, so every submission would fail: name the buckets to read";
+        return vec![Finding::now("buckets", Err(End::usage(empty)))];
+    }
+    let store = S3::connect(&config.objects).await;
+    let mut findings = Vec::new();
+    for bucket in &config.objects.allowed_buckets {
+        let check = async { store.check(bucket).await.map(|()| "can be read".into()).map_err(End::from) };
+        findings.push(Finding::of(format!("bucket {bucket}"), check).await);
+    }
+    findings
+}
+
+async fn model(config: &Config) -> Result<String, End> {
+    let settings = config.detector.clone();
+    let tried = tokio::task::spawn_blocking(move || {
+        let mut detector = detector::open(&settings)?;
+        let crop = Crop::blank();
+        // The first image takes longer: the device makes its choices.
+        detector.score(&[&crop]).map_err(End::work)?;
+        let started = Instant::now();
+        detector.score(&[&crop]).map_err(End::work)?;
+        Ok(describe(detector.as_ref(), started.elapsed()))
+    });
+    tried.await.map_err(End::work)?
+}
+
+fn describe(detector: &dyn Detector, image: Duration) -> String {
+    let card = detector.card();
+    let trained = if card.trained { "trained" } else { "UNTRAINED: its verdicts say nothing about the images" };
+    format!(
+        "{} on {}, {:.0} ms for an image\n{trained}; labels {}; sha256 {}",
+        card.version,
+        detector.engine(),
+        image.as_secs_f64() * 1e3,
+        card.labels.id,
+        card.sha256
+    )
+}

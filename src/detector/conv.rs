@@ -1,0 +1,133 @@
+//! Convolutions with their batch norm folded in, and what follows them in the same breath.
+
+use std::cell::OnceCell;
+
+use tch::{Device, Kind, TchError, Tensor};
+
+use super::architecture::Convolution;
+use super::fused::{self, Geometry, Then};
+use super::weights::Weights;
+
+/// Batch norm's ε, as PyTorch's default.
+const EPSILON: f64 = 1e-5;
+
+/// Where and in what numbers the network computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub device: Device,
+    /// Float or BFloat16; of the convolutions. Everything after the global mean is fp32.
+    pub kind: Kind,
+}
+
+/// y = w ∗ x + b, with the batch norm's scale in w and its shift in b.
+#[derive(Debug)]
+pub struct Conv {
+    weight: Tensor,
+    bias: Tensor,
+    geometry: Geometry,
+    on_gpu: bool,
+    /// The weight as oneDNN likes it, made when the first input shows its shape; unused on a GPU.
+    packed: OnceCell<Tensor>,
+}
+
+impl Conv {
+    /// Folds `<norm>.*` into `<conv>.weight`: w' = w · γ/√(σ² + ε), b' = β − μ · γ/√(σ² + ε), in fp64 before the cast.
+    pub fn folded(weights: &Weights, conv: &str, norm: &str, shape: Convolution, place: Place) -> Conv {
+        let of = |part: &str| weights.get(&format!("{norm}.{part}")).to_kind(Kind::Double);
+        let scale = of("weight") / (of("running_var") + EPSILON).sqrt();
+        let bias = of("bias") - of("running_mean") * &scale;
+        let weight = weights.get(&format!("{conv}.weight")).to_kind(Kind::Double) * scale.view([-1, 1, 1, 1]);
+        let to_place = |tensor: Tensor| tensor.to_device(place.device).to_kind(place.kind);
+        Conv {
+            weight: channels_last(&to_place(weight)),
+            bias: to_place(bias),
+            geometry: Geometry { stride: shape.stride, padding: shape.kernel / 2 },
+            on_gpu: place.device.is_cuda(),
+            packed: OnceCell::new(),
+        }
+    }
+
+    pub fn forward(&self, input: &Tensor) -> Result<Tensor, TchError> {
+        if self.on_gpu {
+            let (stride, padding) = self.sides();
+            return input.f_conv2d(&self.weight, Some(&self.bias), stride, padding, [1, 1], 1);
+        }
+        fused::convolve(input, self.packed_for(input)?, &self.bias, self.geometry, Then::Nothing)
+    }
+
+    /// max(0, y)
+    pub fn relu(&self, input: &Tensor) -> Result<Tensor, TchError> {
+        if self.on_gpu {
+            let (stride, padding) = self.sides();
+            return input.f_cudnn_convolution_relu(&self.weight, Some(&self.bias), stride, padding, [1, 1], 1);
+        }
+        fused::convolve(input, self.packed_for(input)?, &self.bias, self.geometry, Then::Relu)
+    }
+
+    /// max(0, y + shortcut). The shortcut's memory may become the result's.
+    pub fn add_relu(&self, input: &Tensor, shortcut: Tensor) -> Result<Tensor, TchError> {
+        if self.on_gpu {
+            let (stride, padding) = self.sides();
+            let bias = Some(&self.bias);
+            return input.f_cudnn_convolution_add_relu(&self.weight, &shortcut, 1.0, bias, stride, padding, [1, 1], 1);
+        }
+        fused::convolve_add_relu(input, shortcut, self.packed_for(input)?, &self.bias, self.geometry)
+    }
+
+    fn sides(&self) -> ([i64; 2], [i64; 2]) {
+        ([self.geometry.stride; 2], [self.geometry.padding; 2])
+    }
+
+    fn packed_for(&self, input: &Tensor) -> Result<&Tensor, TchError> {
+        if let Some(packed) = self.packed.get() {
+            return Ok(packed);
+        }
+        let (images, channels, height, width) = input.size4()?;
+        let packed = fused::pack(&self.weight, self.geometry, [images, channels, height, width])?;
+        Ok(self.packed.get_or_init(|| packed))
+    }
+}
+
+/// The same tensor, laid out with its channels innermost.
+fn channels_last(tensor: &Tensor) -> Tensor {
+    tensor.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
+}
+
+/// y = Wx + b, in fp32.
+#[derive(Debug)]
+pub struct Linear {
+    weight: Tensor,
+    bias: Tensor,
+}
+
+impl Linear {
+    pub fn new(weights: &Weights, name: &str, device: Device) -> Linear {
+        let of = |part: &str| weights.get(&format!("{name}.{part}")).to_device(device).to_kind(Kind::Float);
+        Linear { weight: of("weight"), bias: of("bias") }
+    }
+
+    pub fn forward(&self, input: &Tensor) -> Result<Tensor, TchError> {
+        input.f_linear(&self.weight, Some(&self.bias))
+    }
+}
+
+/// Batch norm over a vector, in fp32, with the statistics that training left.
+#[derive(Debug)]
+pub struct Norm {
+    scale: Tensor,
+    shift: Tensor,
+}
+
+impl Norm {
+    pub fn new(weights: &Weights, name: &str, device: Device) -> Norm {
+        let of = |part: &str| weights.get(&format!("{name}.{part}")).to_kind(Kind::Double);
+        let scale = of("weight") / (of("running_var") + EPSILON).sqrt();
+        let shift = of("bias") - of("running_mean") * &scale;
+        let place = |tensor: Tensor| tensor.to_kind(Kind::Float).to_device(device);
+        Norm { scale: place(scale), shift: place(shift) }
+    }
+
+    pub fn forward(&self, input: &Tensor) -> Result<Tensor, TchError> {
+        self.shift.f_addcmul(input, &self.scale)
+    }
+}

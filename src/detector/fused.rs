@@ -1,0 +1,105 @@
+//! oneDNN's convolution with what follows it in one pass, and a CPU allocator that keeps pages between batches:
+//! the Rust side of `fused.cpp`. Inference only: nothing here records gradients.
+
+use std::ffi::{CStr, c_char};
+
+use tch::{TchError, Tensor};
+use torch_sys::C_tensor;
+
+unsafe extern "C" {
+    fn assay_pack(weight: *const C_tensor, stride: i64, padding: i64, input: *const i64, packed: *mut *mut C_tensor) -> *mut c_char;
+    fn assay_convolve(
+        input: *const C_tensor,
+        weight: *const C_tensor,
+        bias: *const C_tensor,
+        stride: i64,
+        padding: i64,
+        relu: bool,
+        output: *mut *mut C_tensor,
+    ) -> *mut c_char;
+    fn assay_convolve_add_relu(
+        input: *const C_tensor,
+        addend: *const C_tensor,
+        weight: *const C_tensor,
+        bias: *const C_tensor,
+        stride: i64,
+        padding: i64,
+        output: *mut *mut C_tensor,
+    ) -> *mut c_char;
+    fn assay_keep_pages();
+}
+
+/// What follows a convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    Nothing,
+    Relu,
+}
+
+/// Stride and padding of a convolution, the same in both directions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Geometry {
+    pub stride: i64,
+    pub padding: i64,
+}
+
+/// A weight in the layout that oneDNN likes best for inputs of this shape ([n, c, h, w]).
+pub fn pack(weight: &Tensor, geometry: Geometry, input: [i64; 4]) -> Result<Tensor, TchError> {
+    let Geometry { stride, padding } = geometry;
+    // SAFETY: the pointers are of live tensors, the shape has four sides, and the output is written on success.
+    unsafe { output(|packed| assay_pack(weight.as_ptr(), stride, padding, input.as_ptr(), packed)) }
+}
+
+/// then(w ∗ x + b)
+pub fn convolve(input: &Tensor, weight: &Tensor, bias: &Tensor, geometry: Geometry, then: Then) -> Result<Tensor, TchError> {
+    let Geometry { stride, padding } = geometry;
+    // SAFETY: the pointers are of live tensors, and the output is written on success.
+    unsafe {
+        output(|result| {
+            assay_convolve(input.as_ptr(), weight.as_ptr(), bias.as_ptr(), stride, padding, then == Then::Relu, result)
+        })
+    }
+}
+
+/// max(0, w ∗ x + b + addend). The addend's memory is used again for the result, so it is taken by value, and
+/// nobody may need what it shares memory with.
+pub fn convolve_add_relu(
+    input: &Tensor,
+    addend: Tensor,
+    weight: &Tensor,
+    bias: &Tensor,
+    geometry: Geometry,
+) -> Result<Tensor, TchError> {
+    let Geometry { stride, padding } = geometry;
+    // SAFETY: the pointers are of live tensors, and the output is written on success.
+    unsafe {
+        output(|result| {
+            let (input, addend) = (input.as_ptr(), addend.as_ptr());
+            assay_convolve_add_relu(input, addend, weight.as_ptr(), bias.as_ptr(), stride, padding, result)
+        })
+    }
+}
+
+/// From now on the memory of large CPU tensors is kept for the next ones.
+pub fn keep_pages() {
+    // SAFETY: it takes nothing, and does its work once.
+    unsafe { assay_keep_pages() }
+}
+
+/// # Safety
+/// `call` must either give null and have written a tensor that nobody else owns, or a message from `strdup`.
+unsafe fn output(call: impl FnOnce(*mut *mut C_tensor) -> *mut c_char) -> Result<Tensor, TchError> {
+    let mut tensor = std::ptr::null_mut();
+    let message = call(&raw mut tensor);
+    if message.is_null() {
+        // SAFETY: as the caller promised.
+        return Ok(unsafe { Tensor::from_ptr(tensor) });
+    }
+    // SAFETY: as the caller promised; the text is copied before it is freed.
+    let text = unsafe {
+        let text = CStr::from_ptr(message).to_string_lossy().into_owned();
+        libc::free(message.cast());
+        text
+    };
+    Err(TchError::Torch(text))
+}

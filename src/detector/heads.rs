@@ -1,0 +1,54 @@
+//! The two classifiers on the frozen embedding.
+
+use tch::{Device, Kind, TchError, Tensor};
+
+use super::conv::{Linear, Norm};
+use super::selfcon::normalise;
+use super::weights::Weights;
+
+/// Real or synthetic: batch norm → Linear(1024) → ReLU → Linear(1). The embedding is not normalised to length 1,
+/// since it isn't when the classifier is trained (ImagiNet's own evaluation does so by mistake).
+#[derive(Debug)]
+pub struct Origin {
+    norm: Norm,
+    hidden: Linear,
+    output: Linear,
+}
+
+impl Origin {
+    pub fn new(weights: &Weights, device: Device) -> Origin {
+        Origin {
+            norm: Norm::new(weights, "origin.0", device),
+            hidden: Linear::new(weights, "origin.1", device),
+            output: Linear::new(weights, "origin.4", device),
+        }
+    }
+
+    /// [n, embedding] → logits [n], above 0 for synthetic.
+    pub fn forward(&self, embedding: &Tensor) -> Result<Tensor, TchError> {
+        let hidden = self.hidden.forward(&self.norm.forward(embedding)?)?.f_relu()?;
+        self.output.forward(&hidden)?.f_squeeze_dim(1)
+    }
+}
+
+/// Which generator: L2 norm → Linear(1024) → ReLU → Linear(classes) → softmax.
+#[derive(Debug)]
+pub struct Generators {
+    hidden: Linear,
+    output: Linear,
+}
+
+impl Generators {
+    pub fn new(weights: &Weights, device: Device) -> Generators {
+        Generators {
+            hidden: Linear::new(weights, "generators.1", device),
+            output: Linear::new(weights, "generators.3", device),
+        }
+    }
+
+    /// [n, embedding] → probabilities [n, classes].
+    pub fn forward(&self, embedding: &Tensor) -> Result<Tensor, TchError> {
+        let hidden = self.hidden.forward(&normalise(embedding)?)?.f_relu()?;
+        self.output.forward(&hidden)?.f_softmax(1, Kind::Float)
+    }
+}

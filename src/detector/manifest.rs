@@ -1,0 +1,165 @@
+//! The model artefact: a folder with `manifest.json` and `weights.safetensors`.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use super::architecture::Architecture;
+use super::weights::Weights;
+use super::{Card, LabelSet, LoadError};
+use crate::moderation::{Calibration, Generator, Policy, Thresholds};
+
+const MANIFEST: &str = "manifest.json";
+const WEIGHTS: &str = "weights.safetensors";
+const SCHEMA: &str = "assay.model.v1";
+/// Centre 256×256 at native resolution, reflected borders, ImageNet's mean and deviation.
+const PREPROCESSING: &str = "imaginet-centre-256@1";
+
+/// The document `assay.model.v1`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    pub schema: String,
+    pub version: String,
+    /// False for random weights: verdicts then say that they mean nothing.
+    pub trained: bool,
+    pub architecture: Architecture,
+    pub preprocessing: String,
+    pub labels: LabelSet,
+    /// `None`: the score is a plain sigmoid of the logit, and verdicts say that it is not calibrated.
+    pub calibration: Option<Calibration>,
+    pub thresholds: Thresholds,
+    pub lineage: Lineage,
+    pub weights: WeightsFile,
+}
+
+/// Where the weights come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lineage {
+    /// In words: `random, seed 0`, or the name of the checkpoint that was imported.
+    pub source: String,
+    /// Of the checkpoint that was imported.
+    pub source_sha256: Option<String>,
+    #[serde(with = "time::serde::rfc3339")]
+    pub made_at: OffsetDateTime,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WeightsFile {
+    pub file: String,
+    /// Lower-case hexadecimal.
+    pub sha256: String,
+}
+
+/// What a new artefact says of itself, beside what follows from its weights.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    pub architecture: Architecture,
+    pub trained: bool,
+    pub labels: LabelSet,
+    pub lineage: Lineage,
+    /// From the digest of the weights unless given.
+    pub version: Option<String>,
+}
+
+impl Manifest {
+    /// Writes an artefact; the folder is made if it is not there, and must not hold another one.
+    pub fn create(folder: &Path, origin: Origin, weights: &Weights) -> Result<Manifest, LoadError> {
+        let path = folder.join(MANIFEST);
+        let failed = |detail: String| LoadError::Unwritable { path: path.clone(), detail };
+        if path.exists() {
+            return Err(failed("there is a model already; name another folder, or delete this one".into()));
+        }
+        std::fs::create_dir_all(folder).map_err(|error| failed(error.to_string()))?;
+        let sha256 = weights.write(&folder.join(WEIGHTS))?;
+        let Origin { architecture, trained, labels, lineage, version } = origin;
+        let manifest = Manifest {
+            schema: SCHEMA.into(),
+            version: version.unwrap_or_else(|| sha256[..12].to_string()),
+            trained,
+            architecture,
+            preprocessing: PREPROCESSING.into(),
+            labels,
+            calibration: None,
+            thresholds: Thresholds::default(),
+            lineage,
+            weights: WeightsFile { file: WEIGHTS.into(), sha256 },
+        };
+        manifest.check().map_err(&failed)?;
+        let text = serde_json::to_string_pretty(&manifest).map_err(|error| failed(error.to_string()))?;
+        // The manifest comes last: a folder without one is no model.
+        std::fs::write(&path, text + "\n").map_err(|error| failed(error.to_string()))?;
+        Ok(manifest)
+    }
+
+    pub fn read(folder: &Path) -> Result<Manifest, LoadError> {
+        let path = folder.join(MANIFEST);
+        let text = std::fs::read_to_string(&path)
+            .map_err(|error| LoadError::NoModel { folder: folder.to_owned(), detail: error.to_string() })?;
+        let wrong = |detail: String| LoadError::Manifest { path: path.clone(), detail };
+        let manifest: Manifest = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        manifest.check().map_err(wrong)?;
+        Ok(manifest)
+    }
+
+    /// The weights, if their digest, names and shapes are what this manifest says.
+    pub fn weights(&self, folder: &Path) -> Result<Weights, LoadError> {
+        let path = folder.join(&self.weights.file);
+        let (weights, found) = Weights::read(&path)?;
+        if found != self.weights.sha256 {
+            return Err(LoadError::Digest { path, wanted: self.weights.sha256.clone(), found });
+        }
+        let wanted = self.architecture.artefact(self.labels.generators.len());
+        weights.check(&wanted).map_err(|misfit| LoadError::Misfit { path, misfit })?;
+        Ok(weights)
+    }
+
+    pub fn card(&self) -> Card {
+        Card {
+            version: self.version.clone(),
+            sha256: self.weights.sha256.clone(),
+            trained: self.trained,
+            labels: self.labels.clone(),
+            policy: Policy { calibration: self.calibration, thresholds: self.thresholds, novelty_limit: None },
+        }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.schema != SCHEMA {
+            return Err(format!("schema is {:?}; this version of assay reads {SCHEMA:?}", self.schema));
+        }
+        if self.preprocessing != PREPROCESSING {
+            return Err(format!("preprocessing is {:?}; this version of assay does {PREPROCESSING:?}", self.preprocessing));
+        }
+        let Thresholds { low, high } = self.thresholds;
+        if !(0.0 <= low && low <= high && high <= 1.0) {
+            return Err(format!("thresholds {low} and {high} must be in order between 0 and 1"));
+        }
+        if let Some(Calibration { scale, bias }) = self.calibration
+            && !(scale.is_finite() && scale > 0.0 && bias.is_finite())
+        {
+            return Err(format!("calibration of scale {scale} and bias {bias}: the scale must be above 0, both finite"));
+        }
+        if Path::new(&self.weights.file).components().count() != 1 {
+            return Err(format!("weights.file {:?} must be a plain file name", self.weights.file));
+        }
+        if self.version.is_empty() || !self.version.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) {
+            return Err(format!("version {:?} may hold letters, digits, `.`, `_` and `-` only", self.version));
+        }
+        Ok(())
+    }
+}
+
+impl LabelSet {
+    /// No generator classifier.
+    pub fn none() -> LabelSet {
+        LabelSet { id: "none@1".into(), generators: Vec::new() }
+    }
+
+    /// The four families that ImagiNet's identification track tells apart, in the order of its annotations.
+    pub fn imaginet() -> LabelSet {
+        let generator = |name: &str| Generator { label: name.into(), family: name.into() };
+        let generators = ["gan", "stable-diffusion", "midjourney", "dall-e-3"].map(generator).to_vec();
+        LabelSet { id: "imaginet-4@1".into(), generators }
+    }
+}

@@ -1,0 +1,188 @@
+//! Named tensors in memory, and the safetensors file that holds them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use sha2::{Digest, Sha256};
+use tch::{Kind, Tensor};
+
+use super::LoadError;
+use super::architecture::Shapes;
+use crate::objects::hex;
+
+/// Tensors by name, on the CPU.
+#[derive(Debug, Default)]
+pub struct Weights(BTreeMap<String, Tensor>);
+
+/// What does not fit between the tensors that an architecture has and those that a file holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Misfit {
+    pub missing: Vec<String>,
+    pub unexpected: Vec<String>,
+    /// Name, shape wanted, shape found.
+    pub misshaped: Vec<(String, Vec<i64>, Vec<i64>)>,
+}
+
+impl Weights {
+    /// Reads a file whole; gives its SHA-256 too, in lower-case hexadecimal.
+    pub fn read(path: &Path) -> Result<(Weights, String), LoadError> {
+        let failed = |detail: String| LoadError::Unreadable { path: path.to_owned(), detail };
+        let bytes = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
+        let digest = hex(&Sha256::digest(&bytes));
+        let file = SafeTensors::deserialize(&bytes).map_err(|error| failed(error.to_string()))?;
+        let mut weights = Weights::default();
+        for (name, view) in file.tensors() {
+            weights.0.insert(name.clone(), tensor(&view).map_err(|detail| failed(format!("{name}: {detail}")))?);
+        }
+        Ok((weights, digest))
+    }
+
+    /// Writes a file, and gives its SHA-256. The same tensors make the same file.
+    pub fn write(&self, path: &Path) -> Result<String, LoadError> {
+        let failed = |detail: String| LoadError::Unwritable { path: path.to_owned(), detail };
+        let mut data = Vec::with_capacity(self.0.len());
+        for (name, tensor) in &self.0 {
+            let tensor = tensor.contiguous();
+            let mut bytes = vec![0_u8; tensor.numel() * tensor.kind().elt_size_in_bytes()];
+            tensor.f_copy_data_u8(&mut bytes, tensor.numel()).map_err(|error| failed(error.to_string()))?;
+            let shape = tensor.size().iter().map(|&side| side as usize).collect::<Vec<_>>();
+            data.push((name.as_str(), dtype(tensor.kind()).map_err(failed)?, shape, bytes));
+        }
+        let views = data
+            .iter()
+            .map(|(name, dtype, shape, bytes)| Ok((*name, TensorView::new(*dtype, shape.clone(), bytes)?)))
+            .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
+            .map_err(|error| failed(error.to_string()))?;
+        let bytes = safetensors::serialize(views, None).map_err(|error| failed(error.to_string()))?;
+        std::fs::write(path, &bytes).map_err(|error| failed(error.to_string()))?;
+        Ok(hex(&Sha256::digest(&bytes)))
+    }
+
+    pub fn insert(&mut self, name: impl Into<String>, tensor: Tensor) {
+        self.0.insert(name.into(), tensor);
+    }
+
+    pub fn extend(&mut self, other: Weights) {
+        self.0.extend(other.0);
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&String, &Tensor)> {
+        self.0.iter()
+    }
+
+    /// The tensors with this prefix, under their names without it.
+    pub fn below(&self, prefix: &str) -> Weights {
+        let below = self.0.iter().filter_map(|(name, tensor)| {
+            Some((name.strip_prefix(prefix)?.to_string(), tensor.shallow_clone()))
+        });
+        Weights(below.collect())
+    }
+
+    /// The same tensors under names with this prefix.
+    pub fn under(self, prefix: &str) -> Weights {
+        Weights(self.0.into_iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor)).collect())
+    }
+
+    /// A tensor that [`Weights::check`] has found to be there.
+    ///
+    /// # Panics
+    /// If it isn't.
+    pub fn get(&self, name: &str) -> &Tensor {
+        self.0.get(name).unwrap_or_else(|| panic!("tensor {name} was not checked for"))
+    }
+
+    /// Compares names and shapes with what is wanted.
+    pub fn check(&self, wanted: &Shapes) -> Result<(), Misfit> {
+        let mut misfit = Misfit::default();
+        for (name, shape) in wanted {
+            match self.0.get(name).map(Tensor::size) {
+                None => misfit.missing.push(name.clone()),
+                Some(found) if found != *shape => misfit.misshaped.push((name.clone(), shape.clone(), found)),
+                Some(_) => {}
+            }
+        }
+        misfit.unexpected = self.0.keys().filter(|name| !wanted.contains_key(*name)).cloned().collect();
+        if misfit == Misfit::default() { Ok(()) } else { Err(misfit) }
+    }
+}
+
+impl std::fmt::Display for Misfit {
+    /// Every name, one a line.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Misfit { missing, unexpected, misshaped } = self;
+        write!(
+            f,
+            "{} tensors are missing, {} unexpected, {} of another shape",
+            missing.len(),
+            unexpected.len(),
+            misshaped.len()
+        )?;
+        for name in missing {
+            write!(f, "\n  missing     {name}")?;
+        }
+        for name in unexpected {
+            write!(f, "\n  unexpected  {name}")?;
+        }
+        for (name, wanted, found) in misshaped {
+            write!(f, "\n  misshaped   {name}: {found:?} instead of {wanted:?}")?;
+        }
+        Ok(())
+    }
+}
+
+fn tensor(view: &TensorView<'_>) -> Result<Tensor, String> {
+    let kind = match view.dtype() {
+        Dtype::F32 => Kind::Float,
+        Dtype::F16 => Kind::Half,
+        Dtype::BF16 => Kind::BFloat16,
+        other => return Err(format!("{other:?} is no type for weights; F32, F16 and BF16 are")),
+    };
+    let shape: Vec<i64> = view.shape().iter().map(|&side| side as i64).collect();
+    Tensor::f_from_data_size(view.data(), &shape, kind).map_err(|error| error.to_string())
+}
+
+fn dtype(kind: Kind) -> Result<Dtype, String> {
+    match kind {
+        Kind::Float => Ok(Dtype::F32),
+        Kind::Half => Ok(Dtype::F16),
+        Kind::BFloat16 => Ok(Dtype::BF16),
+        other => Err(format!("{other:?} is no type for weights")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_gives_back_what_was_written() {
+        let path = std::env::temp_dir().join(format!("assay-weights-{}.safetensors", uuid::Uuid::new_v4()));
+        let mut weights = Weights::default();
+        weights.insert("a", Tensor::from_slice(&[1.5_f32, -2.0, 3.25]).view([3, 1]));
+        weights.insert("b", Tensor::from_slice(&[1.0_f32, 2.0]).to_kind(Kind::BFloat16));
+        let digest = weights.write(&path).unwrap();
+        let (read, read_digest) = Weights::read(&path).unwrap();
+        std::fs::remove_file(path).unwrap();
+        assert_eq!(digest, read_digest);
+        assert_eq!(read.get("a").size(), [3, 1]);
+        assert_eq!(Vec::<f32>::try_from(read.get("a").view(-1)).unwrap(), [1.5, -2.0, 3.25]);
+        assert_eq!(read.get("b").kind(), Kind::BFloat16);
+    }
+
+    #[test]
+    fn every_tensor_that_does_not_fit_is_named() {
+        let mut weights = Weights::default();
+        weights.insert("a", Tensor::zeros([2], (Kind::Float, tch::Device::Cpu)));
+        weights.insert("c", Tensor::zeros([2], (Kind::Float, tch::Device::Cpu)));
+        let wanted = Shapes::from([("a".into(), vec![3]), ("b".into(), vec![1])]);
+        let text = weights.check(&wanted).unwrap_err().to_string();
+        for part in ["missing     b", "unexpected  c", "misshaped   a: [2] instead of [3]"] {
+            assert!(text.contains(part), "{text}");
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! JPEG by libjpeg-turbo, as Pillow decodes it, but only the middle.
+//!
+//! Entropy-coded data can't be skipped, but everything after it (inverse DCT, upsampling, colour) is done for the
+//! region alone. The region has a margin of one iMCU to each side, so that upsampling sees the neighbours that it
+//! would see in the whole image; the result is equal to the whole decode, bit for bit.
+
+mod outline;
+#[cfg(test)]
+mod tests;
+mod turbo;
+
+use outline::Outline;
+use turbo::{Bounds, Decompressor, Header, Layout, Region};
+
+use super::crop::Window;
+use super::{DecodeError, Format, Limits, Picture, Quality};
+
+/// More scans than any encoder writes (libjpeg's script has 10, optimisers end at some 20). Each costs a walk over
+/// all coefficients, so a small file with thousands could keep a thread busy for minutes.
+const MAX_SCANS: usize = 100;
+
+pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeError> {
+    let outline = Outline::read(bytes).map_err(damaged)?;
+    check(&outline, bytes.len(), limits)?;
+
+    let window = Window::centre(outline.width, outline.height);
+    let shortened = outline.shortened(bytes, window.bottom() + MARGIN);
+    let bytes = shortened.as_deref().unwrap_or(bytes);
+    let megabytes = (limits.max_decoded_bytes >> 20).clamp(1, 1 << 20) as i32;
+    let pixels = Decompressor::with(|decompressor| {
+        decompressor.bound(&Bounds { megabytes, scans: MAX_SCANS as i32 });
+        let header = decompressor.read_header(bytes).map_err(damaged)?;
+        let region = region(&header, &window, outline.is_smoothed());
+        limits
+            .afford(outline.decoding_bytes(bytes.len()) + region.pixels() * header.layout.bytes_per_pixel() as u64)?;
+        let pixels = decompressor.decode(bytes, &header, region).map_err(damaged)?;
+        let pixels = match header.layout {
+            Layout::Rgb => pixels,
+            Layout::Cmyk => rgb_of_inverted_cmyk(&pixels),
+        };
+        Ok(window.cut(&pixels, region.left, region.top, region.width * 3))
+    })
+    .map_err(damaged)??;
+
+    let quality = if outline.components.len() == 1 { vec![Quality::Greyscale] } else { vec![] };
+    Ok(Picture { width: outline.width, height: outline.height, window: pixels, quality })
+}
+
+fn damaged(detail: String) -> DecodeError {
+    Format::Jpeg.damaged(detail)
+}
+
+/// An iMCU is at most this large.
+const MARGIN: usize = 32;
+
+fn check(outline: &Outline, encoded: usize, limits: &Limits) -> Result<(), DecodeError> {
+    limits.admit(Format::Jpeg, outline.width, outline.height)?;
+    if outline.bits != 8 {
+        return Err(Format::Jpeg.unsupported(format_args!("{} bits a sample", outline.bits)));
+    }
+    if !matches!(outline.components.len(), 1 | 3 | 4) {
+        return Err(Format::Jpeg.unsupported(format_args!("{} components", outline.components.len())));
+    }
+    if outline.scans > MAX_SCANS {
+        return Err(Format::Jpeg.unsupported(format_args!("{} scans, more than {MAX_SCANS}", outline.scans)));
+    }
+    if let Some(component) = outline.components.iter().find(|component| !component.is_present()) {
+        return Err(Format::Jpeg.damaged(format_args!("no scan holds component {}", component.id)));
+    }
+    limits.afford(outline.decoding_bytes(encoded))
+}
+
+/// The window, with its margin, and the left edge on an iMCU's border as libjpeg-turbo wants it.
+fn region(header: &Header, window: &Window, smoothed: bool) -> Region {
+    let (width, height) = (header.width, header.height);
+    let Some(imcu) = header.imcu_width.filter(|_| !smoothed) else {
+        return Region { left: 0, top: 0, width, height };
+    };
+    let left = window.left.saturating_sub(imcu) / imcu * imcu;
+    let top = window.top.saturating_sub(MARGIN);
+    let right = (window.right() + imcu).min(width);
+    let bottom = (window.bottom() + MARGIN).min(height);
+    Region { left, top, width: right - left, height: bottom - top }
+}
+
+/// As Pillow: CMYK in JPEGs is taken for inverted, as Adobe writes it, and inks are multiplied, with no colour profile.
+fn rgb_of_inverted_cmyk(pixels: &[u8]) -> Vec<u8> {
+    let mut rgb = Vec::with_capacity(pixels.len() / 4 * 3);
+    for pixel in pixels.chunks_exact(4) {
+        let light = u32::from(pixel[3]);
+        for &channel in &pixel[..3] {
+            let ink = u32::from(255 - channel);
+            // ink × light / 255, rounded.
+            let product = ink * light + 128;
+            let absorbed = ((product >> 8) + product) >> 8;
+            rgb.push((light - absorbed.min(light)) as u8);
+        }
+    }
+    rgb
+}

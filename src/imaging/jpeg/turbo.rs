@@ -1,0 +1,191 @@
+//! A safe hold on TurboJPEG: one decompressor for each thread, kept between images.
+
+use std::cell::RefCell;
+use std::ffi::{CStr, c_int};
+
+use turbojpeg_sys as tj;
+
+/// Pixels as they leave libjpeg-turbo.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Layout {
+    Rgb,
+    Cmyk,
+}
+
+impl Layout {
+    pub fn bytes_per_pixel(self) -> usize {
+        match self {
+            Layout::Rgb => 3,
+            Layout::Cmyk => 4,
+        }
+    }
+}
+
+/// What a decompressor may use.
+pub(super) struct Bounds {
+    pub megabytes: i32,
+    pub scans: i32,
+}
+
+/// A rectangle of the image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Region {
+    pub left: usize,
+    pub top: usize,
+    pub width: usize,
+    pub height: usize,
+}
+
+impl Region {
+    pub fn pixels(&self) -> u64 {
+        self.width as u64 * self.height as u64
+    }
+}
+
+/// What the header says, in libjpeg-turbo's reading.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Header {
+    pub width: usize,
+    pub height: usize,
+    pub layout: Layout,
+    /// Pixels across one iMCU; `None` where the sampling is so unusual that no region can be decoded.
+    pub imcu_width: Option<usize>,
+}
+
+pub(super) struct Decompressor(tj::tjhandle);
+
+impl Decompressor {
+    /// Lends this thread's decompressor.
+    pub fn with<T>(work: impl FnOnce(&mut Decompressor) -> T) -> Result<T, String> {
+        thread_local! {
+            static KEPT: RefCell<Option<Decompressor>> = const { RefCell::new(None) };
+        }
+        KEPT.with(|kept| {
+            let mut kept = kept.borrow_mut();
+            let decompressor = match &mut *kept {
+                Some(decompressor) => decompressor,
+                none => none.insert(Decompressor::new()?),
+            };
+            Ok(work(decompressor))
+        })
+    }
+
+    fn new() -> Result<Decompressor, String> {
+        // SAFETY: no precondition; null is checked.
+        let handle = unsafe { tj::tj3Init(tj::TJINIT_TJINIT_DECOMPRESS as c_int) };
+        if handle.is_null() {
+            Err("libjpeg-turbo could not start: out of memory".into())
+        } else {
+            Ok(Decompressor(handle))
+        }
+    }
+
+    pub fn bound(&mut self, bounds: &Bounds) {
+        self.set(tj::TJPARAM_TJPARAM_MAXMEMORY, bounds.megabytes);
+        self.set(tj::TJPARAM_TJPARAM_SCANLIMIT, bounds.scans);
+        // What Pillow decodes with; the handle's defaults, and yet this is what bit-exactness hangs on.
+        self.set(tj::TJPARAM_TJPARAM_FASTDCT, 0);
+        self.set(tj::TJPARAM_TJPARAM_FASTUPSAMPLE, 0);
+    }
+
+    pub fn read_header(&mut self, bytes: &[u8]) -> Result<Header, String> {
+        // SAFETY: the pointer and the length are those of one slice, and nothing keeps them after the call.
+        let status = unsafe { tj::tj3DecompressHeader(self.0, bytes.as_ptr(), bytes.len() as tj::size_t) };
+        self.judge(status)?;
+        let (width, height) = (self.get(tj::TJPARAM_TJPARAM_JPEGWIDTH), self.get(tj::TJPARAM_TJPARAM_JPEGHEIGHT));
+        let layout = match self.get(tj::TJPARAM_TJPARAM_COLORSPACE) as tj::TJCS {
+            tj::TJCS_TJCS_CMYK | tj::TJCS_TJCS_YCCK => Layout::Cmyk,
+            _ => Layout::Rgb,
+        };
+        let lossless = self.get(tj::TJPARAM_TJPARAM_LOSSLESS) != 0;
+        let imcu_width = match self.get(tj::TJPARAM_TJPARAM_SUBSAMP) as tj::TJSAMP {
+            _ if lossless => None,
+            tj::TJSAMP_TJSAMP_444 | tj::TJSAMP_TJSAMP_GRAY | tj::TJSAMP_TJSAMP_440 | tj::TJSAMP_TJSAMP_441 => Some(8),
+            tj::TJSAMP_TJSAMP_422 | tj::TJSAMP_TJSAMP_420 => Some(16),
+            tj::TJSAMP_TJSAMP_411 => Some(32),
+            _ => None,
+        };
+        match (usize::try_from(width), usize::try_from(height)) {
+            (Ok(width), Ok(height)) => Ok(Header { width, height, layout, imcu_width }),
+            _ => Err("the header gives no size".into()),
+        }
+    }
+
+    /// Decodes a region of the image whose header was read last; its left edge must be a multiple of the iMCU's
+    /// width. All of the entropy-coded data is read, whatever the region.
+    pub fn decode(&mut self, bytes: &[u8], header: &Header, region: Region) -> Result<Vec<u8>, String> {
+        let whole = Region { left: 0, top: 0, width: header.width, height: header.height };
+        let asked = if region == whole {
+            tj::tjregion { x: 0, y: 0, w: 0, h: 0 }
+        } else {
+            let side = |side: usize| c_int::try_from(side).map_err(|_| "the region is too large".to_owned());
+            tj::tjregion {
+                x: side(region.left)?,
+                y: side(region.top)?,
+                w: side(region.width)?,
+                h: side(region.height)?,
+            }
+        };
+        // SAFETY: takes the rectangle by value and checks it against the header.
+        let status = unsafe { tj::tj3SetCroppingRegion(self.0, asked) };
+        self.judge(status)?;
+
+        let stride = region.width * header.layout.bytes_per_pixel();
+        let mut pixels = vec![0; stride * region.height];
+        let format = match header.layout {
+            Layout::Rgb => tj::TJPF_TJPF_RGB,
+            Layout::Cmyk => tj::TJPF_TJPF_CMYK,
+        };
+        // SAFETY: libjpeg-turbo writes region.height rows of region.width pixels, `stride` bytes apart, and `pixels`
+        // holds just those: the size of the region comes from the header of these same bytes, and
+        // tj3SetCroppingRegion has accepted it. Nothing keeps the pointers after the call.
+        let status = unsafe {
+            tj::tj3Decompress8(
+                self.0,
+                bytes.as_ptr(),
+                bytes.len() as tj::size_t,
+                pixels.as_mut_ptr(),
+                stride as c_int,
+                format as c_int,
+            )
+        };
+        self.judge(status)?;
+        Ok(pixels)
+    }
+
+    fn set(&mut self, parameter: tj::TJPARAM, value: i32) {
+        // SAFETY: the handle is alive. A value out of range changes nothing.
+        unsafe { tj::tj3Set(self.0, parameter as c_int, value) };
+    }
+
+    fn get(&self, parameter: tj::TJPARAM) -> i32 {
+        // SAFETY: the handle is alive.
+        unsafe { tj::tj3Get(self.0, parameter as c_int) }
+    }
+
+    /// Errors and warnings come back alike; of several warnings only the first is told.
+    fn judge(&self, status: c_int) -> Result<(), String> {
+        if status == 0 {
+            return Ok(());
+        }
+        // SAFETY: libjpeg-turbo gives a pointer to a string that ends in a zero byte, good until the next call.
+        let message = unsafe { CStr::from_ptr(tj::tj3GetErrorStr(self.0)) }.to_string_lossy().into_owned();
+        if leaves_the_pixels_alone(&message) { Ok(()) } else { Err(message) }
+    }
+}
+
+/// Warnings that say nothing about the pixels: Pillow too decodes such files, and cameras write them. The others say
+/// that data is missing or unreadable (libjpeg-turbo then makes pixels up) and count as damage.
+fn leaves_the_pixels_alone(message: &str) -> bool {
+    message.contains("extraneous bytes before marker")
+        || message.starts_with("Warning: unknown JFIF revision")
+        || message.starts_with("Unknown Adobe color transform")
+        || message.starts_with("Inconsistent progression sequence")
+}
+
+impl Drop for Decompressor {
+    fn drop(&mut self) {
+        // SAFETY: the handle came from tj3Init and is dropped once.
+        unsafe { tj::tj3Destroy(self.0) };
+    }
+}

@@ -1,0 +1,82 @@
+//! BMP and TIFF by the `image` crate: decoded whole.
+
+use std::io::Cursor;
+
+use image::codecs::bmp::BmpDecoder;
+use image::codecs::tiff::TiffDecoder;
+use image::error::{ImageError, ImageResult};
+use image::metadata::Orientation;
+use image::{ColorType, DynamicImage, ImageDecoder};
+
+use super::crop::Window;
+use super::{DecodeError, Format, Limits, Picture, Quality};
+
+pub(super) fn decode_bmp(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeError> {
+    decode(Format::Bmp, BmpDecoder::new(Cursor::new(bytes)), limits)
+}
+
+pub(super) fn decode_tiff(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeError> {
+    decode(Format::Tiff, TiffDecoder::new(Cursor::new(bytes)), limits)
+}
+
+fn decode(format: Format, decoder: ImageResult<impl ImageDecoder>, limits: &Limits) -> Result<Picture, DecodeError> {
+    let trouble = |error| trouble(format, error, limits);
+    let mut decoder = decoder.map_err(trouble)?;
+    let (width, height) = decoder.dimensions();
+    limits.admit(format, width, height)?;
+    // A second image's worth for the decoder's own buffers.
+    limits.afford(decoder.total_bytes().saturating_mul(2))?;
+    let mut allowance = image::Limits::no_limits();
+    allowance.max_alloc = Some(limits.max_decoded_bytes);
+    decoder.set_limits(allowance).map_err(trouble)?;
+
+    let color = decoder.color_type();
+    let mut quality = Vec::new();
+    if color.has_alpha() {
+        quality.push(Quality::Transparent);
+    }
+    if !color.has_color() {
+        quality.push(Quality::Greyscale);
+    }
+    if matches!(color, ColorType::Rgb32F | ColorType::Rgba32F) {
+        return Err(format.unsupported("floating-point samples"));
+    }
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let mut image = DynamicImage::from_decoder(decoder).map_err(trouble)?;
+    // Only in TIFF: there the orientation is part of the format, not of a camera's notes, and Pillow applies it.
+    image.apply_orientation(orientation);
+
+    let (width, height) = (image.width(), image.height());
+    let window = Window::centre(width, height);
+    Ok(Picture { width, height, window: rgb_of(&image, &window), quality })
+}
+
+fn trouble(format: Format, error: ImageError, limits: &Limits) -> DecodeError {
+    match error {
+        ImageError::Limits(_) => {
+            // The crate does not say how much it wanted.
+            let limit = limits.max_decoded_bytes;
+            DecodeError::TooManyDecodedBytes { bytes: limit.saturating_add(1), limit }
+        }
+        ImageError::Unsupported(error) => format.unsupported(error),
+        error => format.damaged(error),
+    }
+}
+
+/// The window's pixels, of 16 bits the high ones.
+fn rgb_of(image: &DynamicImage, window: &Window) -> Vec<u8> {
+    let color = image.color();
+    let channels = usize::from(color.channel_count());
+    let bytes_per_sample = usize::from(color.bytes_per_pixel()) / channels;
+    // Samples lie in memory in the machine's order.
+    let high = if cfg!(target_endian = "little") { bytes_per_sample - 1 } else { 0 };
+    let (raw, row_bytes) = (image.as_bytes(), image.width() as usize * channels * bytes_per_sample);
+    let mut pixels = Vec::with_capacity(window.bytes());
+    for row in raw.chunks_exact(row_bytes).skip(window.top).take(window.height) {
+        for x in window.left..window.right() {
+            let sample = |channel: usize| row[(x * channels + channel) * bytes_per_sample + high];
+            pixels.extend(if color.has_color() { [sample(0), sample(1), sample(2)] } else { [sample(0); 3] });
+        }
+    }
+    pixels
+}

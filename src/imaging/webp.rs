@@ -1,0 +1,187 @@
+//! WebP by libwebp: the first frame on its canvas, and of it only the middle.
+//!
+//! libwebp ends at the last row that is asked for. The region has a margin of two pixels, so that chroma upsampling
+//! sees the neighbours that it would see in the whole image.
+
+use std::mem::MaybeUninit;
+
+use libwebp_sys as webp;
+
+use super::crop::Window;
+use super::{DecodeError, Format, Limits, Picture, Quality};
+
+pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeError> {
+    let canvas = features(bytes)?;
+    limits.admit(Format::Webp, canvas.width as u32, canvas.height as u32)?;
+    let file = Container::open(bytes)?;
+    let frame = file.first_frame()?;
+    limits.admit(Format::Webp, frame.width as u32, frame.height as u32)?;
+    limits.afford(frame.decoding_bytes())?;
+
+    let (width, height) = (file.canvas_width, file.canvas_height);
+    limits.admit(Format::Webp, width, height)?;
+    let window = Window::centre(width, height);
+    // Where the frame does not cover the canvas, it is transparent black.
+    let mut pixels = vec![0; window.bytes()];
+    if let Some(part) = frame.part_in(&window) {
+        let decoded = frame.decode(&part)?;
+        let row_bytes = part.width * 3;
+        for (y, row) in decoded.chunks_exact(row_bytes).enumerate() {
+            let place =
+                ((frame.top + part.top + y - window.top) * window.width + frame.left + part.left - window.left) * 3;
+            pixels[place..place + row_bytes].copy_from_slice(row);
+        }
+    }
+
+    let mut quality = Vec::new();
+    if file.frames > 1 {
+        quality.push(Quality::Animated);
+    }
+    if canvas.has_alpha != 0 || frame.has_alpha {
+        quality.push(Quality::Transparent);
+    }
+    Ok(Picture { width, height, window: pixels, quality })
+}
+
+fn features(bytes: &[u8]) -> Result<webp::WebPBitstreamFeatures, DecodeError> {
+    let mut features = MaybeUninit::zeroed();
+    // SAFETY: pointer and length are those of one slice; the answer has room, and all zeros is a value of it.
+    let (status, features) = unsafe {
+        let status = webp::WebPGetFeatures(bytes.as_ptr(), bytes.len(), features.as_mut_ptr());
+        (status, features.assume_init())
+    };
+    accept(status)?;
+    Ok(features)
+}
+
+fn accept(status: webp::VP8StatusCode) -> Result<(), DecodeError> {
+    use webp::VP8StatusCode::*;
+    Err(Format::Webp.damaged(match status {
+        VP8_STATUS_OK => return Ok(()),
+        VP8_STATUS_OUT_OF_MEMORY => "libwebp ran out of memory",
+        VP8_STATUS_UNSUPPORTED_FEATURE => return Err(Format::Webp.unsupported("libwebp does not know a feature of it")),
+        VP8_STATUS_SUSPENDED | VP8_STATUS_NOT_ENOUGH_DATA => "it is cut off",
+        VP8_STATUS_INVALID_PARAM | VP8_STATUS_BITSTREAM_ERROR | VP8_STATUS_USER_ABORT => "its bitstream is corrupt",
+    }))
+}
+
+/// The file, taken apart into frames.
+struct Container<'a> {
+    demuxer: *mut webp::WebPDemuxer,
+    canvas_width: u32,
+    canvas_height: u32,
+    frames: u32,
+    bytes: std::marker::PhantomData<&'a [u8]>,
+}
+
+impl<'a> Container<'a> {
+    /// Refuses a file that is cut off anywhere.
+    fn open(bytes: &'a [u8]) -> Result<Container<'a>, DecodeError> {
+        let data = webp::WebPData { bytes: bytes.as_ptr(), size: bytes.len() };
+        // SAFETY: the demuxer points into `bytes`, which the lifetime keeps alive; null is checked.
+        let demuxer =
+            unsafe { webp::WebPDemuxInternal(&data, 0, std::ptr::null_mut(), webp::WebPGetDemuxABIVersion()) };
+        if demuxer.is_null() {
+            return Err(Format::Webp.damaged("it is cut off, or its chunks contradict one another"));
+        }
+        // SAFETY: the demuxer is alive.
+        let get = |feature| unsafe { webp::WebPDemuxGetI(demuxer, feature) };
+        Ok(Container {
+            demuxer,
+            canvas_width: get(webp::WebPFormatFeature::WEBP_FF_CANVAS_WIDTH),
+            canvas_height: get(webp::WebPFormatFeature::WEBP_FF_CANVAS_HEIGHT),
+            frames: get(webp::WebPFormatFeature::WEBP_FF_FRAME_COUNT),
+            bytes: std::marker::PhantomData,
+        })
+    }
+
+    fn first_frame(&self) -> Result<Frame<'a>, DecodeError> {
+        let mut iterator = MaybeUninit::<webp::WebPIterator>::zeroed();
+        // SAFETY: the demuxer is alive, and the iterator has room; if libwebp answers 1, it is filled in, and its
+        // fragment is a part of the bytes that the container was opened with. Releasing it frees nothing of those.
+        let (iterator, data) = unsafe {
+            if webp::WebPDemuxGetFrame(self.demuxer, 1, iterator.as_mut_ptr()) == 0 {
+                return Err(Format::Webp.damaged("it has no frame"));
+            }
+            let mut iterator = iterator.assume_init();
+            let data = std::slice::from_raw_parts(iterator.fragment.bytes, iterator.fragment.size);
+            webp::WebPDemuxReleaseIterator(&mut iterator);
+            (iterator, data)
+        };
+        let features = features(data)?;
+        Ok(Frame {
+            data,
+            left: iterator.x_offset as usize,
+            top: iterator.y_offset as usize,
+            width: features.width as usize,
+            height: features.height as usize,
+            has_alpha: iterator.has_alpha != 0 || features.has_alpha != 0,
+            is_lossless: features.format == 2,
+        })
+    }
+}
+
+impl Drop for Container<'_> {
+    fn drop(&mut self) {
+        // SAFETY: it came from WebPDemux and is deleted once.
+        unsafe { webp::WebPDemuxDelete(self.demuxer) };
+    }
+}
+
+struct Frame<'a> {
+    data: &'a [u8],
+    /// Its corner on the canvas.
+    left: usize,
+    top: usize,
+    width: usize,
+    height: usize,
+    has_alpha: bool,
+    is_lossless: bool,
+}
+
+impl Frame<'_> {
+    /// What libwebp allocates at most for an honest file: lossless images as a whole, lossy ones by rows, their alpha
+    /// as a whole.
+    fn decoding_bytes(&self) -> u64 {
+        let pixels = (self.width * self.height) as u64;
+        let rows = self.width as u64 * 256;
+        match (self.is_lossless, self.has_alpha) {
+            (true, _) => pixels * 5 + rows,
+            (false, true) => pixels * 6 + rows,
+            (false, false) => rows,
+        }
+    }
+
+    /// The part of the frame that shows in the window of the canvas, in the frame's own coordinates.
+    fn part_in(&self, window: &Window) -> Option<Window> {
+        let (left, top) = (window.left.saturating_sub(self.left), window.top.saturating_sub(self.top));
+        let right = window.right().saturating_sub(self.left).min(self.width);
+        let bottom = window.bottom().saturating_sub(self.top).min(self.height);
+        (left < right && top < bottom).then(|| Window { left, top, width: right - left, height: bottom - top })
+    }
+
+    fn decode(&self, part: &Window) -> Result<Vec<u8>, DecodeError> {
+        // libwebp rounds the corner down to even numbers; beginning on one keeps the arithmetic here.
+        let (left, top) = (part.left.saturating_sub(2) & !1, part.top.saturating_sub(2) & !1);
+        let (right, bottom) = ((part.right() + 2).min(self.width), (part.bottom() + 2).min(self.height));
+        let (width, height) = (right - left, bottom - top);
+        let stride = width * 3;
+        let mut pixels = vec![0; stride * height];
+        let mut config = webp::WebPDecoderConfig::new()
+            .map_err(|()| Format::Webp.damaged("libwebp's header and library are of different versions"))?;
+        config.options.use_cropping = 1;
+        config.options.crop_left = left as i32;
+        config.options.crop_top = top as i32;
+        config.options.crop_width = width as i32;
+        config.options.crop_height = height as i32;
+        config.output.colorspace = webp::WEBP_CSP_MODE::MODE_RGB;
+        config.output.is_external_memory = 1;
+        config.output.u.RGBA =
+            webp::WebPRGBABuffer { rgba: pixels.as_mut_ptr(), stride: stride as i32, size: pixels.len() };
+        // SAFETY: libwebp writes `height` rows of `stride` bytes and is told the buffer's size, which it checks.
+        // It keeps neither pointer. External memory needs no release.
+        let status = unsafe { webp::WebPDecode(self.data.as_ptr(), self.data.len(), &mut config) };
+        accept(status)?;
+        Ok(part.cut(&pixels, left, top, stride))
+    }
+}
