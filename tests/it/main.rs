@@ -5,5 +5,6 @@ mod bad_input;
 mod conformance;
 mod contracts;
 mod pipeline;
+mod real_broker;
 mod real_worker;
 mod support;
