@@ -1,8 +1,10 @@
 //! What the tests stand on.
 
 pub mod canned;
+pub mod chaos;
 pub mod outcomes;
 pub mod proxy;
+pub mod rabbit;
 pub mod servers;
 
 use std::future::Future;
