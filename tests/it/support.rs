@@ -4,6 +4,7 @@ pub mod canned;
 pub mod images;
 pub mod outcomes;
 pub mod proxy;
+pub mod rabbit;
 pub mod rig;
 pub mod servers;
 pub mod site;

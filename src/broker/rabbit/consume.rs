@@ -166,6 +166,7 @@ impl Share {
                 self.hand_on(delivery, &subscription.channel).await;
             }
         }
+        self.lane.settler.retire(subscription.channel);
         End::Stopped
     }
 
