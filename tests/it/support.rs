@@ -1,6 +1,7 @@
 //! What the tests stand on.
 
 pub mod canned;
+pub mod chaos;
 pub mod images;
 pub mod outcomes;
 pub mod proxy;
