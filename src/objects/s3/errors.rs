@@ -21,6 +21,9 @@ const OWN_KEY: &[&str] = &[
     "TokenRefreshRequired",
 ];
 
+const MEND_CREDENTIALS: &str =
+    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the worker a profile or a role";
+
 pub(super) fn unavailable(image: &ImageRef, detail: String) -> FetchError {
     FetchError::Unavailable { bucket: image.bucket.clone(), key: image.key.clone(), detail }
 }
@@ -55,23 +58,26 @@ where
     E: Error + ProvideErrorMetadata + 'static,
 {
     let (status, code) = said(error);
-    let (bucket, detail) = (bucket.to_string(), describe(error));
-    match (status, code) {
-        (404, _) | (_, "NoSuchBucket") => StoreError::Bucket {
-            bucket,
-            detail: format!("it does not exist at {endpoint}; create it, or correct its name"),
-        },
-        (401 | 403, code) if OWN_KEY.contains(&code) => StoreError::Bucket {
-            bucket,
-            detail: format!(
-                "{endpoint} refuses the credentials: {detail}; check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-            ),
-        },
-        (401 | 403, _) => {
-            StoreError::Bucket { bucket, detail: format!("it may not be listed: {detail}; grant s3:ListBucket on it") }
+    let (bucket, said) = (bucket.to_string(), describe(error));
+    let detail = match (status, code) {
+        (404, _) | (_, "NoSuchBucket") => format!("it does not exist at {endpoint}; create it, or correct its name"),
+        (401 | 403, code) if OWN_KEY.contains(&code) => {
+            format!("{endpoint} refuses the credentials: {said}; {MEND_CREDENTIALS}")
         }
-        (400..500, _) if status != 429 => StoreError::Bucket { bucket, detail },
-        _ => StoreError::Unreachable { endpoint: endpoint.into(), detail },
+        (401 | 403, _) => format!("it may not be listed: {said}; grant s3:ListBucket on it"),
+        (400..500, _) if status != 429 => said,
+        _ if !was_sent(error) => format!("no request could be made: {said}; {MEND_CREDENTIALS}"),
+        _ => return StoreError::Unreachable { endpoint: endpoint.into(), detail: said },
+    };
+    StoreError::Bucket { bucket, detail }
+}
+
+/// False where the client gave up before it spoke to the server: nearly always for want of credentials.
+fn was_sent<E>(error: &SdkError<E, HttpResponse>) -> bool {
+    match error {
+        SdkError::ConstructionFailure(_) => false,
+        SdkError::DispatchFailure(failure) => failure.is_io() || failure.is_timeout(),
+        _ => true,
     }
 }
 
@@ -91,7 +97,8 @@ where
         (_, "") if status > 0 => format!("HTTP {status}"),
         (None, _) if status > 0 => format!("{code} (HTTP {status})"),
         (Some(message), _) if status > 0 => format!("{code}: {message} (HTTP {status})"),
-        _ => chain(error),
+        // What the client puts around it says less than the cause.
+        _ => chain(error.source().unwrap_or(error)),
     }
 }
 

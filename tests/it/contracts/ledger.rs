@@ -5,9 +5,9 @@ mod postgres;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use assay::ledger::memory::Memory;
+use assay::ledger::memory::{Call, Fault, Memory};
 use assay::ledger::postgres::{Postgres, migrate};
-use assay::ledger::{Found, Ledger, Recorded};
+use assay::ledger::{Found, Ledger, LedgerError, Recorded};
 use assay::moderation::{Outcome, OutcomeId, SubmissionKey};
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -66,6 +66,8 @@ async fn what_is_recorded_is_found_unchanged(ledger: Subject) {
     odd.image.version_id = Some("null".into());
     odd.supersedes = Some(OutcomeId::of(&key(awkward, 6)));
     odd.metadata.insert(awkward.into(), json!(["\0", 1e19, 1.0, 1e-300, u64::MAX, i64::MIN, null, {"": []}]));
+    let roots: Vec<f64> = (1..200).map(|n| f64::from(n).sqrt()).collect();
+    odd.metadata.insert("roots".into(), json!(roots));
     let plain = assay::moderation::Verdict { generator: None, ..verdict_of(key("plain", 0)) };
     let outcomes = [Outcome::Verdict(Box::new(odd)), Outcome::Verdict(Box::new(plain)), failure(key(awkward, 8))];
     assert_eq!(ledger.record(&outcomes).await.unwrap(), [Recorded::New, Recorded::New, Recorded::New]);
@@ -207,4 +209,24 @@ async fn asking_nothing_answers_nothing(ledger: Subject) {
 
 async fn a_healthy_ledger_says_so(ledger: Subject) {
     ledger.check().await.unwrap();
+}
+
+/// The stand-in must be able to do what the network did to the real one in `postgres`.
+#[tokio::test]
+async fn the_stand_in_fails_like_a_database() {
+    let ledger = Memory::new();
+    let outcome = verdict(key("a", 0));
+    for (fault, written) in [(Fault::Unreachable, false), (Fault::Failed, false), (Fault::ReplyLost, true)] {
+        ledger.fail_next(Call::Record, fault, 1);
+        assert_eq!(ledger.find(&[key("a", 0)]).await.unwrap(), [Found::default()]);
+        let error = ledger.record(std::slice::from_ref(&outcome)).await.unwrap_err();
+        assert_eq!(matches!(error, LedgerError::Failed { .. }), fault == Fault::Failed);
+        assert_eq!(ledger.outcomes().len(), usize::from(written), "{fault:?}");
+    }
+    let again = ledger.record(std::slice::from_ref(&outcome)).await.unwrap();
+    assert_eq!(again, [Recorded::Standing(Box::new(outcome))]);
+    ledger.fail_next(Call::Check, Fault::NotMigrated, 2);
+    for migrated in [false, false, true] {
+        assert_eq!(ledger.check().await.is_ok(), migrated);
+    }
 }

@@ -4,9 +4,10 @@ mod s3;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use assay::moderation::ImageRef;
-use assay::objects::memory::Memory;
+use assay::objects::memory::{Fault, Memory};
 use assay::objects::s3::S3;
 use assay::objects::{FetchError, Listed, Objects, StoreError};
 use async_trait::async_trait;
@@ -316,4 +317,18 @@ async fn many_at_once_get_their_own(subject: impl Subject, prefix: String) {
         });
     }
     tasks.join_all().await;
+}
+
+/// The stand-in must be able to do what the bad servers in `s3` do.
+#[tokio::test(start_paused = true)]
+async fn the_stand_in_fails_like_a_server() {
+    let memory = Memory::new();
+    let (bad, good) = (memory.put(PLAIN, "bad", "bytes"), memory.put(PLAIN, "good", "bytes"));
+    let pause = Duration::from_secs(60);
+    memory.fail(PLAIN, "bad", [Fault::Unavailable, Fault::Truncated, Fault::Denied, Fault::Slow(pause)]);
+    let transient = [Some(true), Some(true), Some(false), None, None];
+    for expected in transient {
+        assert_eq!(memory.fetch(&bad, LIMIT).await.err().map(|error| error.is_transient()), expected);
+        assert!(memory.fetch(&good, LIMIT).await.is_ok());
+    }
 }
