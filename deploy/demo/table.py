@@ -23,7 +23,7 @@ class Table:
 
     def outcome(self, one: Submission, document: dict) -> None:
         if "code" in document:
-            self._row([one.name, one.what, "", one.form, document["code"], ""], "red", [document["detail"]])
+            self._row([one.name, one.what, "", one.form, document["code"], ""], "red", [document["title"]])
             return
         image, decision, times = document["image"], document["decision"], document["timing_ms"]
         untrained = not document["model"]["trained"]

@@ -24,6 +24,8 @@ class Worker:
             self.admin = f"127.0.0.1:{free.getsockname()[1]}"
         self.log = log
         settings = {"ASSAY__ADMIN__LISTEN": self.admin, "ASSAY__LOG__FORMAT": "human"}
+        # Small batches, so that the table moves; on a CPU they cost nothing.
+        settings |= {"ASSAY__WORKER__BATCH_SIZE": os.environ.get("ASSAY__WORKER__BATCH_SIZE", "2")}
         with open(log, "wb") as output:
             # In a session of its own, so that Ctrl-C reaches it only through us.
             self.process = subprocess.Popen([BINARY, "worker"], env=os.environ | environment | settings, stdin=subprocess.DEVNULL,

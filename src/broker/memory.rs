@@ -282,7 +282,7 @@ impl Broker for Memory {
         match state.faults.pop_front() {
             None => {
                 if let Some(reply_to) = &publication.context.reply_to {
-                    state.replies.push((reply_to.clone(), message.clone()));
+                    state.replies.push((reply_to.clone(), wire::answer(publication)));
                 }
                 state.published.push((routing_key, message));
                 Ok(())

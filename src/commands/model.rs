@@ -23,7 +23,8 @@ pub struct Args {
 enum Command {
     /// Make an untrained model; its verdicts say that they mean nothing.
     Init {
-        #[arg(long, value_enum, default_value = "resnet50-nodown")]
+        /// resnet50-nodown (ImagiNet's own) or resnet18-nodown (a fifth of the work).
+        #[arg(long, default_value = "resnet50-nodown")]
         arch: Architecture,
         #[arg(long, value_name = "DIR")]
         out: PathBuf,

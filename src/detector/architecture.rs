@@ -1,21 +1,30 @@
 //! Which tensors a network consists of: names as in ImagiNet's published checkpoint, and shapes.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 /// A residual network without early downsampling: the stem's convolution and its pooling have stride 1, so a
 /// 256×256 image leaves the last layer at 32×32 (ImagiNet, arXiv 2407.20020).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Architecture {
     /// ImagiNet's own: 83.6 GMAC an image.
     #[serde(rename = "resnet50-nodown")]
-    #[value(name = "resnet50-nodown")]
     Resnet50Nodown,
     /// A smaller one of the same kind, for training on a CPU.
     #[serde(rename = "resnet18-nodown")]
-    #[value(name = "resnet18-nodown")]
     Resnet18Nodown,
+}
+
+impl FromStr for Architecture {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Architecture, String> {
+        let found = Architecture::ALL.iter().find(|architecture| architecture.as_str() == name);
+        let names = || Architecture::ALL.map(Architecture::as_str).join(" and ");
+        found.copied().ok_or_else(|| format!("{name:?} is no architecture: {} are", names()))
+    }
 }
 
 /// The residual block that a network repeats.
@@ -59,6 +68,8 @@ pub const PROJECTED: i64 = 128;
 pub type Shapes = BTreeMap<String, Vec<i64>>;
 
 impl Architecture {
+    pub const ALL: [Architecture; 2] = [Architecture::Resnet50Nodown, Architecture::Resnet18Nodown];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Architecture::Resnet50Nodown => "resnet50-nodown",

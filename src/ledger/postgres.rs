@@ -159,7 +159,9 @@ fn options(settings: &Settings) -> Result<PgConnectOptions, LedgerError> {
     settings.validate().map_err(|detail| LedgerError::Failed { detail })?;
     let options = PgConnectOptions::from_str(settings.url.expose_secret())
         .map_err(|error| LedgerError::Failed { detail: format!("ledger.url can't be read: {error}") })?;
-    Ok(options.application_name("assay").options([("search_path", &settings.schema)]))
+    let named = options.get_application_name().is_some();
+    let options = if named { options } else { options.application_name("assay") };
+    Ok(options.options([("search_path", &settings.schema)]))
 }
 
 async fn open(options: &PgConnectOptions, address: &str, timeout: Duration) -> Result<PgConnection, LedgerError> {

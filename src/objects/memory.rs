@@ -10,7 +10,7 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
-use super::{FetchError, Listed, Object, Objects, StoreError, bare_etag, hex, verify};
+use super::{FetchError, Listed, NO_VERSION, Object, Objects, StoreError, bare_etag, hex, verify};
 use crate::moderation::ImageRef;
 
 /// How one fetch goes wrong.
@@ -95,7 +95,9 @@ impl Memory {
         };
         let versions = place.objects.get(&key).map_or(&[][..], Vec::as_slice);
         let found = match &image.version_id {
-            Some(asked) => versions.iter().find(|object| object.version_id.as_ref() == Some(asked)),
+            Some(asked) => {
+                versions.iter().find(|object| object.version_id.as_deref().unwrap_or(NO_VERSION) == asked.as_str())
+            }
             None => versions.last(),
         };
         let Some(object) = found else {

@@ -118,13 +118,16 @@ pub trait Objects: Send + Sync {
     async fn check(&self, bucket: &str) -> Result<(), StoreError>;
 }
 
+/// What S3 calls the version of an object in a bucket that keeps none.
+const NO_VERSION: &str = "null";
+
 /// Checks the object against all that the reference says of it.
 fn verify(image: &ImageRef, object: &Object) -> Result<(), FetchError> {
     let other = |detail| Err(FetchError::Mismatch { bucket: image.bucket.clone(), key: image.key.clone(), detail });
-    if let (Some(asked), Some(found)) = (&image.version_id, &object.version_id)
-        && asked != found
-    {
-        return other(format!("its version is {found}, not {asked}"));
+    // Servers that keep no versions may overlook that one was asked for.
+    let version = object.version_id.as_deref().unwrap_or(NO_VERSION);
+    if let Some(asked) = image.version_id.as_deref().filter(|&asked| asked != version) {
+        return other(format!("its version is {version}, not {asked}"));
     }
     if let (Some(asked), Some(found)) = (image.etag.as_deref().map(bare_etag), &object.etag)
         && asked != found

@@ -1,1 +1,19 @@
+//! What the tests stand on.
+
+pub mod canned;
 pub mod images;
+pub mod outcomes;
+pub mod proxy;
+pub mod rabbit;
+pub mod servers;
+pub mod site;
+
+use std::future::Future;
+use std::time::Duration;
+
+/// Ends a test that hangs.
+pub async fn within<T>(seconds: u64, work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(seconds), work)
+        .await
+        .unwrap_or_else(|_| panic!("nothing after {seconds} s"))
+}

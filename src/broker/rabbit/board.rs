@@ -13,8 +13,8 @@ pub(super) enum Part {
     Consuming,
     /// The connection that outcomes and copies go by. Apart, because an alarm of the broker blocks it whole.
     Publishing,
-    /// The consumer of the live lane: without it there is nothing to do, however well the connections are.
-    LiveLane,
+    /// A consumer of the live lane: without it there is nothing to do, however well the connections are.
+    LiveLane(usize),
 }
 
 impl Part {
@@ -22,7 +22,7 @@ impl Part {
         match self {
             Part::Consuming => "consuming",
             Part::Publishing => "publishing",
-            Part::LiveLane => "live lane",
+            Part::LiveLane(_) => "live lane",
         }
     }
 }

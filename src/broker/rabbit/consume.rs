@@ -1,4 +1,9 @@
 //! Taking messages from one lane, over as many connections as it takes.
+//!
+//! The prefetch of a lane is shared out among channels. A channel of RabbitMQ has at most 32 commands to a
+//! quorum queue under way and keeps the rest back; when it closes, acknowledgements kept back are lost and their
+//! messages come again. A channel that has no more than 32 messages out never keeps one back, so that an orderly
+//! end leaves nothing behind (measured on 3.10: with 100 acknowledgements just before the end, 14 were lost).
 
 use std::sync::Arc;
 
@@ -19,6 +24,11 @@ use crate::broker::{BrokerError, Consumer, Health, Lane, Settings, wire};
 use crate::delivery::{Job, Settlement};
 use crate::moderation::Request;
 
+/// Most messages unsettled on one channel: RabbitMQ's `quorum_commands_soft_limit`.
+pub(super) const MOST_UNSETTLED: u16 = 32;
+
+/// One lane.
+#[derive(Clone)]
 pub(super) struct LaneConsumer {
     pub lane: Lane,
     pub settings: Settings,
@@ -44,26 +54,48 @@ enum End {
 impl LaneConsumer {
     /// Subscribes, or says at once why not; from then on a lost subscription is made again.
     pub async fn start(self) -> Result<Consumer, BrokerError> {
-        let first = self.subscribe().await?;
-        // Holds whatever the broker may have out, so that handing on waits only for jobs of an earlier connection.
-        let (sender, jobs) = mpsc::channel(self.prefetch().into());
-        let stop = CancellationToken::new();
-        tokio::spawn(self.run(first, sender, stop.clone()));
-        Ok(Consumer { jobs, stop })
-    }
-
-    fn prefetch(&self) -> u16 {
         // 0 would be no limit at all.
-        self.settings.prefetch_of(self.lane).max(1)
+        let prefetch = self.settings.prefetch_of(self.lane).max(1);
+        // Holds whatever the broker may have out, so that handing on waits only for jobs of an earlier connection.
+        let (jobs, receiver) = mpsc::channel(prefetch.into());
+        let stop = CancellationToken::new();
+        for (number, prefetch) in shares(prefetch).enumerate() {
+            let share = Share { lane: self.clone(), number, prefetch, jobs: jobs.clone(), stop: stop.clone() };
+            match share.subscribe().await {
+                Ok(first) => drop(tokio::spawn(share.run(first))),
+                Err(error) => {
+                    stop.cancel();
+                    return Err(error);
+                }
+            }
+        }
+        Ok(Consumer { jobs: receiver, stop })
     }
+}
 
-    async fn run(self, mut subscription: Subscription, jobs: mpsc::Sender<Job<Request>>, stop: CancellationToken) {
+/// Divides a prefetch among channels.
+fn shares(prefetch: u16) -> impl Iterator<Item = u16> {
+    let channels = prefetch.div_ceil(MOST_UNSETTLED);
+    (0..channels).map(move |number| prefetch / channels + u16::from(number < prefetch % channels))
+}
+
+/// A lane's consumer on one channel.
+struct Share {
+    lane: LaneConsumer,
+    number: usize,
+    prefetch: u16,
+    jobs: mpsc::Sender<Job<Request>>,
+    stop: CancellationToken,
+}
+
+impl Share {
+    async fn run(self, mut subscription: Subscription) {
         self.report(Health::Ready);
-        while let End::Lost(reason) = self.take(subscription, &jobs, &stop).await {
-            tracing::warn!(lane = ?self.lane, reason, "the consumer is gone: subscribing again");
+        while let End::Lost(reason) = self.take(subscription).await {
+            tracing::warn!(lane = ?self.lane.lane, reason, "a consumer is gone: subscribing again");
             self.report(Health::Down(reason));
-            let Some(again) = self.subscribe_again(&jobs, &stop).await else { break };
-            tracing::info!(lane = ?self.lane, "subscribed again");
+            let Some(again) = self.subscribe_again().await else { break };
+            tracing::info!(lane = ?self.lane.lane, "subscribed again");
             self.report(Health::Ready);
             subscription = again;
         }
@@ -71,35 +103,31 @@ impl LaneConsumer {
 
     /// A bulk lane without its queue is trouble, but none that uploads should wait for.
     fn report(&self, health: Health) {
-        if self.lane == Lane::Live {
-            self.board.set(Part::LiveLane, health);
+        if self.lane.lane == Lane::Live {
+            self.lane.board.set(Part::LiveLane(self.number), health);
         }
     }
 
-    async fn subscribe_again(
-        &self,
-        jobs: &mpsc::Sender<Job<Request>>,
-        stop: &CancellationToken,
-    ) -> Option<Subscription> {
+    async fn subscribe_again(&self) -> Option<Subscription> {
         for pause in pauses() {
             let subscribing = async {
                 // The queue may be what went away.
-                self.settler.topology.ensure(&*self.link.connection().await?).await?;
+                self.lane.settler.topology.ensure(&*self.lane.link.connection().await?).await?;
                 self.subscribe().await
             };
             let error = tokio::select! {
-                () = stop.cancelled() => return None,
-                () = jobs.closed() => return None,
+                () = self.stop.cancelled() => return None,
+                () = self.jobs.closed() => return None,
                 subscribed = subscribing => match subscribed {
                     Ok(subscription) => return Some(subscription),
                     Err(BrokerError::Closed) => return None,
                     Err(error) => error,
                 },
             };
-            tracing::warn!(lane = ?self.lane, %error, "can't subscribe yet");
+            tracing::warn!(lane = ?self.lane.lane, %error, "can't subscribe yet");
             self.report(Health::Down(error.to_string()));
             tokio::select! {
-                () = stop.cancelled() => return None,
+                () = self.stop.cancelled() => return None,
                 () = tokio::time::sleep(pause) => {}
             }
         }
@@ -107,10 +135,10 @@ impl LaneConsumer {
     }
 
     async fn subscribe(&self) -> Result<Subscription, BrokerError> {
-        let queue = self.settler.topology.lane(self.lane);
+        let queue = self.lane.settler.topology.lane(self.lane.lane);
         let failed = |error| trouble(&format!("queue {queue:?}"), &error);
-        let channel = self.link.connection().await?.create_channel().await.map_err(failed)?;
-        channel.basic_qos(self.prefetch(), BasicQosOptions::default()).await.map_err(failed)?;
+        let channel = self.lane.link.connection().await?.create_channel().await.map_err(failed)?;
+        channel.basic_qos(self.prefetch, BasicQosOptions::default()).await.map_err(failed)?;
         let deliveries = channel
             .basic_consume(queue.as_str().into(), "".into(), BasicConsumeOptions::default(), FieldTable::default())
             .await
@@ -118,19 +146,14 @@ impl LaneConsumer {
         Ok(Subscription { channel, deliveries })
     }
 
-    async fn take(
-        &self,
-        mut subscription: Subscription,
-        jobs: &mpsc::Sender<Job<Request>>,
-        stop: &CancellationToken,
-    ) -> End {
+    async fn take(&self, mut subscription: Subscription) -> End {
         loop {
             tokio::select! {
                 biased;
-                () = stop.cancelled() => break,
-                () = jobs.closed() => break,
+                () = self.stop.cancelled() => break,
+                () = self.jobs.closed() => break,
                 delivery = subscription.deliveries.next() => match delivery {
-                    Some(Ok(delivery)) => self.hand_on(delivery, &subscription.channel, jobs).await,
+                    Some(Ok(delivery)) => self.hand_on(delivery, &subscription.channel).await,
                     Some(Err(error)) => return End::Lost(error.to_string()),
                     None => return End::Lost("the broker cancelled the consumer".into()),
                 }
@@ -140,19 +163,19 @@ impl LaneConsumer {
         // What was on its way comes before the broker's answer, and is handed on like the rest.
         if subscription.channel.basic_cancel(tag, BasicCancelOptions::default()).await.is_ok() {
             while let Some(Ok(delivery)) = subscription.deliveries.next().await {
-                self.hand_on(delivery, &subscription.channel, jobs).await;
+                self.hand_on(delivery, &subscription.channel).await;
             }
         }
         End::Stopped
     }
 
-    async fn hand_on(&self, delivery: Delivery, channel: &Channel, jobs: &mpsc::Sender<Job<Request>>) {
+    async fn hand_on(&self, delivery: Delivery, channel: &Channel) {
         let Delivery { data, properties, redelivered, acker, .. } = delivery;
         let message = amqp::message(data, &properties);
-        let requests = wire::read(&message, redelivered, &self.settings.tenants);
+        let requests = wire::read(&message, redelivered, &self.lane.settings.tenants);
         let attempt = wire::attempt(&message.properties);
-        let ticket = self.settler.ticket(Outstanding {
-            lane: self.lane,
+        let ticket = self.lane.settler.ticket(Outstanding {
+            lane: self.lane.lane,
             body: message.body,
             properties,
             attempt,
@@ -164,13 +187,27 @@ impl LaneConsumer {
                 let tickets = ticket.split(requests.len());
                 for (request, ticket) in requests.into_iter().zip(tickets) {
                     // Nobody there to take it: the dropped job goes back.
-                    let _ = jobs.send(Job { request, ticket }).await;
+                    let _ = self.jobs.send(Job { request, ticket }).await;
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, lane = ?self.lane, "a message that can't be read: to the dead letters");
+                tracing::warn!(%error, lane = ?self.lane.lane, "a message that can't be read: to the dead letters");
                 ticket.settle(Settlement::Dead { reason: error.to_string() });
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_add_up_and_none_is_too_large() {
+        for prefetch in [1, 31, 32, 33, 64, 65, 128, 1000, u16::MAX] {
+            let shares: Vec<_> = shares(prefetch).collect();
+            assert_eq!(shares.iter().map(|share| u32::from(*share)).sum::<u32>(), prefetch.into());
+            assert!(shares.iter().all(|share| (1..=MOST_UNSETTLED).contains(share)), "{prefetch}: {shares:?}");
         }
     }
 }

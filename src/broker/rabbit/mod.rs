@@ -80,7 +80,7 @@ impl Broker for Rabbit {
         let route = Route::Topic { exchange: &exchange, routing_key: &routing_key };
         self.publisher.publish(route, &message.body, amqp::properties(&message.properties)).await?;
         if let Some(reply_to) = &publication.context.reply_to {
-            self.reply(reply_to, message, publication).await;
+            self.answer(reply_to, publication).await;
         }
         Ok(())
     }
@@ -102,14 +102,12 @@ impl Broker for Rabbit {
 }
 
 impl Rabbit {
-    /// The answer to whoever asked for one, best effort: under the id that they gave, if they gave one.
-    async fn reply(&self, reply_to: &str, mut message: wire::Message, publication: Publication<'_>) {
+    /// The answer to whoever asked for one, best effort.
+    async fn answer(&self, reply_to: &str, publication: Publication<'_>) {
         if self.topology.owns(reply_to) {
             return tracing::debug!(reply_to, "no answer is sent to a queue of Assay's own");
         }
-        if let Some(asked) = &publication.context.correlation_id {
-            message.properties.correlation_id = Some(asked.clone());
-        }
+        let message = wire::answer(publication);
         let properties = amqp::properties(&message.properties);
         if let Err(error) = self.publisher.publish(Route::Perhaps(reply_to), &message.body, properties).await {
             tracing::debug!(%error, reply_to, "an answer could not be sent");

@@ -8,13 +8,12 @@ use lapin::types::FieldTable;
 use lapin::{Acker, Channel};
 
 use super::board::Board;
+use super::consume::MOST_UNSETTLED;
 use super::{Address, Link, Part, amqp};
 use crate::broker::topology::{Topology, trouble};
 use crate::broker::wire::Message;
 use crate::broker::{BrokerError, Settings};
 
-/// Messages that may be on their way to a reader.
-const PREFETCH: u16 = 64;
 
 /// A consumer of one queue, for one connection: when that is lost it says so.
 pub struct Reader {
@@ -59,7 +58,7 @@ impl Reader {
         let connection = link.connection().await?;
         Topology::new(settings).ensure(&connection).await?;
         let channel = connection.create_channel().await.map_err(failed)?;
-        channel.basic_qos(PREFETCH, BasicQosOptions::default()).await.map_err(failed)?;
+        channel.basic_qos(MOST_UNSETTLED, BasicQosOptions::default()).await.map_err(failed)?;
         let deliveries = channel
             .basic_consume(queue.into(), "".into(), BasicConsumeOptions::default(), FieldTable::default())
             .await

@@ -193,6 +193,15 @@ pub fn outcome(publication: Publication<'_>) -> Message {
     }
 }
 
+/// The copy for whoever asked for an answer: under the id that they gave, if they gave one.
+pub fn answer(publication: Publication<'_>) -> Message {
+    let mut message = outcome(publication);
+    if let Some(asked) = &publication.context.correlation_id {
+        message.properties.correlation_id = Some(asked.clone());
+    }
+    message
+}
+
 /// The headers that a message gets on its way to the dead letters.
 pub fn marks_of_death(reason: &str, queue: &str, now: OffsetDateTime) -> [(&'static str, String); 3] {
     let at = now.format(&Rfc3339).unwrap_or_else(|_| now.unix_timestamp().to_string());

@@ -1,0 +1,516 @@
+//! The promises of `broker::Broker`, on the one in memory and on RabbitMQ.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use assay::broker::memory::Memory;
+use assay::broker::rabbit::Rabbit;
+use assay::broker::wire::{self, Message, Properties};
+use assay::broker::{Broker, Consumer, Health, Lane, Publication, Settings};
+use assay::delivery::{Job, Settlement};
+use assay::moderation::{Context, Failure, FailureCode, ImageRef, Outcome, Purpose, Request, SubmissionKey};
+use async_trait::async_trait;
+use futures_util::future::join_all;
+use serde_json::json;
+use time::OffsetDateTime;
+
+use crate::support::proxy::{Flow, Proxy};
+use crate::support::rabbit::{self, Bystander, until, within};
+use crate::support::servers::servers;
+
+/// A broker with its surroundings.
+#[async_trait]
+trait Stage: Sized + Send + Sync {
+    /// With this prefetch in each lane.
+    async fn set(prefetch: u16) -> Self;
+
+    fn broker(&self) -> Arc<dyn Broker>;
+
+    async fn submit(&self, lane: Lane, message: Message);
+
+    /// Messages that wait in a lane.
+    async fn waiting(&self, lane: Lane) -> usize;
+
+    /// Takes everything that is out away from the consumers, as a lost connection does.
+    async fn cut(&self);
+
+    /// The next dead letters.
+    async fn take_dead(&self, count: usize) -> Vec<Message>;
+
+    /// The next outcomes, with their routing keys.
+    async fn take_published(&self, count: usize) -> Vec<(String, Message)>;
+
+    /// A queue for answers, and the one answer that comes to it.
+    async fn answer_queue(&self) -> String;
+    async fn take_answer(&self, queue: &str) -> Message;
+
+    /// Closes the broker and checks that nothing is left unsettled, and that every message was taken.
+    async fn end(self);
+}
+
+struct InMemory {
+    broker: Memory,
+    taken: std::sync::Mutex<(usize, usize)>,
+}
+
+#[async_trait]
+impl Stage for InMemory {
+    async fn set(prefetch: u16) -> InMemory {
+        let tenants = BTreeMap::from([("uploads".to_string(), "acme".to_string())]);
+        InMemory { broker: Memory::with_tenants(prefetch, tenants), taken: std::sync::Mutex::default() }
+    }
+
+    fn broker(&self) -> Arc<dyn Broker> {
+        Arc::new(self.broker.clone())
+    }
+
+    async fn submit(&self, lane: Lane, message: Message) {
+        self.broker.submit(lane, message);
+    }
+
+    async fn waiting(&self, lane: Lane) -> usize {
+        self.broker.waiting(lane)
+    }
+
+    async fn cut(&self) {
+        self.broker.crash();
+    }
+
+    async fn take_dead(&self, count: usize) -> Vec<Message> {
+        let from = self.taken.lock().unwrap().0;
+        until("dead letters", || async { self.broker.dead().len() >= from + count }).await;
+        self.taken.lock().unwrap().0 += count;
+        self.broker.dead()[from..from + count].to_vec()
+    }
+
+    async fn take_published(&self, count: usize) -> Vec<(String, Message)> {
+        let from = self.taken.lock().unwrap().1;
+        until("outcomes", || async { self.broker.published().len() >= from + count }).await;
+        self.taken.lock().unwrap().1 += count;
+        self.broker.published()[from..from + count].to_vec()
+    }
+
+    async fn answer_queue(&self) -> String {
+        "answers".into()
+    }
+
+    async fn take_answer(&self, queue: &str) -> Message {
+        let mut replies = self.broker.replies();
+        assert_eq!(replies.len(), 1);
+        let (to, message) = replies.remove(0);
+        assert_eq!(to, queue);
+        message
+    }
+
+    async fn end(self) {
+        within("every settlement", self.broker.idle()).await;
+        self.broker.close().await;
+        let counts = self.broker.counts();
+        assert_eq!(counts.settled(), counts.delivered, "every ticket is settled exactly once: {counts:?}");
+        let taken = *self.taken.lock().unwrap();
+        assert_eq!((self.broker.dead().len(), self.broker.published().len()), taken);
+    }
+}
+
+/// RabbitMQ, by a wire that can be cut.
+struct RealRabbit {
+    rabbit: Arc<Rabbit>,
+    proxy: Proxy,
+    beside: Bystander,
+}
+
+#[async_trait]
+impl Stage for RealRabbit {
+    async fn set(prefetch: u16) -> RealRabbit {
+        let url = servers().rabbitmq_url();
+        let settings = Settings { prefetch, bulk_prefetch: prefetch, ..rabbit::settings(url) };
+        let beside = Bystander::new(settings.clone()).await;
+        let (proxy, url) = rabbit::through_a_proxy(url).await;
+        let rabbit = Rabbit::connect(&Settings { url: url.into(), ..settings }).await.unwrap();
+        RealRabbit { rabbit: Arc::new(rabbit), proxy, beside }
+    }
+
+    fn broker(&self) -> Arc<dyn Broker> {
+        self.rabbit.clone()
+    }
+
+    async fn submit(&self, lane: Lane, message: Message) {
+        self.beside.submit(lane, message).await;
+    }
+
+    async fn waiting(&self, lane: Lane) -> usize {
+        self.beside.ready(&self.beside.topology.lane(lane)).await
+    }
+
+    async fn cut(&self) {
+        let mut health = self.rabbit.health();
+        self.proxy.set(Flow::Cut);
+        within("the cut is noticed", health.wait_for(|health| *health != Health::Ready)).await.unwrap();
+        self.proxy.set(Flow::Open);
+        within("the line is mended", health.wait_for(|health| *health == Health::Ready)).await.unwrap();
+    }
+
+    async fn take_dead(&self, count: usize) -> Vec<Message> {
+        self.beside.take_dead(count).await.into_iter().map(|letter| letter.message).collect()
+    }
+
+    async fn take_published(&self, count: usize) -> Vec<(String, Message)> {
+        let letters = self.beside.take_results(count).await;
+        letters.into_iter().map(|letter| (letter.routing_key, letter.message)).collect()
+    }
+
+    async fn answer_queue(&self) -> String {
+        self.beside.answers().await
+    }
+
+    async fn take_answer(&self, queue: &str) -> Message {
+        self.beside.take_answer(queue).await
+    }
+
+    async fn end(self) {
+        within("closing", self.rabbit.close()).await;
+        self.beside.finish().await;
+    }
+}
+
+macro_rules! promises {
+    ($($name:ident)*) => {
+        mod in_memory {
+            $(#[tokio::test(flavor = "multi_thread")] async fn $name() { super::$name::<super::InMemory>().await; })*
+        }
+        mod on_rabbitmq {
+            $(#[tokio::test(flavor = "multi_thread")] async fn $name() { super::$name::<super::RealRabbit>().await; })*
+        }
+    };
+}
+
+promises! {
+    a_message_becomes_a_job_with_its_context
+    no_more_than_the_prefetch_is_out
+    what_is_released_or_dropped_comes_again
+    a_dead_message_keeps_body_and_headers
+    what_is_put_off_comes_again_in_its_lane_as_the_next_attempt
+    what_cannot_be_read_goes_to_the_dead_letters
+    a_message_with_many_requests_is_settled_when_all_are
+    an_event_that_asks_for_nothing_is_taken_out
+    after_a_cut_the_work_comes_again_and_old_tickets_mean_nothing
+    an_outcome_is_published_under_its_ids_as_often_as_asked
+    many_outcomes_are_published_at_once
+    whoever_asked_for_an_answer_gets_one
+    a_stopped_consumer_takes_no_more_and_its_jobs_can_be_settled
+    closing_waits_for_every_settlement
+}
+
+fn native(id: &str) -> Message {
+    let body = json!({"submission_id": id, "image": {"bucket": "uploads", "key": format!("{id}.jpg")}});
+    Message { body: body.to_string().into_bytes(), properties: Properties::default() }
+}
+
+fn outcome(id: &str) -> Outcome {
+    let request = Request {
+        key: SubmissionKey { tenant: "acme".into(), submission_id: id.into(), generation: 0 },
+        image: ImageRef { bucket: "uploads".into(), key: "k".into(), ..ImageRef::default() },
+        deadline: None,
+        purpose: Purpose::Live,
+        metadata: serde_json::Map::new(),
+        context: Context::default(),
+    };
+    let at = OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap();
+    Outcome::Failure(Box::new(Failure::new(&request, FailureCode::ObjectNotFound, "gone", at)))
+}
+
+async fn next(consumer: &mut Consumer) -> Job<Request> {
+    within("a job", consumer.jobs.recv()).await.expect("the consumer goes on")
+}
+
+fn id(job: &Job<Request>) -> &str {
+    &job.request.key.submission_id
+}
+
+async fn a_message_becomes_a_job_with_its_context<S: Stage>() {
+    let stage = S::set(4).await;
+    let mut consumer = stage.broker().consume(Lane::Live).await.unwrap();
+    let mut message = native("a");
+    message.properties.message_id = Some("m".into());
+    message.properties.correlation_id = Some("c".into());
+    message.properties.reply_to = Some("r".into());
+    message.properties.timestamp = Some(1_800_000_000);
+    message.properties.headers.insert("traceparent".into(), "00-1-2-01".into());
+    stage.submit(Lane::Live, message).await;
+    let job = next(&mut consumer).await;
+    assert_eq!((id(&job), job.request.key.tenant.as_str()), ("a", "acme"));
+    let context = &job.request.context;
+    assert_eq!((context.attempt, context.redelivered), (1, false));
+    assert_eq!(context.message_id.as_deref(), Some("m"));
+    assert_eq!(context.correlation_id.as_deref(), Some("c"));
+    assert_eq!(context.reply_to.as_deref(), Some("r"));
+    assert_eq!(context.enqueued_at.unwrap().unix_timestamp(), 1_800_000_000);
+    assert_eq!(context.trace.traceparent.as_deref(), Some("00-1-2-01"));
+    job.ticket.settle(Settlement::Done);
+    stage.end().await;
+}
+
+async fn no_more_than_the_prefetch_is_out<S: Stage>() {
+    let stage = S::set(3).await;
+    for index in 0..10 {
+        stage.submit(Lane::Bulk, native(&format!("b{index}"))).await;
+    }
+    let mut consumer = stage.broker().consume(Lane::Bulk).await.unwrap();
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        held.push(next(&mut consumer).await);
+    }
+    until("the rest waits", || async { stage.waiting(Lane::Bulk).await == 7 }).await;
+    assert!(consumer.jobs.try_recv().is_err(), "a fourth message is out");
+    // Each settlement makes room for one more.
+    for round in 0..7 {
+        held.pop().unwrap().ticket.settle(Settlement::Done);
+        held.push(next(&mut consumer).await);
+        until("the rest waits", || async { stage.waiting(Lane::Bulk).await == 6 - round }).await;
+    }
+    for job in held {
+        job.ticket.settle(Settlement::Done);
+    }
+    stage.end().await;
+}
+
+async fn what_is_released_or_dropped_comes_again<S: Stage>() {
+    let stage = S::set(1).await;
+    let mut consumer = stage.broker().consume(Lane::Live).await.unwrap();
+    stage.submit(Lane::Live, native("a")).await;
+    next(&mut consumer).await.ticket.settle(Settlement::Released);
+    let again = next(&mut consumer).await;
+    assert_eq!((id(&again), again.request.context.redelivered, again.request.context.attempt), ("a", true, 1));
+    drop(again);
+    let once_more = next(&mut consumer).await;
+    assert_eq!(id(&once_more), "a");
+    once_more.ticket.settle(Settlement::Done);
+    stage.end().await;
+}
+
+async fn a_dead_message_keeps_body_and_headers<S: Stage>() {
+    let stage = S::set(4).await;
+    let mut consumer = stage.broker().consume(Lane::Live).await.unwrap();
+    let mut message = native("a");
+    message.properties.content_type = Some("application/json".into());
+    message.properties.message_id = Some("m".into());
+    message.properties.timestamp = Some(1_800_000_000);
+    message.properties.headers.insert("x-upload".into(), "7".into());
+    stage.submit(Lane::Live, message.clone()).await;
+    next(&mut consumer).await.ticket.settle(Settlement::Dead { reason: "two images, one name".into() });
+    let mut dead = stage.take_dead(1).await.remove(0);
+    let mut mark = |name| dead.properties.headers.remove(name);
+    assert_eq!(mark("x-assay-reason").as_deref(), Some("two images, one name"));
+    assert!(mark("x-assay-queue").is_some() && mark("x-assay-at").is_some());
+    assert_eq!(dead, message);
+    stage.end().await;
+}
+
+async fn what_is_put_off_comes_again_in_its_lane_as_the_next_attempt<S: Stage>() {
+    let stage = S::set(4).await;
+    let mut live = stage.broker().consume(Lane::Live).await.unwrap();
+    let mut bulk = stage.broker().consume(Lane::Bulk).await.unwrap();
+    let mut message = native("a");
+    message.properties.headers.insert("x-upload".into(), "7".into());
+    stage.submit(Lane::Bulk, message).await;
+    stage.submit(Lane::Live, native("b")).await;
+    for attempt in 1..=3 {
+        let (of_bulk, of_live) = (next(&mut bulk).await, next(&mut live).await);
+        assert_eq!((id(&of_bulk), of_bulk.request.context.attempt), ("a", attempt));
+        assert_eq!((id(&of_live), of_live.request.context.attempt), ("b", attempt));
+        for job in [of_bulk, of_live] {
+            let end = if attempt == 3 { Settlement::Dead { reason: "enough".into() } } else { Settlement::Later { reason: "busy".into() } };
+            job.ticket.settle(end);
+        }
+    }
+    let dead = stage.take_dead(2).await;
+    let of_bulk = dead.iter().find(|dead| dead.body == native("a").body).unwrap();
+    assert_eq!(of_bulk.properties.headers["x-upload"], "7");
+    assert_eq!(of_bulk.properties.headers["x-assay-attempt"], "3");
+    stage.end().await;
+}
+
+async fn what_cannot_be_read_goes_to_the_dead_letters<S: Stage>() {
+    let stage = S::set(4).await;
+    let mut consumer = stage.broker().consume(Lane::Live).await.unwrap();
+    let garbage = Message { body: b"\xff\x00 no JSON".to_vec(), properties: Properties::default() };
+    stage.submit(Lane::Live, garbage.clone()).await;
+    stage.submit(Lane::Live, native("after")).await;
+    let job = next(&mut consumer).await;
+    assert_eq!(id(&job), "after", "what can't be read is never handed out");
+    job.ticket.settle(Settlement::Done);
+    let dead = stage.take_dead(1).await.remove(0);
+    assert_eq!(dead.body, garbage.body);
+    assert!(dead.properties.headers["x-assay-reason"].contains("no JSON"), "{:?}", dead.properties.headers);
+    stage.end().await;
+}
+
+fn event(names: &[&str]) -> Message {
+    let record = |(index, name): (usize, &&str)| {
+        json!({"eventName": name, "s3": {"bucket": {"name": "uploads"}, "object": {"key": format!("{index}.jpg")}}})
+    };
+    let records: Vec<_> = names.iter().enumerate().map(record).collect();
+    Message { body: json!({"Records": records}).to_string().into_bytes(), properties: Properties::default() }
+}
+
+async fn a_message_with_many_requests_is_settled_when_all_are<S: Stage>() {
+    let stage = S::set(2).await;
+    let mut consumer = stage.broker().consume(Lane::Live).await.unwrap();
+    let names = ["s3:ObjectCreated:Put"; 5];
+    stage.submit(Lane::Live, event(&names)).await;
+    let mut jobs = Vec::new();
+    for _ in names {
+        jobs.push(next(&mut consumer).await);
+    }
+    let last = jobs.pop().unwrap();
+    for job in jobs {
+        job.ticket.settle(Settlement::Done);
+    }
+    // One part let go, and the whole message comes again.
+    last.ticket.settle(Settlement::Released);
+    for index in 0..5 {
+        let job = next(&mut consumer).await;
+        assert_eq!(job.request.image.key, format!("{index}.jpg"));
+        assert!(job.request.context.redelivered);
+        job.ticket.settle(Settlement::Done);
+    }
+    stage.end().await;
+}
+
+async fn an_event_that_asks_for_nothing_is_taken_out<S: Stage>() {
+    let stage = S::set(1).await;
+    let mut consumer = stage.broker().consume(Lane::Live).await.unwrap();
+    stage.submit(Lane::Live, event(&["ObjectRemoved:Delete"])).await;
+    stage.submit(Lane::Live, native("after")).await;
+    let job = next(&mut consumer).await;
+    assert_eq!(id(&job), "after");
+    job.ticket.settle(Settlement::Done);
+    stage.end().await;
+}
+
+async fn after_a_cut_the_work_comes_again_and_old_tickets_mean_nothing<S: Stage>() {
+    let stage = S::set(3).await;
+    let mut consumer = stage.broker().consume(Lane::Live).await.unwrap();
+    for name in ["a", "b", "c", "d"] {
+        stage.submit(Lane::Live, native(name)).await;
+    }
+    let mut old = Vec::new();
+    for _ in 0..3 {
+        old.push(next(&mut consumer).await);
+    }
+    stage.cut().await;
+    let ends = [Settlement::Done, Settlement::Dead { reason: "late".into() }, Settlement::Later { reason: "late".into() }];
+    for (job, end) in old.into_iter().zip(ends) {
+        job.ticket.settle(end);
+    }
+    let mut seen = Vec::new();
+    for _ in 0..4 {
+        let job = next(&mut consumer).await;
+        assert_eq!(job.request.context.redelivered, id(&job) != "d");
+        assert_eq!(job.request.context.attempt, 1);
+        seen.push(id(&job).to_string());
+        job.ticket.settle(Settlement::Done);
+    }
+    seen.sort();
+    assert_eq!(seen, ["a", "b", "c", "d"]);
+    // And publishing goes on over the mended line.
+    let outcome = outcome("a");
+    let publication = Publication { outcome: &outcome, context: &Context::default() };
+    stage.broker().publish(publication).await.unwrap();
+    assert_eq!(stage.take_published(1).await.len(), 1);
+    stage.end().await;
+}
+
+async fn an_outcome_is_published_under_its_ids_as_often_as_asked<S: Stage>() {
+    let stage = S::set(4).await;
+    let outcome = outcome("a");
+    let mut context = Context::default();
+    context.trace.traceparent = Some("00-1-2-01".into());
+    let publication = Publication { outcome: &outcome, context: &context };
+    for _ in 0..2 {
+        stage.broker().publish(publication).await.unwrap();
+    }
+    for (routing_key, message) in stage.take_published(2).await {
+        assert_eq!(routing_key, "failure.acme.object_not_found");
+        assert_eq!(message, wire::outcome(publication));
+        assert_eq!(message.properties.message_id, Some(outcome.id().to_string()));
+        assert_eq!(message.properties.correlation_id.as_deref(), Some("a"));
+        assert_eq!(message.properties.headers["traceparent"], "00-1-2-01");
+    }
+    stage.end().await;
+}
+
+async fn many_outcomes_are_published_at_once<S: Stage>() {
+    let stage = S::set(4).await;
+    let broker = stage.broker();
+    let outcomes: Vec<_> = (0..500).map(|index| outcome(&format!("o{index}"))).collect();
+    let context = Context::default();
+    let published =
+        join_all(outcomes.iter().map(|outcome| broker.publish(Publication { outcome, context: &context }))).await;
+    assert!(published.iter().all(Result::is_ok), "{published:?}");
+    let ids = |messages: Vec<Option<String>>| messages.into_iter().collect::<std::collections::BTreeSet<_>>();
+    let taken = stage.take_published(500).await;
+    assert_eq!(
+        ids(taken.into_iter().map(|(_, message)| message.properties.message_id).collect()),
+        ids(outcomes.iter().map(|outcome| Some(outcome.id().to_string())).collect())
+    );
+    stage.end().await;
+}
+
+async fn whoever_asked_for_an_answer_gets_one<S: Stage>() {
+    let stage = S::set(4).await;
+    let queue = stage.answer_queue().await;
+    let outcome = outcome("a");
+    let asked = Context { reply_to: Some(queue.clone()), correlation_id: Some("mine".into()), ..Context::default() };
+    stage.broker().publish(Publication { outcome: &outcome, context: &asked }).await.unwrap();
+    let answer = stage.take_answer(&queue).await;
+    assert_eq!(answer.properties.correlation_id.as_deref(), Some("mine"));
+    assert_eq!(answer.body, serde_json::to_vec(&outcome).unwrap());
+    // Nobody there to hear it: the outcome stands all the same.
+    let gone = Context { reply_to: Some("nobody-is-here".into()), ..Context::default() };
+    stage.broker().publish(Publication { outcome: &outcome, context: &gone }).await.unwrap();
+    let taken = stage.take_published(2).await;
+    assert!(taken.iter().all(|(_, message)| message.properties.correlation_id.as_deref() == Some("a")));
+    stage.end().await;
+}
+
+async fn a_stopped_consumer_takes_no_more_and_its_jobs_can_be_settled<S: Stage>() {
+    let stage = S::set(2).await;
+    let mut consumer = stage.broker().consume(Lane::Live).await.unwrap();
+    for name in ["a", "b", "c"] {
+        stage.submit(Lane::Live, native(name)).await;
+    }
+    let held = [next(&mut consumer).await, next(&mut consumer).await];
+    consumer.stop.cancel();
+    // Whatever was on its way is let go; then the jobs end.
+    within("the end of the jobs", async { while consumer.jobs.recv().await.is_some() {} }).await;
+    for job in held {
+        job.ticket.settle(Settlement::Done);
+    }
+    until("the rest waits", || async { stage.waiting(Lane::Live).await == 1 }).await;
+    let mut other = stage.broker().consume(Lane::Live).await.unwrap();
+    let left = next(&mut other).await;
+    assert_eq!(id(&left), "c");
+    left.ticket.settle(Settlement::Done);
+    stage.end().await;
+}
+
+async fn closing_waits_for_every_settlement<S: Stage>() {
+    let stage = S::set(200).await;
+    let mut consumer = stage.broker().consume(Lane::Live).await.unwrap();
+    for index in 0..100 {
+        stage.submit(Lane::Live, native(&format!("c{index}"))).await;
+    }
+    let mut jobs = Vec::new();
+    for _ in 0..100 {
+        jobs.push(next(&mut consumer).await);
+    }
+    consumer.stop.cancel();
+    for (index, job) in jobs.into_iter().enumerate() {
+        let dead = Settlement::Dead { reason: "odd".into() };
+        job.ticket.settle(if index % 2 == 0 { Settlement::Done } else { dead });
+    }
+    stage.broker().close().await;
+    assert_eq!(stage.take_dead(50).await.len(), 50);
+    stage.end().await;
+}

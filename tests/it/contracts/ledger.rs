@@ -1,0 +1,210 @@
+//! The promises of `assay::ledger`.
+
+mod postgres;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use assay::ledger::memory::Memory;
+use assay::ledger::postgres::{Postgres, migrate};
+use assay::ledger::{Found, Ledger, Recorded};
+use assay::moderation::{Outcome, OutcomeId, SubmissionKey};
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use crate::support::outcomes::{failure, key, verdict, verdict_of};
+use crate::support::servers::in_own_schema;
+
+type Subject = Arc<dyn Ledger>;
+
+macro_rules! suite {
+    ($($test:ident)*) => {
+        mod on_memory {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $test() {
+                super::$test(std::sync::Arc::new(super::Memory::new())).await;
+            })*
+        }
+        mod on_postgres {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $test() {
+                super::in_own_schema(|settings| async move {
+                    super::migrate(&settings).await.unwrap();
+                    super::$test(std::sync::Arc::new(super::Postgres::connect(&settings).await.unwrap())).await;
+                })
+                .await;
+            })*
+        }
+    };
+}
+
+suite! {
+    what_is_recorded_is_found_unchanged
+    the_first_outcome_stands_whatever_its_kind
+    of_the_same_key_twice_in_one_call_the_first_wins
+    answers_come_in_the_order_of_the_questions
+    the_predecessor_is_the_latest_earlier_generation
+    keys_that_differ_anywhere_are_different_keys
+    many_at_once_agree_on_one_winner_for_each_key
+    a_large_call_is_one_call
+    asking_nothing_answers_nothing
+    a_healthy_ledger_says_so
+}
+
+async fn standing(ledger: &Subject, key: &SubmissionKey) -> Option<Outcome> {
+    ledger.find(std::slice::from_ref(key)).await.unwrap().remove(0).standing
+}
+
+async fn what_is_recorded_is_found_unchanged(ledger: Subject) {
+    let awkward = "it's \"quoted\" \\ {curly} NULL, 日本 🦀\n\u{1}";
+    let mut odd = verdict_of(key(awkward, 7));
+    odd.score.logit = f32::MIN_POSITIVE;
+    odd.score.synthetic = 0.1;
+    odd.score.threshold_low = 1e-7;
+    odd.score.threshold_high = 16_777_217.0;
+    odd.image.key = awkward.into();
+    odd.image.version_id = Some("null".into());
+    odd.supersedes = Some(OutcomeId::of(&key(awkward, 6)));
+    odd.metadata.insert(awkward.into(), json!(["\0", 1e19, 1.0, 1e-300, u64::MAX, i64::MIN, null, {"": []}]));
+    let plain = assay::moderation::Verdict { generator: None, ..verdict_of(key("plain", 0)) };
+    let outcomes = [Outcome::Verdict(Box::new(odd)), Outcome::Verdict(Box::new(plain)), failure(key(awkward, 8))];
+    assert_eq!(ledger.record(&outcomes).await.unwrap(), [Recorded::New, Recorded::New, Recorded::New]);
+    for outcome in &outcomes {
+        let found = standing(&ledger, &outcome.key()).await.unwrap();
+        assert_eq!(&found, outcome);
+        assert_eq!(serde_json::to_string(&found).unwrap(), serde_json::to_string(outcome).unwrap());
+    }
+}
+
+async fn the_first_outcome_stands_whatever_its_kind(ledger: Subject) {
+    let (first, second) = (verdict(key("a", 0)), failure(key("b", 0)));
+    ledger.record(&[first.clone(), second.clone()]).await.unwrap();
+    let stands = |outcome: &Outcome| Recorded::Standing(Box::new(outcome.clone()));
+    for again in [[failure(key("a", 0)), verdict(key("b", 0))], [first.clone(), second.clone()]] {
+        assert_eq!(ledger.record(&again).await.unwrap(), [stands(&first), stands(&second)]);
+    }
+    assert_eq!(standing(&ledger, &key("a", 0)).await, Some(first));
+    assert_eq!(standing(&ledger, &key("b", 0)).await, Some(second));
+}
+
+async fn of_the_same_key_twice_in_one_call_the_first_wins(ledger: Subject) {
+    let (first, second) = (failure(key("a", 0)), verdict(key("a", 0)));
+    let answers = ledger.record(&[first.clone(), second, verdict(key("b", 0)), first.clone()]).await.unwrap();
+    let stands = Recorded::Standing(Box::new(first.clone()));
+    assert_eq!(answers, [Recorded::New, stands.clone(), Recorded::New, stands]);
+    assert_eq!(standing(&ledger, &key("a", 0)).await, Some(first));
+}
+
+async fn answers_come_in_the_order_of_the_questions(ledger: Subject) {
+    let order = ["m", "c", "z", "a", "q"];
+    let outcomes: Vec<Outcome> = order.iter().map(|id| verdict(key(id, 0))).collect();
+    ledger.record(&outcomes[1..3]).await.unwrap();
+    let answers = ledger.record(&outcomes).await.unwrap();
+    let new: Vec<bool> = answers.iter().map(|answer| *answer == Recorded::New).collect();
+    assert_eq!(new, [true, false, false, true, true]);
+
+    let asked: Vec<SubmissionKey> = ["z", "?", "a", "z", "m"].iter().map(|id| key(id, 0)).collect();
+    let found: Vec<Option<Outcome>> =
+        ledger.find(&asked).await.unwrap().into_iter().map(|found| found.standing).collect();
+    let outcome = |index: usize| Some(outcomes[index].clone());
+    assert_eq!(found, [outcome(2), None, outcome(3), outcome(2), outcome(0)]);
+}
+
+async fn the_predecessor_is_the_latest_earlier_generation(ledger: Subject) {
+    let mut other = verdict_of(key("a", 4));
+    other.tenant = "other".into();
+    let others = [Outcome::Verdict(Box::new(other)), verdict(key("a1", 3)), verdict(key("A", 3))];
+    ledger.record(&others).await.unwrap();
+    ledger.record(&[verdict(key("a", 10)), failure(key("a", 0)), verdict(key("a", 9))]).await.unwrap();
+    let asked = [0, 1, 9, 10, 11, u32::MAX].map(|generation| key("a", generation));
+    let found: Vec<_> = ledger.find(&asked).await.unwrap().into_iter().map(|found| found.predecessor).collect();
+    let id = |generation| Some(OutcomeId::of(&key("a", generation)));
+    assert_eq!(found, [None, id(0), id(0), id(9), id(10), id(10)]);
+}
+
+async fn keys_that_differ_anywhere_are_different_keys(ledger: Subject) {
+    let key = |tenant: &str, id: &str, generation| SubmissionKey {
+        tenant: tenant.into(),
+        submission_id: id.into(),
+        generation,
+    };
+    let keys = [
+        key("a", "b", 0),
+        key("a", "b", 1),
+        key("a", "B", 0),
+        key("a", "b ", 0),
+        key("a", "%", 0),
+        key("ab", "b", 0),
+        // The same letter, composed and decomposed.
+        key("a", "\u{e9}", 0),
+        key("a", "e\u{301}", 0),
+    ];
+    let outcomes = keys.clone().map(verdict);
+    assert_eq!(ledger.record(&outcomes).await.unwrap(), keys.map(|_| Recorded::New));
+}
+
+async fn many_at_once_agree_on_one_winner_for_each_key(ledger: Subject) {
+    const KEYS: usize = 50;
+    // Prime to 50, so that multiplying by one of them makes an order of its own.
+    const STEPS: [usize; 16] = [1, 3, 7, 9, 11, 13, 17, 19, 21, 23, 27, 29, 31, 33, 37, 49];
+    let mut tasks = JoinSet::new();
+    for task in 0..STEPS.len() {
+        let ledger = ledger.clone();
+        tasks.spawn(async move {
+            // Every task in another order, with outcomes that name the task.
+            let order = (0..KEYS).map(|place| place * STEPS[task] % KEYS);
+            let outcomes: Vec<Outcome> = order
+                .map(|id| match (task + id) % 2 {
+                    0 => {
+                        let mut verdict = verdict_of(key(&format!("post-{id}"), 0));
+                        verdict.attempt = task as u32;
+                        Outcome::Verdict(Box::new(verdict))
+                    }
+                    _ => match failure(key(&format!("post-{id}"), 0)) {
+                        Outcome::Failure(mut failure) => {
+                            failure.attempt = task as u32;
+                            Outcome::Failure(failure)
+                        }
+                        verdict => verdict,
+                    },
+                })
+                .collect();
+            let answers = ledger.record(&outcomes).await.unwrap();
+            outcomes.into_iter().zip(answers).collect::<Vec<_>>()
+        });
+    }
+    let mut winners: BTreeMap<SubmissionKey, Vec<Outcome>> = BTreeMap::new();
+    let mut losers: Vec<Outcome> = Vec::new();
+    for (outcome, answer) in tasks.join_all().await.into_iter().flatten() {
+        match answer {
+            Recorded::New => winners.entry(outcome.key()).or_default().push(outcome),
+            Recorded::Standing(standing) => losers.push(*standing),
+        }
+    }
+    assert_eq!(winners.len(), KEYS);
+    assert!(winners.values().all(|winners| winners.len() == 1), "a key with two winners");
+    for standing in losers {
+        assert_eq!(winners[&standing.key()][0], standing);
+    }
+    let keys: Vec<SubmissionKey> = winners.keys().cloned().collect();
+    for (key, found) in keys.iter().zip(ledger.find(&keys).await.unwrap()) {
+        assert_eq!(found.standing.as_ref(), Some(&winners[key][0]));
+    }
+}
+
+async fn a_large_call_is_one_call(ledger: Subject) {
+    let outcomes: Vec<Outcome> = (0..2000).map(|n| verdict(key(&format!("post-{n}"), 0))).collect();
+    assert!(ledger.record(&outcomes).await.unwrap().iter().all(|answer| *answer == Recorded::New));
+    let keys: Vec<SubmissionKey> = outcomes.iter().map(Outcome::key).collect();
+    assert!(ledger.find(&keys).await.unwrap().iter().all(|found| found.standing.is_some()));
+}
+
+async fn asking_nothing_answers_nothing(ledger: Subject) {
+    assert_eq!(ledger.find(&[]).await.unwrap(), []);
+    assert_eq!(ledger.record(&[]).await.unwrap(), []);
+    assert_eq!(ledger.find(&[key("a", 0)]).await.unwrap(), [Found::default()]);
+}
+
+async fn a_healthy_ledger_says_so(ledger: Subject) {
+    ledger.check().await.unwrap();
+}

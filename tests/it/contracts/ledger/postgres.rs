@@ -1,0 +1,248 @@
+//! What only a real database can do, and suffer.
+
+use std::sync::Arc;
+
+use assay::ledger::postgres::{Postgres, address, migrate};
+use assay::ledger::{Ledger, LedgerError, Recorded, Settings};
+use secrecy::SecretString;
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Connection, Executor};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use url::Url;
+
+use crate::support::outcomes::{failure, key, verdict};
+use crate::support::proxy::{Flow, Proxy};
+use crate::support::servers::{in_own_schema, servers, unique};
+use crate::support::within;
+
+/// A connection that looks at the test's schema.
+async fn raw(settings: &Settings) -> PgConnection {
+    let mut connection = PgConnection::connect(servers().ledger_url()).await.unwrap();
+    connection.execute(AssertSqlSafe(format!("SET search_path = {}", settings.schema))).await.unwrap();
+    connection
+}
+
+/// The settings, with another address of the same server.
+fn at(settings: &Settings, change: impl FnOnce(&mut Url)) -> Settings {
+    let mut url = Url::parse(servers().ledger_url()).unwrap();
+    change(&mut url);
+    Settings { url: SecretString::from(url.to_string()), timeout_s: 1, ..settings.clone() }
+}
+
+async fn until_true(connection: &mut PgConnection, question: &'static str) {
+    within(20, async {
+        while !sqlx::query_scalar::<_, bool>(question).fetch_one(&mut *connection).await.unwrap() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+async fn failed_to_connect(settings: &Settings) -> LedgerError {
+    within(20, Postgres::connect(settings)).await.err().expect("it does not connect")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn migrating_at_once_applies_each_migration_once() {
+    in_own_schema(|settings| async move {
+        let mut tasks = JoinSet::new();
+        for _ in 0..8 {
+            let settings = settings.clone();
+            tasks.spawn(async move { migrate(&settings).await.unwrap() });
+        }
+        let applied: Vec<String> = tasks.join_all().await.into_iter().flatten().collect();
+        assert_eq!(applied, ["0001_outcomes"]);
+        assert_eq!(migrate(&settings).await.unwrap(), Vec::<String>::new());
+        Postgres::connect(&settings).await.unwrap().check().await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_lacks_tables_is_not_migrated() {
+    in_own_schema(|settings| async move {
+        let ledger = Postgres::connect(&settings).await.unwrap();
+        let not_migrated = |error: LedgerError| {
+            assert!(matches!(error, LedgerError::NotMigrated { .. }), "{error}");
+            assert!(error.to_string().contains("`assay migrate`"), "{error}");
+        };
+        not_migrated(ledger.check().await.unwrap_err());
+        not_migrated(ledger.record(&[verdict(key("a", 0))]).await.unwrap_err());
+        not_migrated(ledger.find(&[key("a", 0)]).await.unwrap_err());
+        migrate(&settings).await.unwrap();
+        ledger.check().await.unwrap();
+        let mut raw = raw(&settings).await;
+        raw.execute("INSERT INTO _sqlx_migrations VALUES (9999, 'later', now(), true, '', 0)").await.unwrap();
+        ledger.check().await.unwrap();
+        raw.execute("DROP TABLE failures").await.unwrap();
+        not_migrated(ledger.check().await.unwrap_err());
+        raw.execute("DELETE FROM _sqlx_migrations WHERE version = 1").await.unwrap();
+        not_migrated(ledger.check().await.unwrap_err());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_migration_is_refused() {
+    in_own_schema(|settings| async move {
+        migrate(&settings).await.unwrap();
+        raw(&settings).await.execute("UPDATE _sqlx_migrations SET checksum = '\\x00'").await.unwrap();
+        let error = migrate(&settings).await.unwrap_err();
+        assert!(matches!(error, LedgerError::Failed { .. }), "{error}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_database_itself_refuses_a_second_outcome() {
+    in_own_schema(|settings| async move {
+        migrate(&settings).await.unwrap();
+        let ledger = Postgres::connect(&settings).await.unwrap();
+        ledger.record(&[verdict(key("v", 0)), failure(key("f", 0))]).await.unwrap();
+        let mut raw = raw(&settings).await;
+        let as_failure = |id: &str, from: &str| {
+            format!(
+                "INSERT INTO failures (tenant, submission_id, generation, failure_id, code, stage, retryable, bucket, \
+                 object_key, purpose, failed_at, document) SELECT tenant, '{id}', generation, gen_random_uuid(), 'c', \
+                 's', false, bucket, object_key, purpose, now(), document FROM {from}"
+            )
+        };
+        let refused = [
+            // A failure beside a verdict, a second failure, a failure that no key stands for.
+            (as_failure("v", "verdicts"), "foreign key"),
+            (as_failure("f", "failures"), "duplicate key"),
+            (as_failure("nobody", "failures"), "foreign key"),
+            // The key itself can't be both, nor change its mind, nor leave its outcome behind.
+            (
+                "INSERT INTO outcomes SELECT tenant, submission_id, generation, 'failure', outcome_id FROM outcomes"
+                    .into(),
+                "duplicate key",
+            ),
+            ("UPDATE outcomes SET kind = 'failure' WHERE submission_id = 'v'".into(), "foreign key"),
+            ("DELETE FROM outcomes".into(), "foreign key"),
+            ("UPDATE verdicts SET kind = 'failure'".into(), "generated column"),
+        ];
+        for (statement, reason) in refused {
+            let error = raw.execute(AssertSqlSafe(statement.clone())).await.expect_err(&statement).to_string();
+            assert!(error.contains(reason) || error.contains("can only be updated to DEFAULT"), "{statement}: {error}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn schemas_of_one_database_do_not_see_each_other() {
+    in_own_schema(|one| async move {
+        in_own_schema(|other| async move {
+            let mut ledgers = Vec::new();
+            for settings in [&one, &other] {
+                assert_eq!(migrate(settings).await.unwrap(), ["0001_outcomes"]);
+                ledgers.push(Postgres::connect(settings).await.unwrap());
+            }
+            for ledger in ledgers {
+                assert_eq!(ledger.record(&[verdict(key("a", 0))]).await.unwrap(), [Recorded::New]);
+            }
+        })
+        .await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_not_there_is_unreachable_and_no_message_holds_the_password() {
+    let settings = servers().ledger_settings("unused");
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let silent_port = silent.local_addr().unwrap().port();
+    let closed_port = {
+        let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        closed.local_addr().unwrap().port()
+    };
+    let wrong = [
+        at(&settings, |url| url.set_port(Some(silent_port)).unwrap()),
+        at(&settings, |url| url.set_port(Some(closed_port)).unwrap()),
+        at(&settings, |url| url.set_password(Some("hush-hush")).unwrap()),
+        at(&settings, |url| url.set_path("nowhere")),
+        at(&settings, |url| url.set_host(Some("nowhere.invalid")).unwrap()),
+    ];
+    for settings in wrong {
+        for error in [failed_to_connect(&settings).await, migrate(&settings).await.unwrap_err()] {
+            assert!(matches!(error, LedgerError::Unreachable { .. }), "{error}");
+            let said = format!("{error} {error:?}");
+            assert!(said.contains(&address(&settings)), "{said}");
+            assert!(!said.contains("hush") && !said.contains("assay:assay"), "{said}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_that_make_no_sense_are_refused() {
+    let settings = servers().ledger_settings("unused");
+    for schema in ["", "a b", "A", "1a", "a;drop", "a\"b", &"a".repeat(64)] {
+        let settings = Settings { schema: schema.into(), ..settings.clone() };
+        assert!(settings.validate().unwrap_err().contains("ledger.schema"));
+        assert!(matches!(migrate(&settings).await, Err(LedgerError::Failed { .. })));
+    }
+    let hidden = Settings { url: SecretString::from("postgres://u:hush@h:port/d"), ..settings };
+    let error = failed_to_connect(&hidden).await.to_string();
+    assert!(error.contains("ledger.url") && !error.contains("hush"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_lost_after_the_commit_loses_nothing() {
+    in_own_schema(|settings| async move {
+        migrate(&settings).await.unwrap();
+        let target = Url::parse(servers().ledger_url()).unwrap().socket_addrs(|| None).unwrap()[0];
+        let proxy = Proxy::before(target).await;
+        let proxied = at(&settings, |url| url.set_port(Some(proxy.address.port())).unwrap());
+        let ledger = Arc::new(Postgres::connect(&Settings { timeout_s: 20, ..proxied }).await.unwrap());
+        let outcome = failure(key("a", 0));
+        // The first call on a connection asks twice: it has the statement prepared.
+        ledger.record(&[verdict(key("first", 0))]).await.unwrap();
+
+        // Held up in the middle of the statement, so that the network can go bad before the answer.
+        let mut holder = raw(&settings).await;
+        holder.execute("BEGIN; LOCK TABLE outcomes IN EXCLUSIVE MODE").await.unwrap();
+        let call = tokio::spawn({
+            let (ledger, outcome) = (ledger.clone(), outcome.clone());
+            async move { ledger.record(&[outcome]).await }
+        });
+        let mut watcher = raw(&settings).await;
+        let waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'outcomes'::regclass AND NOT granted)";
+        until_true(&mut watcher, waits).await;
+        proxy.set(Flow::Mute);
+        holder.execute("ROLLBACK").await.unwrap();
+        until_true(&mut watcher, "SELECT EXISTS (SELECT FROM failures)").await;
+        proxy.set(Flow::Cut);
+        let answer = within(20, call).await.unwrap();
+        assert!(matches!(answer, Err(LedgerError::Unreachable { .. })), "{answer:?}");
+
+        proxy.set(Flow::Open);
+        let stands = Recorded::Standing(Box::new(outcome.clone()));
+        assert_eq!(within(20, ledger.record(&[outcome])).await.unwrap(), [stands]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_connection_is_replaced() {
+    in_own_schema(|settings| async move {
+        migrate(&settings).await.unwrap();
+        let name = unique("app");
+        let named = at(&settings, |url| {
+            url.query_pairs_mut().append_pair("application_name", &name);
+        });
+        let ledger = Postgres::connect(&Settings { timeout_s: 10, ..named }).await.unwrap();
+        ledger.record(&[verdict(key("a", 0))]).await.unwrap();
+        let ended: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM (SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1) t",
+        )
+        .bind(&name)
+        .fetch_one(&mut raw(&settings).await)
+        .await
+        .unwrap();
+        assert_eq!(ended, 1);
+        assert_eq!(within(20, ledger.record(&[verdict(key("b", 0))])).await.unwrap(), [Recorded::New]);
+    })
+    .await;
+}

@@ -1,0 +1,342 @@
+//! What only a real RabbitMQ can show: declarations, refusals, kinds of headers, crashes and alarms.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use assay::broker::rabbit::{Rabbit, Submitter, survey};
+use assay::broker::wire::{Message, Properties};
+use assay::broker::{Broker, BrokerError, Consumer, Health, Lane, Publication, Settings, TopologyMode};
+use assay::delivery::{Job, Settlement};
+use assay::moderation::{Context, Failure, FailureCode, Outcome, Request};
+use futures_util::future::join_all;
+use lapin::BasicProperties;
+use lapin::options::{BasicGetOptions, BasicPublishOptions, QueueDeleteOptions};
+use lapin::types::{AMQPValue, FieldArray, FieldTable};
+use serde_json::json;
+use time::OffsetDateTime;
+
+use crate::support::rabbit::{self, Bystander, until, within};
+use crate::support::servers::{chaos, servers};
+
+fn native(id: &str) -> Message {
+    let body = json!({"submission_id": id, "image": {"bucket": "uploads", "key": "k"}});
+    Message { body: body.to_string().into_bytes(), properties: Properties::default() }
+}
+
+fn failure(request: &Request) -> Outcome {
+    Outcome::Failure(Box::new(Failure::new(request, FailureCode::ObjectNotFound, "gone", OffsetDateTime::UNIX_EPOCH)))
+}
+
+async fn next(consumer: &mut Consumer) -> Job<Request> {
+    within("a job", consumer.jobs.recv()).await.expect("the consumer goes on")
+}
+
+fn topology_error(error: BrokerError) -> String {
+    assert!(matches!(error, BrokerError::Topology { .. }), "{error}");
+    assert!(!error.is_transient());
+    error.to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn verifying_names_what_is_missing_and_changes_nothing() {
+    let settings = rabbit::settings(servers().rabbitmq_url());
+    let verify = Settings { topology: TopologyMode::Verify, ..settings.clone() };
+    let error = topology_error(Rabbit::connect(&verify).await.err().unwrap());
+    assert!(error.contains(&format!("{}.dead", settings.prefix)) && error.contains("broker.topology"), "{error}");
+    let beside = Bystander::new(settings).await;
+    Rabbit::connect(&verify).await.unwrap().close().await;
+    // One queue missing out of many.
+    let retry = beside.topology.retry(Lane::Bulk, 1);
+    beside.channel.queue_delete(retry.as_str().into(), QueueDeleteOptions::default()).await.unwrap();
+    let error = topology_error(Rabbit::connect(&verify).await.err().unwrap());
+    assert!(error.contains(&retry), "{error}");
+    assert!(survey(&verify).await.is_err());
+    assert!(survey(&beside.settings).await.unwrap().iter().any(|depth| depth.queue == retry), "declared again");
+    beside.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_declared_otherwise_is_named_with_the_difference() {
+    let beside = Bystander::new(rabbit::settings(servers().rabbitmq_url())).await;
+    let other = Settings { delivery_limit: 7, ..beside.settings.clone() };
+    let error = topology_error(Rabbit::connect(&other).await.err().unwrap());
+    assert!(error.contains("images") && error.contains("x-delivery-limit"), "{error}");
+    beside.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_is_away_or_refuses_is_told_apart_without_the_password() {
+    let good = servers().rabbitmq_url();
+    let mut url = url::Url::parse(good).unwrap();
+    url.set_password(Some("hush-hush")).unwrap();
+    let error = Rabbit::connect(&rabbit::settings(url.as_str())).await.err().unwrap();
+    assert!(matches!(error, BrokerError::Refused { .. }) && !error.is_transient(), "{error}");
+    assert!(!error.to_string().contains("hush"), "{error}");
+    let mut url = url::Url::parse(good).unwrap();
+    url.set_path("/no-such-vhost");
+    let error = Rabbit::connect(&rabbit::settings(url.as_str())).await.err().unwrap();
+    assert!(matches!(error, BrokerError::Refused { .. }), "{error}");
+    let mut url = url::Url::parse(good).unwrap();
+    url.set_port(Some(1)).unwrap();
+    let error = Rabbit::connect(&rabbit::settings(url.as_str())).await.err().unwrap();
+    assert!(matches!(error, BrokerError::Unreachable { .. }) && error.is_transient(), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_at_once_each_publisher_hears_of_its_own_message() {
+    let beside = Bystander::new(rabbit::settings(servers().rabbitmq_url())).await;
+    let rabbit = Rabbit::connect(&beside.settings).await.unwrap();
+    let (results, exchange) = (beside.topology.results(), beside.topology.verdicts());
+    let unbind =
+        |topic: &'static str| beside.channel.queue_unbind(results.as_str().into(), exchange.as_str().into(), topic.into(), FieldTable::default());
+    unbind("failure.#").await.unwrap();
+    let only_acme = beside.channel.queue_bind(
+        results.as_str().into(), exchange.as_str().into(), "failure.acme.#".into(),
+        lapin::options::QueueBindOptions::default(), FieldTable::default(),
+    );
+    only_acme.await.unwrap();
+    let outcomes: Vec<_> = (0..400)
+        .map(|index| {
+            let mut request = request(&format!("m{index}"));
+            if index % 3 == 0 {
+                request.key.tenant = "nobody".into();
+            }
+            failure(&request)
+        })
+        .collect();
+    let context = Context::default();
+    let ends = join_all(outcomes.iter().map(|outcome| rabbit.publish(Publication { outcome, context: &context }))).await;
+    for (index, end) in ends.iter().enumerate() {
+        match end {
+            Ok(()) => assert_ne!(index % 3, 0, "published, but nobody has it"),
+            Err(BrokerError::Unroutable { routing_key, .. }) => {
+                assert_eq!(index % 3, 0, "{routing_key}");
+                assert!(routing_key.starts_with("failure.nobody."));
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+    beside.take_results(ends.iter().filter(|end| end.is_ok()).count()).await;
+    rabbit.close().await;
+    beside.finish().await;
+}
+
+fn request(id: &str) -> Request {
+    assay::broker::wire::read(&native(id), false, &[("uploads".to_string(), "acme".to_string())].into()).unwrap().remove(0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_queue_is_declared_again_and_consumed() {
+    let beside = Bystander::new(rabbit::settings(servers().rabbitmq_url())).await;
+    let rabbit = Rabbit::connect(&beside.settings).await.unwrap();
+    let mut consumer = rabbit.consume(Lane::Live).await.unwrap();
+    let mut health = rabbit.health();
+    let queue = beside.topology.lane(Lane::Live);
+    beside.channel.queue_delete(queue.as_str().into(), QueueDeleteOptions::default()).await.unwrap();
+    within("the loss is noticed", health.wait_for(|health| matches!(health, Health::Down(_)))).await.unwrap();
+    within("the consumer is back", health.wait_for(|health| *health == Health::Ready)).await.unwrap();
+    beside.submit(Lane::Live, native("a")).await;
+    next(&mut consumer).await.ticket.settle(Settlement::Done);
+    rabbit.close().await;
+    beside.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_keeps_headers_of_every_kind() {
+    let beside = Bystander::new(rabbit::settings(servers().rabbitmq_url())).await;
+    let rabbit = Rabbit::connect(&beside.settings).await.unwrap();
+    let consumer = rabbit.consume(Lane::Live).await.unwrap();
+    let mut inner = FieldTable::default();
+    inner.insert("deep".into(), AMQPValue::Double(1.5));
+    let mut headers = FieldTable::default();
+    headers.insert("table".into(), AMQPValue::FieldTable(inner));
+    headers.insert("list".into(), AMQPValue::FieldArray(FieldArray::from(vec![AMQPValue::LongInt(-3), AMQPValue::Void])));
+    headers.insert("time".into(), AMQPValue::Timestamp(7));
+    headers.insert("bytes".into(), AMQPValue::ByteArray(vec![0, 255].into()));
+    headers.insert("flag".into(), AMQPValue::Boolean(true));
+    let properties = BasicProperties::default()
+        .with_headers(headers.clone())
+        .with_content_encoding("identity".into())
+        .with_app_id("uploader".into())
+        .with_priority(4)
+        .with_user_id("assay".into())
+        .with_expiration("600000".into());
+    let queue = beside.topology.lane(Lane::Live);
+    let body = b"\x00\xffnot a request";
+    beside
+        .channel
+        .basic_publish("".into(), queue.as_str().into(), BasicPublishOptions::default(), body, properties.clone())
+        .await
+        .unwrap();
+    let dead = beside.topology.dead();
+    let letter = within("a dead letter", async {
+        loop {
+            let options = BasicGetOptions { no_ack: true };
+            if let Some(letter) = beside.channel.basic_get(dead.as_str().into(), options).await.unwrap() {
+                return letter;
+            }
+        }
+    })
+    .await;
+    assert_eq!(letter.data, body);
+    let kept = letter.properties.headers().as_ref().unwrap().inner();
+    for (name, value) in headers.inner() {
+        assert_eq!(kept.get(name), Some(value), "{name}");
+    }
+    assert_eq!(letter.properties.app_id(), properties.app_id());
+    assert_eq!(letter.properties.content_encoding(), properties.content_encoding());
+    assert_eq!(letter.properties.priority(), properties.priority());
+    assert_eq!(letter.properties.expiration(), &None, "a dead letter must not vanish");
+    drop(consumer);
+    rabbit.close().await;
+    beside.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_let_go_too_often_ends_among_the_dead() {
+    let settings = Settings { delivery_limit: 2, prefetch: 1, ..rabbit::settings(servers().rabbitmq_url()) };
+    let beside = Bystander::new(settings).await;
+    let rabbit = Rabbit::connect(&beside.settings).await.unwrap();
+    let mut consumer = rabbit.consume(Lane::Live).await.unwrap();
+    beside.submit(Lane::Live, native("poison")).await;
+    // A limit of two means three deliveries.
+    for _ in 0..3 {
+        next(&mut consumer).await.ticket.settle(Settlement::Released);
+    }
+    let dead = beside.take_dead(1).await.remove(0);
+    assert_eq!(dead.message.body, native("poison").body);
+    rabbit.close().await;
+    beside.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_memory_alarm_blocks_publishing_and_nothing_else() {
+    let server = chaos().await;
+    let beside = Bystander::new(rabbit::settings(server.rabbitmq_url())).await;
+    let rabbit = Rabbit::connect(&beside.settings).await.unwrap();
+    let mut consumer = rabbit.consume(Lane::Live).await.unwrap();
+    for index in 0..4 {
+        beside.submit(Lane::Live, native(&format!("a{index}"))).await;
+    }
+    server.rabbitmqctl(&["set_vm_memory_high_watermark", "0.000001"]).await;
+    let mut health = rabbit.health();
+    let context = Context::default();
+    let outcome = failure(&request("a0"));
+    let publishing = rabbit.publish(Publication { outcome: &outcome, context: &context });
+    let alarm = async {
+        within("the alarm", health.wait_for(|health| matches!(health, Health::Blocked(_)))).await.unwrap();
+        // Acknowledgements still go through.
+        for _ in 0..4 {
+            next(&mut consumer).await.ticket.settle(Settlement::Done);
+        }
+        let queue = beside.topology.lane(Lane::Live);
+        until("all is acknowledged", || async { beside.unsettled(&queue, &server).await == 0 }).await;
+        server.rabbitmqctl(&["set_vm_memory_high_watermark", "0.4"]).await;
+        within("the end of the alarm", health.wait_for(|health| *health == Health::Ready)).await.unwrap();
+    };
+    let (published, ()) = within("the publication", async { tokio::join!(publishing, alarm) }).await;
+    published.unwrap();
+    beside.take_results(1).await;
+    rabbit.close().await;
+    beside.finish().await;
+}
+
+/// The broker dies under load and comes back: every message ends, and consumer, prefetch and confirms are as
+/// they were.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_killed_under_load_costs_time_and_nothing_else() {
+    const MESSAGES: usize = 2000;
+    let server = chaos().await;
+    let settings = Settings { prefetch: 16, publish_timeout_s: 5, ..rabbit::settings(server.rabbitmq_url()) };
+    let beside = Bystander::new(settings.clone()).await;
+    // On 3.10 a quorum queue that was declared just before a kill comes back empty: its name reaches the disk
+    // late. There is nothing to ask whether it has, so this waits, and it is the only wait by the clock.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let rabbit = Rabbit::connect(&settings).await.unwrap();
+    let mut health = rabbit.health();
+    let mut consumer = rabbit.consume(Lane::Live).await.unwrap();
+    let submitting = tokio::spawn({
+        let settings = settings.clone();
+        async move {
+            let submitter = Submitter::connect(&settings).await.unwrap();
+            let submit = async |index: usize| {
+                let message = native(&format!("k{index}"));
+                until("submitting", || async { submitter.submit(Lane::Live, &message).await.is_ok() }).await;
+            };
+            for chunk in (0..MESSAGES).collect::<Vec<_>>().chunks(100) {
+                join_all(chunk.iter().map(|index| submit(*index))).await;
+            }
+            submitter.close().await;
+        }
+    });
+    let mut ended = BTreeSet::new();
+    let mut published = 0;
+    let mut kills = 0;
+    let context = Context::default();
+    while ended.len() < MESSAGES {
+        let mut jobs = vec![next(&mut consumer).await];
+        while let Ok(job) = consumer.jobs.try_recv() {
+            jobs.push(job);
+        }
+        if kills < 2 && ended.len() > (kills + 1) * MESSAGES / 4 {
+            kills += 1;
+            server.kill("rabbitmq").await;
+            within("the loss", health.wait_for(|health| matches!(health, Health::Down(_)))).await.unwrap();
+            server.start("rabbitmq").await;
+        }
+        let finish = async |job: Job<Request>| {
+            let outcome = failure(&job.request);
+            let publication = Publication { outcome: &outcome, context: &context };
+            until("publishing", || async { rabbit.publish(publication).await.is_ok() }).await;
+            job.ticket.settle(Settlement::Done);
+            job.request.key.submission_id
+        };
+        for id in join_all(jobs.into_iter().map(finish)).await {
+            ended.insert(id);
+            published += 1;
+        }
+    }
+    submitting.await.unwrap();
+    assert_eq!(kills, 2);
+    within("ready again", health.wait_for(|health| *health == Health::Ready)).await.unwrap();
+    // What was confirmed twice comes twice; take what is left until the lane is empty.
+    let queue = beside.topology.lane(Lane::Live);
+    while beside.unsettled(&queue, &server).await > 0 {
+        while let Ok(job) = consumer.jobs.try_recv() {
+            job.ticket.settle(Settlement::Done);
+        }
+    }
+    // The prefetch is as it was.
+    for index in 0..40 {
+        beside_submit(&settings, &format!("after{index}")).await;
+    }
+    let mut held = Vec::new();
+    for _ in 0..16 {
+        held.push(next(&mut consumer).await);
+    }
+    until("the rest waits", || async { beside.ready(&queue).await == 24 }).await;
+    assert!(consumer.jobs.try_recv().is_err());
+    drop(consumer);
+    drop(held);
+    rabbit.close().await;
+    // Every submission was published, under one id however often.
+    let mut reader = assay::broker::rabbit::Reader::of_results(&settings).await.unwrap();
+    let mut heard = BTreeSet::new();
+    let mut repeated = 0;
+    while heard.len() < MESSAGES {
+        let letter = within("an outcome", reader.next()).await.unwrap();
+        letter.acknowledge().await.unwrap();
+        if !heard.insert(letter.message.properties.message_id.unwrap()) {
+            repeated += 1;
+        }
+    }
+    reader.close().await;
+    println!("{published} publications heard of, {repeated} repeated before the last was new");
+    beside.delete().await;
+}
+
+async fn beside_submit(settings: &Settings, id: &str) {
+    let submitter = Submitter::connect(settings).await.unwrap();
+    submitter.submit(Lane::Live, &native(id)).await.unwrap();
+    submitter.close().await;
+}

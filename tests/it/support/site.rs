@@ -1,0 +1,257 @@
+//! One test's own place on the real servers: queue names, a schema, keys; and real workers there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use assay::broker::rabbit::{Reader, Submitter, survey};
+use assay::broker::wire::{Message, Properties};
+use assay::broker::{self, Lane};
+use assay::config::Config;
+use assay::moderation::Outcome;
+use assay::ledger;
+use serde_json::{Value, json};
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Connection, Executor, Row};
+
+use super::servers::{Servers, servers, unique};
+
+pub const BUCKET: &str = "uploads";
+const DEADLINE: Duration = Duration::from_secs(180);
+
+/// Its names begin with `name`; everything under them is deleted by [`Site::close`].
+pub struct Site {
+    servers: &'static Servers,
+    pub name: String,
+    pub broker: broker::Settings,
+    pub ledger: ledger::Settings,
+    submitter: Submitter,
+    folder: PathBuf,
+}
+
+impl Site {
+    pub async fn open() -> Site {
+        let servers = servers();
+        let name = unique("site");
+        let mut broker = Config::load(None).unwrap().broker;
+        broker.url = servers.setting("ASSAY__BROKER__URL").into();
+        broker.prefix.clone_from(&name);
+        broker.retry_delays_s = vec![1];
+        let ledger = servers.ledger_settings(&name);
+        ledger::postgres::migrate(&ledger).await.unwrap();
+        let folder = std::env::temp_dir().join(&name);
+        std::fs::create_dir(&folder).unwrap();
+        let submitter = Submitter::connect(&broker).await.unwrap();
+        Site { servers, name, broker, ledger, submitter, folder }
+    }
+
+    /// Stores an object under a key of the site's own, which it gives.
+    pub async fn put(&self, key: &str, bytes: Vec<u8>) -> String {
+        let key = format!("{}/{key}", self.name);
+        let store = self.servers.s3();
+        store.client().put_object().bucket(BUCKET).key(&key).body(bytes.into()).send().await.unwrap();
+        key
+    }
+
+    pub async fn submit(&self, documents: impl IntoIterator<Item = Value>) {
+        let bodies = documents.into_iter().map(|document| document.to_string().into_bytes());
+        self.submit_raw(bodies).await;
+    }
+
+    pub async fn submit_raw(&self, bodies: impl IntoIterator<Item = Vec<u8>>) {
+        let messages: Vec<_> =
+            bodies.into_iter().map(|body| Message { body, properties: Properties::default() }).collect();
+        for some in messages.chunks(Submitter::WIDTH) {
+            let sent = some.iter().map(|message| self.submitter.submit(Lane::Live, message));
+            futures_util::future::try_join_all(sent).await.unwrap();
+        }
+    }
+
+    /// A worker as a process of its own, once it is ready.
+    pub async fn worker(&self, settings: &[(&str, &str)]) -> Worker {
+        let worker = Worker::start(self, settings);
+        let ready = async {
+            while worker.get("/readyz").is_none_or(|answer| !answer.starts_with("HTTP/1.1 200")) {
+                assert!(worker.child_is_there(), "the worker ended: {}", worker.log());
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, ready).await.unwrap_or_else(|_| panic!("never ready: {}", worker.log()));
+        worker
+    }
+
+    /// Outcomes in the database so far.
+    pub async fn recorded(&self) -> usize {
+        let rows = self.query(&format!("SELECT count(*) AS rows FROM {}.outcomes", self.name)).await;
+        rows[0].get::<i64, _>("rows") as usize
+    }
+
+    pub async fn query(&self, sql: &str) -> Vec<sqlx::postgres::PgRow> {
+        let mut connection = PgConnection::connect(self.servers.ledger_url()).await.unwrap();
+        connection.fetch_all(AssertSqlSafe(sql.to_string())).await.unwrap()
+    }
+
+    /// Waits until so many outcomes are recorded.
+    pub async fn until_recorded(&self, outcomes: usize) {
+        let wait = async {
+            while self.recorded().await < outcomes {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        if tokio::time::timeout(DEADLINE, wait).await.is_err() {
+            panic!("{} outcomes of {outcomes} after {DEADLINE:?}", self.recorded().await);
+        }
+    }
+
+    /// Messages that wait in the live queue and its retry ladder, and what lies among the results and the dead.
+    pub async fn depth(&self, queue: &str) -> usize {
+        let name = format!("{}.{queue}", self.name);
+        let depths = survey(&self.broker).await.unwrap();
+        depths.iter().find(|depth| depth.queue == name).unwrap_or_else(|| panic!("no queue {name}")).ready as usize
+    }
+
+    /// Reads the results queue until every one of these ids was heard, then until it is empty.
+    pub async fn published(&self, ids: &BTreeSet<String>) -> BTreeMap<String, Vec<Outcome>> {
+        let mut reader = Reader::of_results(&self.broker).await.unwrap();
+        let mut heard: BTreeMap<String, Vec<Outcome>> = BTreeMap::new();
+        let mut read = 0;
+        let reading = async {
+            let all = self.depth("results").await;
+            while read < all || heard.len() < ids.len() {
+                let letter = reader.next().await.unwrap();
+                let outcome: Outcome = serde_json::from_slice(&letter.message.body).unwrap();
+                assert_eq!(letter.message.properties.message_id, Some(outcome.id().to_string()));
+                letter.acknowledge().await.unwrap();
+                heard.entry(outcome.key().submission_id).or_default().push(outcome);
+                read += 1;
+            }
+        };
+        if tokio::time::timeout(DEADLINE, reading).await.is_err() {
+            let missing: Vec<_> = ids.iter().filter(|id| !heard.contains_key(*id)).take(5).collect();
+            panic!("{} of {} were published; missing for instance {missing:?}", heard.len(), ids.len());
+        }
+        reader.close().await;
+        heard
+    }
+
+    /// Deletes the queues, the schema and the files.
+    pub async fn close(self) {
+        self.submitter.close().await;
+        super::rabbit::delete(&self.broker).await;
+        self.query(&format!("DROP SCHEMA {} CASCADE", self.name)).await;
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// A native request for a key.
+pub fn request(id: &str, key: &str) -> Value {
+    json!({"submission_id": id, "image": {"bucket": BUCKET, "key": key}})
+}
+
+/// A running `assay worker`. Dropping it kills it.
+pub struct Worker {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Worker {
+    fn start(site: &Site, settings: &[(&str, &str)]) -> Worker {
+        let log = site.folder.join(format!("worker-{}.log", unique("n")));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_assay"));
+        let secret = |key: &str| site.servers.setting(key).to_string();
+        command
+            .arg("worker")
+            .envs(["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"].map(|key| (key, secret(key))))
+            .env("ASSAY__BROKER__URL", secret("ASSAY__BROKER__URL"))
+            .env("ASSAY__BROKER__PREFIX", &site.name)
+            .env("ASSAY__BROKER__RETRY_DELAYS_S", "1")
+            .env("ASSAY__LEDGER__URL", secret("ASSAY__LEDGER__URL"))
+            .env("ASSAY__LEDGER__SCHEMA", &site.name)
+            .env("ASSAY__OBJECTS__ENDPOINT", secret("ASSAY__OBJECTS__ENDPOINT"))
+            .env("ASSAY__OBJECTS__ALLOWED_BUCKETS", BUCKET)
+            .env("ASSAY__ADMIN__LISTEN", "127.0.0.1:0")
+            .env("ASSAY__LOG__FORMAT", "json")
+            .env("ASSAY__DETECTOR__MODEL", "scripted")
+            .envs(settings.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::create(&log).unwrap());
+        Worker { child: command.spawn().unwrap(), log }
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// The first line of the log with this message.
+    fn logged(&self, message: &str) -> Option<Value> {
+        let log = self.log();
+        let mut lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        lines.find(|line| line["message"] == message)
+    }
+
+    /// The admin port's whole answer, if there is one yet.
+    pub fn get(&self, path: &str) -> Option<String> {
+        let line = self.logged("admin port: /livez /readyz /metrics")?;
+        let mut stream = TcpStream::connect(line["address"].as_str()?).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: assay\r\nConnection: close\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        Some(answer)
+    }
+
+    /// A metric's value, by its name and labels as they are printed.
+    pub fn metric(&self, name: &str) -> f64 {
+        let text = self.get("/metrics").expect("metrics are served");
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ').map(str::to_string));
+        line.map_or(0.0, |value| value.parse().unwrap())
+    }
+
+    /// `VmRSS`, `VmHWM` and so on, in bytes.
+    pub fn memory(&self, field: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
+    /// `kill -9`.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    fn child_is_there(&self) -> bool {
+        std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).is_ok_and(|stat| !stat.contains(") Z "))
+    }
+
+    /// SIGTERM.
+    pub fn terminate(&self) {
+        let pid = i32::try_from(self.child.id()).unwrap();
+        // SAFETY: the process is a child that nobody has waited for, so the number is still its own.
+        assert_eq!(unsafe { libc::kill(pid, libc::SIGTERM) }, 0);
+    }
+
+    /// Waits for the end; panics when there is none within `most`.
+    pub async fn ended(&mut self, most: Duration) -> ExitStatus {
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(started.elapsed() < most, "the worker did not end: {}", self.log());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
