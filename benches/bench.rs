@@ -4,7 +4,7 @@
 //! `VARIANT COUNT` a line, and answers each with the seconds that it took. It ends with its input.
 
 use std::hint::black_box;
-use std::io::{BufRead, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 

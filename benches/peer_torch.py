@@ -40,7 +40,7 @@ class Block(nn.Module):
 
 
 class Network(nn.Module):
-    """ImagiNet's ResNet-50 (no stride in the stem) and the classifier of the origin, with the published names."""
+    """ImagiNet's ResNet-50 (no stride in the stem) and the classifier of the origin, named as in our artefact."""
 
     def __init__(self):
         super().__init__()
@@ -54,14 +54,14 @@ class Network(nn.Module):
                 layer.append(Block(channels, width, stride if index == 0 else 1))
                 channels = 4 * width
             setattr(self.encoder, f"layer{number}", nn.Sequential(*layer))
-        self.classifier = nn.Sequential(nn.BatchNorm1d(2048), nn.Linear(2048, 1024), nn.ReLU(), nn.Dropout(0.2), nn.Linear(1024, 1))
+        self.origin = nn.Sequential(nn.BatchNorm1d(2048), nn.Linear(2048, 1024), nn.ReLU(), nn.Dropout(0.2), nn.Linear(1024, 1))
 
     def forward(self, x):
         encoder = self.encoder
         x = torch.relu(encoder.bn1(encoder.conv1(x)))
         x = nn.functional.max_pool2d(x, 3, 1, 1)
         x = encoder.layer4(encoder.layer3(encoder.layer2(encoder.layer1(x))))
-        return self.classifier(x.mean((2, 3)))
+        return self.origin(x.mean((2, 3)))
 
 
 def safetensors(path: pathlib.Path) -> dict[str, torch.Tensor]:
@@ -93,9 +93,9 @@ class Peer:
         self.layout = torch.channels_last if self.bf16 else torch.contiguous_format
         self.model = model.to(memory_format=self.layout)
         if how == "compiled_bf16":
-            import torch._inductor.config
+            from torch._inductor import config
 
-            torch._inductor.config.freezing = True
+            config.freezing = True
             self.model = torch.compile(self.model, dynamic=False)
 
     def logits(self, crops: numpy.ndarray) -> torch.Tensor:
