@@ -18,7 +18,6 @@ from contestants import Trouble, peak_resident_mb
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SERVERS = ROOT / "deploy" / "local" / "servers.py"
-BASE_PORT = 22100
 BUCKET = "uploads"
 IMAGES, RESULTS, VERDICTS = "assay.images", "assay.results", "assay.verdicts"
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -32,11 +31,11 @@ from process import family  # noqa: E402
 class Edges:
     """RabbitMQ, PostgreSQL and the S3 server of the benchmarks; they run while a `with` lasts."""
 
-    def __init__(self, folder: pathlib.Path):
-        self.folder = folder
+    def __init__(self, folder: pathlib.Path, base_port: int):
+        self.folder, self.base_port = folder, base_port
 
     def __enter__(self) -> "Edges":
-        self._servers("up", "--base-port", str(BASE_PORT))
+        self._servers("up", "--base-port", str(self.base_port))
         lines = (self.folder / "env").read_text().splitlines()
         pairs = (line.removeprefix("export ").partition("=") for line in lines)
         self.environment = {name: value.strip("'") for name, _, value in pairs}

@@ -39,6 +39,7 @@ class Stage:
         self.rounds = args.rounds or (2 if args.quick else 5)
         self.seconds = 1.0 if args.quick else 3.0
         self.quick = args.quick
+        self.base_port = args.base_port
         self.libraries = {"LD_LIBRARY_PATH": args.libraries, "TORCHINDUCTOR_CACHE_DIR": str(self.folder / "inductor")}
         self.began = time.monotonic()
 
@@ -166,6 +167,7 @@ def main() -> int:
     parser.add_argument("--only", default=",".join(SECTIONS))
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--rounds", type=int)
+    parser.add_argument("--base-port", type=int, required=True)
     parser.add_argument("--out", type=pathlib.Path, required=True)
     parser.add_argument("--assay", type=pathlib.Path, required=True)
     parser.add_argument("--bench", type=pathlib.Path, required=True)

@@ -17,7 +17,7 @@ SIZES = {
     "12mp_progressive": (4032, 3024, True),
 }
 # About 200 kB as JPEG.
-UPLOAD = (900, 675)
+UPLOAD = (940, 720)
 
 
 def scene(seed: int, width: int, height: int) -> Image.Image:
@@ -35,12 +35,12 @@ def scene(seed: int, width: int, height: int) -> Image.Image:
         centre, radius = random.uniform(0, 1, 2) * (height, width), random.uniform(0.03, 0.15) * height
         inside = (x - centre[1]) ** 2 + (y - centre[0]) ** 2 < radius**2
         picture[inside] = 0.6 * picture[inside] + 0.4 * random.uniform(0, 1, 3).astype(numpy.float32)
-    picture += 0.012 * random.standard_normal((height, width, 1), numpy.float32)
+    picture += 0.010 * random.standard_normal((height, width, 1), numpy.float32)
     return Image.fromarray((numpy.clip(picture, 0, 1) * 255).astype(numpy.uint8))
 
 
 def _clouds(random: numpy.random.Generator, distance: numpy.ndarray, shape: tuple[int, int]) -> numpy.ndarray:
-    noise = numpy.fft.rfft2(random.standard_normal(shape, numpy.float32)) / distance**1.15
+    noise = numpy.fft.rfft2(random.standard_normal(shape, numpy.float32)) / distance**1.2
     noise = numpy.fft.irfft2(noise, shape).astype(numpy.float32)
     return noise / noise.std()
 

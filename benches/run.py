@@ -50,6 +50,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="two short rounds: to see that all of it works, not to measure")
     parser.add_argument("--rounds", type=int, default=0, help="how often everybody takes a turn (default 5)")
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "target" / "bench" / "report.json")
+    parser.add_argument("--base-port", type=int, default=22100, help="the first of 20 ports for servers of its own (default %(default)s)")
     args = parser.parse_args()
     unknown = set(args.only.split(",")) - set(SECTIONS.split(","))
     if unknown:
@@ -66,6 +67,7 @@ def main() -> None:
     environment.pop("LD_LIBRARY_PATH", None)
     environment["PYTHONPATH"] = os.pathsep.join([environment["PYTHONPATH"], str(CLIENTS)])
     command = [str(tools.python), str(HERE / "measure.py"), "--only", args.only, "--out", str(args.out.resolve()), "--rounds", str(args.rounds),
+               "--base-port", str(args.base_port),
                "--assay", programs["assay"], "--bench", programs["bench"], "--libraries", libraries, *(["--quick"] if args.quick else [])]
     os.execve(command[0], command, environment)
 

@@ -24,7 +24,7 @@ def worker(stage, report: Report) -> None:
     uploads, crops = stage.uploads()
     run = f"{time.time():.0f}"
     rates = {"ours": [], "engine": [], "python": []}
-    with Edges(stage.folder) as edges:
+    with Edges(stage.folder, stage.base_port) as edges:
         edges.run([stage.assay, "migrate"])
         settings = {"ASSAY__DETECTOR__MODEL": str(stage.model)}
         weights = {"BENCH_WEIGHTS": str(stage.model / "weights.safetensors")}
@@ -65,7 +65,7 @@ def pipeline(stage, report: Report) -> None:
     keys = [f"bench/pipeline/{index}.jpg" for index in range(objects)]
     messages = 1500 if stage.quick else 4000
     rates, costs, scaling = [], [], {}
-    with Edges(stage.folder) as edges:
+    with Edges(stage.folder, stage.base_port) as edges:
         edges.run([stage.assay, "migrate"])
         edges.put({key: pictures.with_note(uploads[index % len(uploads)], key) for index, key in enumerate(keys)})
         with Worker(stage.assay, edges, stage.logs / "pipeline.log", **PIPELINE) as first:
@@ -125,7 +125,7 @@ def drain(stage, edges: Edges, keys: list[str], count: int, number: int) -> tupl
 
 def start(stage, report: Report) -> None:
     seconds = []
-    with Edges(stage.folder) as edges:
+    with Edges(stage.folder, stage.base_port) as edges:
         edges.run([stage.assay, "migrate"])
         for number in range(stage.rounds):
             with Worker(stage.assay, edges, stage.logs / "start.log", ASSAY__DETECTOR__MODEL=str(stage.model)) as one:
