@@ -2,6 +2,8 @@
 //!
 //! Layers, later ones win: `configs/default.toml` (built in) < `--config FILE` < `ASSAY__SECTION__KEY`.
 
+use std::collections::HashMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -46,21 +48,23 @@ impl Config {
             std::fs::metadata(path)
                 .map_err(|error| ConfigError::File { path: path.to_owned(), detail: error.to_string() })?;
         }
-        let mut environment =
-            Environment::with_prefix("ASSAY").prefix_separator("__").separator("__").try_parsing(true).list_separator(",");
-        for key in LISTS {
-            environment = environment.with_list_parse_key(key);
-        }
-        Self::from_layers(file, environment)
+        let text = |(key, value): (OsString, OsString)| Some((key.into_string().ok()?, value.into_string().ok()?));
+        Self::from_layers(file, std::env::vars_os().filter_map(text).collect())
     }
 
-    fn from_layers(file: Option<&Path>, environment: Environment) -> Result<Config, ConfigError> {
+    fn from_layers(file: Option<&Path>, mut variables: HashMap<String, String>) -> Result<Config, ConfigError> {
         let mut layers = Layers::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
         if let Some(path) = file {
             layers = layers.add_source(File::from(path).format(FileFormat::Toml));
         }
+        for key in LISTS {
+            let Some(text) = variables.remove(&variable(key)) else { continue };
+            let members: Vec<_> = text.split(',').map(str::trim).filter(|member| !member.is_empty()).collect();
+            layers = layers.set_override(*key, members).expect("the key is well formed");
+        }
+        let environment = Environment::with_prefix("ASSAY").prefix_separator("__").separator("__").try_parsing(true);
         let config: Config = layers
-            .add_source(environment)
+            .add_source(environment.source(Some(variables)))
             .build()
             .and_then(Layers::try_deserialize)
             .map_err(|error| ConfigError::Wrong(error.to_string()))?;
@@ -120,27 +124,20 @@ impl Config {
     }
 }
 
+/// The environment variable of a key.
+fn variable(key: &str) -> String {
+    format!("ASSAY__{}", key.to_uppercase().replace('.', "__"))
+}
+
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
     use super::*;
 
     fn load(file: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
         let path = std::env::temp_dir().join(format!("assay-config-{}.toml", uuid::Uuid::new_v4()));
         std::fs::write(&path, file).unwrap();
-        let source: HashMap<String, String> =
-            environment.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
-        let mut environment = Environment::with_prefix("ASSAY")
-            .prefix_separator("__")
-            .separator("__")
-            .try_parsing(true)
-            .list_separator(",")
-            .source(Some(source));
-        for key in LISTS {
-            environment = environment.with_list_parse_key(key);
-        }
-        let config = Config::from_layers(Some(&path), environment);
+        let variables = environment.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
+        let config = Config::from_layers(Some(&path), variables);
         std::fs::remove_file(path).unwrap();
         config
     }
@@ -160,6 +157,16 @@ mod tests {
         assert_eq!((config.broker.prefix.as_str(), config.broker.prefetch), ("staging", 300));
         assert_eq!(config.objects.allowed_buckets, ["uploads", "avatars"]);
         assert_eq!(config.broker.tenants["uploads"], "acme");
+    }
+
+    #[test]
+    fn a_list_in_the_environment_may_have_any_length() {
+        let delays = |text: &str| load("", &[("ASSAY__BROKER__RETRY_DELAYS_S", text)]).map(|config| config.broker.retry_delays_s);
+        assert_eq!(delays("7").unwrap(), [7]);
+        assert_eq!(delays("7,8,9").unwrap(), [7, 8, 9]);
+        assert!(delays("-1").unwrap_err().to_string().contains("retry_delays_s"));
+        let buckets = load("", &[("ASSAY__OBJECTS__ALLOWED_BUCKETS", "2024")]).map(|config| config.objects.allowed_buckets);
+        assert_eq!(buckets.unwrap(), ["2024"]);
     }
 
     #[test]

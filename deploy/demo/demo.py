@@ -142,7 +142,7 @@ def main() -> int:
         say(coloured(f"demo: {error}", "red"))
         return 1
     except KeyboardInterrupt:
-        say("\nstopped; the worker too")
+        say("stopped, and the worker too; what it had not judged waits on the queue for the next one")
         return 130
 
 

@@ -56,9 +56,12 @@ class Observer:
         self.unreadable_id = str(uuid.uuid4())
         self.twice = submissions[0]
         self.dead: dict | None = None
+        # When the last outcome came, of whomever: a queue may hold others' work before ours.
+        self.heard = time.monotonic()
 
     def watch(self, table) -> None:
         def outcome(_channel, _method, properties, body) -> None:
+            self.heard = time.monotonic()
             document = json.loads(body)
             one = self.submissions.get(document["image"]["key"])
             if one is None:
@@ -99,17 +102,14 @@ class Observer:
 
     def wait(self, table, check) -> None:
         """Until all outcomes, the repetition and the dead letter are there, or nothing happens any more."""
-        heard, last = time.monotonic(), None
         while True:
             self.connection.process_data_events(time_limit=0.2)
             check()
             table.waiting(self.missing())
-            state = (self.missing(), len(self.published[self.twice.key]), self.dead is not None)
-            if state[0] == 0 and state[1] >= 2 and state[2]:
+            repeated = len(self.published[self.twice.key]) > 1
+            if self.missing() == 0 and repeated and self.dead is not None:
                 return
-            if state != last:
-                heard, last = time.monotonic(), state
-            if time.monotonic() - heard > PATIENCE:
+            if time.monotonic() - self.heard > PATIENCE:
                 return
 
     def left_on_queue(self) -> int:

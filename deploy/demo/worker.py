@@ -9,7 +9,7 @@ import time
 import urllib.error
 import urllib.request
 
-from stage import BINARY, Trouble
+from stage import BINARY, Trouble, say
 
 SECONDS_TO_START = 120.0
 SECONDS_TO_STOP = 60.0
@@ -49,8 +49,10 @@ class Worker:
     def __enter__(self) -> "Worker":
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, kind, *_) -> None:
         """SIGTERM, so it finishes what it holds. Whoever has no patience for that presses Ctrl-C again."""
+        if kind is KeyboardInterrupt:
+            say("\nthe worker finishes what it holds; Ctrl-C again ends it at once")
         self.process.send_signal(signal.SIGTERM)
         try:
             self.process.wait(SECONDS_TO_STOP)

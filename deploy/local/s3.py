@@ -7,7 +7,6 @@ import hmac
 import http.client
 import json
 import pathlib
-import signal
 
 from process import Owner, Server, Trouble, wait_until
 
@@ -23,8 +22,6 @@ PROBE = "assay-probe"
 class S3(Server):
     name = "s3"
     title = "SeaweedFS"
-    # An orderly stop waits 15 s for nobody, and no object that it acknowledged is lost by a kill.
-    stop_signal = signal.SIGKILL
 
     def __init__(self, data: pathlib.Path, who: Owner, base_port: int, weed: pathlib.Path):
         super().__init__(data, who)
@@ -76,14 +73,16 @@ class S3(Server):
             self._succeeds("DELETE", f"/{PROBE}/written")
 
     def stop(self) -> None:
-        super().stop()
-        with contextlib.suppress(Trouble):
-            self._remove_sockets()
+        """An orderly stop waits 15 s for nobody, and no object that it acknowledged is lost by a kill."""
+        self.kill()
 
     def kill(self) -> None:
+        ours = self.process.pid() is not None
         super().kill()
-        with contextlib.suppress(Trouble):
-            self._remove_sockets()
+        # Without a server of ours they would be those of another set on the same ports.
+        if ours:
+            with contextlib.suppress(Trouble):
+                self._remove_sockets()
 
     def _remove_sockets(self) -> None:
         """SeaweedFS talks to itself through sockets in /tmp, named by port, and leaves them there when it ends.

@@ -146,6 +146,7 @@ impl Topology {
                 .await
                 .map_err(|error| trouble(&format!("the binding of {results:?} to {exchange:?}"), &error))?;
         }
+        leave(&channel).await;
         Ok(())
     }
 
@@ -154,11 +155,13 @@ impl Topology {
         self.depths(connection).await?;
         let exchange = self.verdicts();
         let passive = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
-        open(connection)
-            .await?
+        let channel = open(connection).await?;
+        channel
             .exchange_declare(exchange.as_str().into(), ExchangeKind::Topic, passive, FieldTable::default())
             .await
-            .map_err(|error| trouble(&format!("exchange {exchange:?}"), &error))
+            .map_err(|error| trouble(&format!("exchange {exchange:?}"), &error))?;
+        leave(&channel).await;
+        Ok(())
     }
 
     pub(super) async fn depths(&self, connection: &Connection) -> Result<Vec<Depth>, BrokerError> {
@@ -170,12 +173,19 @@ impl Topology {
             let found = found.map_err(|error| trouble(&format!("queue {queue:?}"), &error))?;
             depths.push(Depth { queue, ready: found.message_count(), consumers: found.consumer_count() });
         }
+        leave(&channel).await;
         Ok(depths)
     }
 }
 
 async fn open(connection: &Connection) -> Result<Channel, BrokerError> {
     connection.create_channel().await.map_err(|error| trouble("a channel", &error))
+}
+
+/// Closes a channel and waits for it. A channel that is dropped closes too, but lapin takes a connection that is
+/// closed meanwhile for broken, and says so.
+pub(super) async fn leave(channel: &Channel) {
+    let _ = channel.close(200, "done".into()).await;
 }
 
 fn quorum() -> FieldTable {

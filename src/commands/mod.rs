@@ -1,11 +1,9 @@
 //! One file for each subcommand: it reads its arguments, calls the library, prints.
 
 mod doctor;
-mod enqueue;
 mod end;
 mod migrate;
 mod model;
-mod results;
 mod scan;
 mod table;
 mod worker;
@@ -42,8 +40,6 @@ Exit codes: 0 done, 1 the work failed, 2 usage or configuration, 3 a dependency 
 enum Command {
     Worker(worker::Args),
     Scan(scan::Args),
-    Enqueue(enqueue::Args),
-    Results(results::Args),
     Model(model::Args),
     Doctor(doctor::Args),
     Migrate(migrate::Args),
@@ -65,8 +61,6 @@ impl Cli {
             Command::Scan(args) => scan::run(&args, &config),
             Command::Model(args) => model::run(&args),
             Command::Worker(args) => block_on(worker::run(&args, &config)),
-            Command::Enqueue(args) => block_on(enqueue::run(&args, &config)),
-            Command::Results(args) => block_on(results::run(&args, &config)),
             Command::Doctor(args) => block_on(doctor::run(&args, &config)),
             Command::Migrate(args) => block_on(migrate::run(&args, &config)),
         }

@@ -167,7 +167,7 @@ fn read_and_decode(
         key: request.image.key.clone(),
         version_id: None,
         etag: None,
-        sha256: crate::objects::hex(&Sha256::digest(&bytes)),
+        sha256: hex::encode(Sha256::digest(&bytes)),
         bytes: bytes.len() as u64,
         format: decoded.format,
         width: decoded.width,

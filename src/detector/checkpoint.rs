@@ -16,7 +16,6 @@ use super::manifest::{Lineage, Origin};
 use super::pickle::{self, Id, Pickle, TensorRef, Value};
 use super::weights::Weights;
 use super::{LabelSet, LoadError, Manifest};
-use crate::objects::hex;
 
 /// The pickle alone; the bytes of the tensors are beside it.
 const MAX_PICKLE: u64 = 64 << 20;
@@ -39,8 +38,13 @@ pub struct Import<'a> {
 /// Reads a checkpoint and writes an artefact. Every tensor that is missing, unexpected or of another shape is named.
 pub fn import(asked: Import<'_>, folder: &Path) -> Result<Manifest, LoadError> {
     let path = asked.checkpoint;
-    let mut parts = read(path)?;
-    let mut weights = std::mem::take(&mut parts.model);
+    let parts = read(path)?;
+    let Some(mut weights) = parts.model else {
+        return Err(LoadError::Checkpoint {
+            path: path.to_owned(),
+            detail: "it holds a \"classifier\", but no \"model\"; the checkpoint with both is wanted".into(),
+        });
+    };
     let architecture = match weights.iter().any(|(name, _)| name == "encoder.layer1.0.conv3.weight") {
         true => Architecture::Resnet50Nodown,
         false => Architecture::Resnet18Nodown,
@@ -62,12 +66,13 @@ pub fn import(asked: Import<'_>, folder: &Path) -> Result<Manifest, LoadError> {
     Manifest::create(folder, Origin { architecture, trained: true, labels, lineage, version: asked.version }, &weights)
 }
 
-/// The generator classifier, if its encoder is the one that `weights` holds.
+/// The generator classifier. If the encoder lies beside it, it must be the one that `weights` holds.
 fn generator_classifier(path: &Path, weights: &Weights, architecture: Architecture) -> Result<Weights, LoadError> {
     let parts = read(path)?;
     let encoder = architecture.encoder();
     let ours = weights.below("");
-    let differs = parts.model.iter().find(|(name, tensor)| {
+    let encoders = parts.model.unwrap_or_default();
+    let differs = encoders.iter().find(|(name, tensor)| {
         encoder.contains_key(*name) && ours.iter().all(|(own, value)| own != *name || !value.equal(tensor))
     });
     if let Some((name, _)) = differs {
@@ -101,7 +106,7 @@ fn fits(weights: &Weights, wanted: &Shapes, path: &Path) -> Result<(), LoadError
 
 /// The two state dictionaries of a checkpoint, in fp32.
 struct Parts {
-    model: Weights,
+    model: Option<Weights>,
     classifier: Weights,
     sha256: String,
 }
@@ -118,21 +123,23 @@ fn read(path: &Path) -> Result<Parts, LoadError> {
     let root = described.trim_end_matches("data.pkl").to_string();
     let bytes = entry(&mut archive, &described, MAX_PICKLE).map_err(&failed)?;
     let pickle = pickle::read(&bytes).map_err(&failed)?;
-    let mut part = |name: &str| -> Result<Weights, LoadError> {
-        let id = pickle.entry(pickle.root, name).ok_or_else(|| {
-            let found: Vec<_> = pickle.entries(pickle.root).map(|(name, _)| name).take(8).collect();
-            failed(format!("it holds no {name:?}, only {found:?}; a checkpoint with both \"model\" and \"classifier\" is wanted"))
-        })?;
-        state(&mut archive, &root, &pickle, id).map_err(&failed)
+    let mut part = |name: &str| {
+        let id = pickle.entry(pickle.root, name);
+        id.map(|id| state(&mut archive, &root, &pickle, id).map_err(&failed)).transpose()
     };
-    Ok(Parts { model: part("model")?, classifier: part("classifier")?, sha256 })
+    let (model, classifier) = (part("model")?, part("classifier")?);
+    let Some(classifier) = classifier else {
+        let found: Vec<_> = pickle.entries(pickle.root).map(|(name, _)| name).take(8).collect();
+        return Err(failed(format!("it holds no \"classifier\", only {found:?}; a checkpoint of ImagiNet with both \"model\" and \"classifier\" is wanted")));
+    };
+    Ok(Parts { model, classifier, sha256 })
 }
 
 fn digest(path: &Path) -> std::io::Result<String> {
     let (mut file, mut hasher, mut buffer) = (File::open(path)?, Sha256::new(), vec![0; 1 << 20]);
     loop {
         match file.read(&mut buffer)? {
-            0 => return Ok(hex(&hasher.finalize())),
+            0 => return Ok(hex::encode(hasher.finalize())),
             count => hasher.update(&buffer[..count]),
         }
     }

@@ -9,7 +9,6 @@ use tch::{Kind, Tensor};
 
 use super::LoadError;
 use super::architecture::Shapes;
-use crate::objects::hex;
 
 /// Tensors by name, on the CPU.
 #[derive(Debug, Default)]
@@ -29,7 +28,7 @@ impl Weights {
     pub fn read(path: &Path) -> Result<(Weights, String), LoadError> {
         let failed = |detail: String| LoadError::Unreadable { path: path.to_owned(), detail };
         let bytes = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
-        let digest = hex(&Sha256::digest(&bytes));
+        let digest = hex::encode(Sha256::digest(&bytes));
         let file = SafeTensors::deserialize(&bytes).map_err(|error| failed(error.to_string()))?;
         let mut weights = Weights::default();
         for (name, view) in file.tensors() {
@@ -56,7 +55,7 @@ impl Weights {
             .map_err(|error| failed(error.to_string()))?;
         let bytes = safetensors::serialize(views, None).map_err(|error| failed(error.to_string()))?;
         std::fs::write(path, &bytes).map_err(|error| failed(error.to_string()))?;
-        Ok(hex(&Sha256::digest(&bytes)))
+        Ok(hex::encode(Sha256::digest(&bytes)))
     }
 
     pub fn insert(&mut self, name: impl Into<String>, tensor: Tensor) {

@@ -87,12 +87,15 @@ impl Window {
             return Crop(pixels.into());
         }
         let columns = sources(self.width);
+        let mut wide = Vec::with_capacity(self.height * CROP_SIDE * 3);
+        for row in pixels.chunks_exact(self.width * 3) {
+            for column in columns {
+                wide.extend_from_slice(&row[column * 3..column * 3 + 3]);
+            }
+        }
         let mut crop = Vec::with_capacity(Crop::BYTES);
         for row in sources(self.height) {
-            let row = &pixels[row * self.width * 3..(row + 1) * self.width * 3];
-            for column in columns {
-                crop.extend_from_slice(&row[column * 3..column * 3 + 3]);
-            }
+            crop.extend_from_slice(&wide[row * CROP_SIDE * 3..(row + 1) * CROP_SIDE * 3]);
         }
         Crop(crop.into_boxed_slice())
     }

@@ -1,4 +1,8 @@
 //! BMP and TIFF by the `image` crate: decoded whole.
+//!
+//! TIFF is a family of formats. Grey, RGB and RGBA, raw or losslessly compressed, are exact; CMYK and JPEG inside a
+//! TIFF may be a level or two away from Pillow's; palettes, grey with alpha, floating point and Zstandard are not
+//! supported.
 
 use std::io::Cursor;
 
@@ -12,7 +16,28 @@ use super::crop::Window;
 use super::{DecodeError, Format, Limits, Picture, Quality};
 
 pub(super) fn decode_bmp(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeError> {
-    decode(Format::Bmp, BmpDecoder::new(Cursor::new(bytes)), limits)
+    let mut picture = decode(Format::Bmp, BmpDecoder::new(Cursor::new(bytes)), limits)?;
+    if let Some(most) = most_of_packed_samples(bytes) {
+        // `image` rounds 5 and 6 bits to the nearest of 8, Pillow rounds down.
+        for (n, sample) in picture.window.iter_mut().enumerate() {
+            let most = most[n % 3];
+            let stored = (u32::from(*sample) * most + 127) / 255;
+            *sample = (stored * 255 / most) as u8;
+        }
+    }
+    Ok(picture)
+}
+
+/// The greatest red, green and blue of a BMP that packs a pixel into 16 bits; `None` for other kinds.
+fn most_of_packed_samples(bytes: &[u8]) -> Option<[u32; 3]> {
+    let number = |at: usize| Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?));
+    // The older header of 12 bytes knows no such kind.
+    if number(14)? == 12 || number(28)? & 0xffff != 16 {
+        return None;
+    }
+    let bitfields = number(30)? == 3;
+    let most = |mask: u32| (mask != 0).then(|| mask >> mask.trailing_zeros());
+    if bitfields { Some([most(number(54)?)?, most(number(58)?)?, most(number(62)?)?]) } else { Some([31; 3]) }
 }
 
 pub(super) fn decode_tiff(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeError> {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
-use super::{FetchError, Listed, NO_VERSION, Object, Objects, StoreError, bare_etag, hex, verify};
+use super::{FetchError, Listed, NO_VERSION, Object, Objects, StoreError, bare_etag, verify};
 use crate::moderation::ImageRef;
 
 /// How one fetch goes wrong.
@@ -60,7 +60,7 @@ impl Memory {
     /// A bucket that is not there is made.
     pub fn put(&self, bucket: &str, key: &str, bytes: impl Into<Bytes>) -> ImageRef {
         let bytes = bytes.into();
-        let sha256 = hex(&Sha256::digest(&bytes));
+        let sha256 = hex::encode(Sha256::digest(&bytes));
         let mut buckets = lock(&self.buckets);
         let place =
             buckets.entry(bucket.into()).or_insert_with(|| Bucket { versioned: false, objects: BTreeMap::new() });

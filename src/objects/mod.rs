@@ -146,12 +146,3 @@ fn verify(image: &ImageRef, object: &Object) -> Result<(), FetchError> {
 pub fn bare_etag(etag: &str) -> &str {
     etag.strip_prefix("W/").unwrap_or(etag).trim_matches('"')
 }
-
-/// Lower-case hexadecimal.
-pub fn hex(digest: &[u8]) -> String {
-    use std::fmt::Write;
-    digest.iter().fold(String::with_capacity(2 * digest.len()), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}

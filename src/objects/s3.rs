@@ -22,7 +22,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
-use super::{FetchError, Listed, Object, Objects, Settings, StoreError, bare_etag, hex, verify};
+use super::{FetchError, Listed, Object, Objects, Settings, StoreError, bare_etag, verify};
 use crate::moderation::ImageRef;
 
 /// Pause before the second try, before jitter; it doubles with each further one.
@@ -159,7 +159,7 @@ async fn receive(image: &ImageRef, response: GetObjectOutput, max_bytes: u64) ->
     }
     Ok(Object {
         bytes: bytes.freeze(),
-        sha256: hex(&digest.finalize()),
+        sha256: hex::encode(digest.finalize()),
         etag: response.e_tag.as_deref().map(|etag| bare_etag(etag).to_string()),
         version_id: response.version_id,
     })

@@ -30,7 +30,7 @@ def scene(name: str, width: int, height: int) -> np.ndarray:
         centre, radius = random.uniform(0, 1, 2), random.uniform(0.03, 0.3)
         inside = (x - centre[0]) ** 2 + (y - centre[1]) ** 2 < radius**2
         picture[inside] = picture[inside] * 0.3 + random.uniform(0, 0.8, 3).astype(np.float32)
-    picture += random.choice([0.005, 0.02, 0.08]) * random.standard_normal(picture.shape, np.float32)
+    picture += random.choice([0.005, 0.015, 0.04]) * random.standard_normal(picture.shape, np.float32)
     saturation = random.uniform(0.1, 1.3)
     grey = picture.mean(axis=2, keepdims=True)
     return (np.clip(grey + saturation * (picture - grey), 0, 1) * 255).astype(np.uint8)
@@ -48,7 +48,8 @@ def photo(name: str, width: int, height: int, mode: str = "RGB") -> Image.Image:
         # Black ink too, which the conversion does not use.
         black = Image.fromarray(scene(name + " black", width, height)[..., 0] // 2)
         return Image.merge("CMYK", [*picture.split()[:3], black])
-    return picture.convert(mode)
+    # Dithering, the default for one bit, is like no photograph.
+    return picture.convert(mode, dither=Image.Dither.NONE)
 
 
 def saved(name: str, width: int, height: int, mode: str, **how) -> bytes:

@@ -59,10 +59,12 @@ class Tools:
         self.stubs = TOOLS / "empty"
 
     def environment(self) -> dict[str, str]:
-        return os.environ | {
-            "PYTHONPATH": str(WHEELS),
-            "LD_LIBRARY_PATH": str(self.stubs),
+        borrowed = {"PYTHONPATH": str(WHEELS), "LD_LIBRARY_PATH": str(self.stubs)} if self.stubs.exists() else {}
+        return os.environ | borrowed | {
             "PYTHONDONTWRITEBYTECODE": "1",
+            # Keeps memory between images: handing 100 MB back for each layer takes a third of the time.
+            "MALLOC_MMAP_MAX_": "0",
+            "MALLOC_TRIM_THRESHOLD_": str(8 << 30),
         }
 
     def run(self, script: str, out: pathlib.Path) -> None:
@@ -83,6 +85,7 @@ class Tools:
         self.make_empty_libraries()
         if not self.torch_imports():
             say(f"{TORCH} of .local/wheels does not start here: installing all of it (2.7 GB)")
+            shutil.rmtree(self.stubs)
             self.pip(TORCH)
         done.write_text(wanted)
 

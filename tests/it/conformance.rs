@@ -1,8 +1,11 @@
-//! The crops against Pillow's, over the images that `make conformance` makes.
+//! The crops against Pillow's and the scores against PyTorch's, over the images that `make conformance` makes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use assay::detector::checkpoint::{self, Import};
+use assay::detector::{Detector, Engine, Precision, Settings};
 use assay::imaging::{self, Limits};
+use serde_json::Value;
 
 /// Where `tests/conformance/prepare.py` left its images.
 fn material() -> PathBuf {
@@ -40,4 +43,53 @@ fn crops_are_pillows_bit_for_bit() {
         }
     }
     assert!(differing.is_empty(), "{} of {} images:\n{}", differing.len(), names.len(), differing.join("\n"));
+}
+
+/// Most that an fp32 logit or probability may be away from PyTorch's.
+const TOLERANCE: f64 = 1e-4;
+/// Nearer to 0 than this, a bf16 logit may have the other sign.
+const UNDECIDED: f64 = 0.1;
+
+#[test]
+fn scores_are_pytorchs() {
+    let material = material();
+    let golden: Value = serde_json::from_slice(&std::fs::read(material.join("golden.json")).unwrap()).unwrap();
+    let golden = golden["images"].as_array().unwrap();
+    assert!(golden.len() >= 32, "only {} images", golden.len());
+    let folder = std::env::temp_dir().join(format!("assay-imported-{}", uuid::Uuid::new_v4()));
+    let (model, generators) = (material.join("checkpoint.pt"), material.join("generators.pt"));
+    let asked = Import { checkpoint: &model, generators: Some(&generators), version: None };
+    let manifest = checkpoint::import(asked, &folder).unwrap();
+    assert!(manifest.trained);
+
+    let mut wrong = Vec::new();
+    let (mut fp32, mut bf16) = (engine(&folder, Precision::Fp32), engine(&folder, Precision::Bf16));
+    std::fs::remove_dir_all(&folder).unwrap();
+    let limits = Limits { max_pixels: 120_000_000, max_decoded_bytes: 512 << 20 };
+    let mut decided = 0;
+    for image in golden {
+        let name = image["name"].as_str().unwrap();
+        let bytes = std::fs::read(material.join("images").join(name)).unwrap();
+        let crop = imaging::decode(&bytes, &limits).unwrap().crop;
+        let scores = fp32.score(&[&crop]).unwrap().remove(0);
+        let logit = image["logit"].as_f64().unwrap();
+        let probabilities = image["generators"].as_array().unwrap().iter().map(|p| p.as_f64().unwrap());
+        let pairs = scores.generators.iter().map(|&p| f64::from(p)).zip(probabilities);
+        let most = pairs.chain([(f64::from(scores.logit), logit)]).map(|(ours, theirs)| (ours - theirs).abs()).fold(0.0, f64::max);
+        if most > TOLERANCE {
+            wrong.push(format!("{name}: fp32 is off by {most:e}"));
+        }
+        let half = f64::from(bf16.score(&[&crop]).unwrap()[0].logit);
+        decided += usize::from(logit.abs() > UNDECIDED);
+        if logit.abs() > UNDECIDED && half.is_sign_positive() != logit.is_sign_positive() {
+            wrong.push(format!("{name}: bf16 decides {half} where PyTorch has {logit}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(decided >= 24, "only {decided} images are far enough from 0 to show anything");
+}
+
+fn engine(folder: &Path, precision: Precision) -> Engine {
+    let settings = Settings { model: String::new(), device: "cpu".into(), precision, threads: 0 };
+    Engine::load(folder, &settings).unwrap()
 }

@@ -1,6 +1,9 @@
 //! The tests that need more than one room.
 
+#![allow(clippy::unwrap_used, reason = "a test ends by panicking, in its helpers too")]
+
 mod architecture;
+mod bad_input;
 mod conformance;
 mod contracts;
 mod pipeline;

@@ -1,111 +1,23 @@
 //! The whole pipeline with edges in memory and a scripted detector: many messages, and trouble at every edge.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use assay::broker::memory::{Fault as BrokerFault, Memory as MemoryBroker};
+use assay::broker::Lane;
+use assay::broker::memory::Fault as BrokerFault;
 use assay::broker::wire::Message;
-use assay::broker::{Broker, Lane};
-use assay::config::Config;
 use assay::detector::{ScoreError, Scripted};
 use assay::imaging::Crop;
-use assay::ledger::memory::{Call, Fault as LedgerFault, Memory as MemoryLedger};
+use assay::ledger::memory::{Call, Fault as LedgerFault};
 use assay::moderation::{FailureCode, Outcome};
-use assay::objects::memory::{Fault as ObjectFault, Memory as MemoryObjects};
-use assay::shutdown::Shutdown;
-use assay::worker::{self, Condition, Parts, Plan, WorkerError};
+use assay::objects::memory::Fault as ObjectFault;
+use assay::worker::WorkerError;
 use serde_json::json;
 
 use crate::support::images::{self, POISON};
-
-const BUCKET: &str = "uploads";
-const PREFETCH: u16 = 128;
-const DEADLINE: Duration = Duration::from_secs(120);
-
-/// A worker on edges in memory.
-struct Rig {
-    broker: MemoryBroker,
-    objects: Arc<MemoryObjects>,
-    ledger: Arc<MemoryLedger>,
-    shutdown: Shutdown,
-    running: tokio::task::JoinHandle<Result<(), WorkerError>>,
-}
-
-fn plan() -> Plan {
-    let mut config = Config::load(None).unwrap();
-    config.objects.allowed_buckets = vec![BUCKET.into()];
-    config.broker.prefetch = PREFETCH;
-    config.worker.decode_threads = 2;
-    config.plan()
-}
-
-impl Rig {
-    fn start(detector: Scripted) -> Rig {
-        Self::start_with(detector, plan())
-    }
-
-    fn start_with(detector: Scripted, plan: Plan) -> Rig {
-        let broker = MemoryBroker::new(PREFETCH);
-        let objects = Arc::new(MemoryObjects::new());
-        objects.create_bucket(BUCKET);
-        let ledger = Arc::new(MemoryLedger::new());
-        let shutdown = Shutdown::default();
-        let condition = Condition::new(broker.health(), Duration::from_secs(60));
-        let parts = Parts {
-            broker: Arc::new(broker.clone()),
-            objects: objects.clone(),
-            ledger: ledger.clone(),
-            detector: Box::new(detector),
-        };
-        let running = tokio::spawn(worker::run(parts, plan, condition, shutdown.clone()));
-        Rig { broker, objects, ledger, shutdown, running }
-    }
-
-    fn submit(&self, id: &str, key: &str) {
-        self.broker.submit(Lane::Live, message(&json!({"submission_id": id, "image": {"bucket": BUCKET, "key": key}})));
-    }
-
-    async fn idle(&self) {
-        tokio::time::timeout(DEADLINE, self.broker.idle()).await.expect("the queue is worked off in time");
-    }
-
-    /// Drains, and checks what must hold at the end of everything.
-    async fn end(self) -> BTreeMap<String, Outcome> {
-        self.shutdown.stop.cancel();
-        tokio::time::timeout(DEADLINE, self.running).await.expect("it drains in time").unwrap().unwrap();
-        let counts = self.broker.counts();
-        assert_eq!(counts.settled(), counts.delivered, "every ticket is settled exactly once: {counts:?}");
-        assert_eq!(self.broker.out(), 0);
-        let outcomes: BTreeMap<_, _> =
-            self.ledger.outcomes().into_iter().map(|outcome| (outcome.key().submission_id, outcome)).collect();
-        assert_eq!(outcomes.len(), self.ledger.outcomes().len(), "one outcome for each submission");
-        let published = self.broker.published();
-        for (routing_key, message) in &published {
-            let id = message.properties.correlation_id.as_deref().unwrap();
-            let outcome = &outcomes[id];
-            assert_eq!(message.properties.message_id.as_deref(), Some(outcome.id().to_string().as_str()));
-            assert_eq!(*routing_key, outcome.routing_key());
-            assert_eq!(serde_json::from_slice::<Outcome>(&message.body).unwrap(), *outcome);
-        }
-        let heard: BTreeSet<_> =
-            published.iter().filter_map(|(_, message)| message.properties.correlation_id.as_deref()).collect();
-        assert_eq!(heard.len(), outcomes.len(), "every outcome was published");
-        outcomes
-    }
-}
-
-fn message(document: &serde_json::Value) -> Message {
-    Message { body: document.to_string().into_bytes(), ..Message::default() }
-}
-
-fn failed(outcome: &Outcome) -> Option<FailureCode> {
-    match outcome {
-        Outcome::Failure(failure) => Some(failure.code),
-        Outcome::Verdict(_) => None,
-    }
-}
+use crate::support::rig::{BUCKET, DEADLINE, Rig, failed, message, plan};
 
 /// Counts up, and says yes to every `n`th.
 fn every(n: usize) -> impl FnMut() -> bool + Send {

@@ -15,8 +15,9 @@ use lapin::types::{AMQPValue, FieldArray, FieldTable};
 use serde_json::json;
 use time::OffsetDateTime;
 
-use crate::support::rabbit::{self, Bystander, until, within};
-use crate::support::servers::{chaos, servers};
+use crate::support::chaos::chaos;
+use crate::support::rabbit::{self, Bystander, soon, until};
+use crate::support::servers::servers;
 
 fn native(id: &str) -> Message {
     let body = json!({"submission_id": id, "image": {"bucket": "uploads", "key": "k"}});
@@ -28,10 +29,10 @@ fn failure(request: &Request) -> Outcome {
 }
 
 async fn next(consumer: &mut Consumer) -> Job<Request> {
-    within("a job", consumer.jobs.recv()).await.expect("the consumer goes on")
+    soon("a job", consumer.jobs.recv()).await.expect("the consumer goes on")
 }
 
-fn topology_error(error: BrokerError) -> String {
+fn topology_error(error: &BrokerError) -> String {
     assert!(matches!(error, BrokerError::Topology { .. }), "{error}");
     assert!(!error.is_transient());
     error.to_string()
@@ -41,14 +42,14 @@ fn topology_error(error: BrokerError) -> String {
 async fn verifying_names_what_is_missing_and_changes_nothing() {
     let settings = rabbit::settings(servers().rabbitmq_url());
     let verify = Settings { topology: TopologyMode::Verify, ..settings.clone() };
-    let error = topology_error(Rabbit::connect(&verify).await.err().unwrap());
+    let error = topology_error(&Rabbit::connect(&verify).await.err().unwrap());
     assert!(error.contains(&format!("{}.dead", settings.prefix)) && error.contains("broker.topology"), "{error}");
     let beside = Bystander::new(settings).await;
     Rabbit::connect(&verify).await.unwrap().close().await;
     // One queue missing out of many.
     let retry = beside.topology.retry(Lane::Bulk, 1);
     beside.channel.queue_delete(retry.as_str().into(), QueueDeleteOptions::default()).await.unwrap();
-    let error = topology_error(Rabbit::connect(&verify).await.err().unwrap());
+    let error = topology_error(&Rabbit::connect(&verify).await.err().unwrap());
     assert!(error.contains(&retry), "{error}");
     assert!(survey(&verify).await.is_err());
     assert!(survey(&beside.settings).await.unwrap().iter().any(|depth| depth.queue == retry), "declared again");
@@ -59,7 +60,7 @@ async fn verifying_names_what_is_missing_and_changes_nothing() {
 async fn a_queue_declared_otherwise_is_named_with_the_difference() {
     let beside = Bystander::new(rabbit::settings(servers().rabbitmq_url())).await;
     let other = Settings { delivery_limit: 7, ..beside.settings.clone() };
-    let error = topology_error(Rabbit::connect(&other).await.err().unwrap());
+    let error = topology_error(&Rabbit::connect(&other).await.err().unwrap());
     assert!(error.contains("images") && error.contains("x-delivery-limit"), "{error}");
     beside.finish().await;
 }
@@ -87,12 +88,21 @@ async fn of_many_at_once_each_publisher_hears_of_its_own_message() {
     let beside = Bystander::new(rabbit::settings(servers().rabbitmq_url())).await;
     let rabbit = Rabbit::connect(&beside.settings).await.unwrap();
     let (results, exchange) = (beside.topology.results(), beside.topology.verdicts());
-    let unbind =
-        |topic: &'static str| beside.channel.queue_unbind(results.as_str().into(), exchange.as_str().into(), topic.into(), FieldTable::default());
+    let unbind = |topic: &'static str| {
+        beside.channel.queue_unbind(
+            results.as_str().into(),
+            exchange.as_str().into(),
+            topic.into(),
+            FieldTable::default(),
+        )
+    };
     unbind("failure.#").await.unwrap();
     let only_acme = beside.channel.queue_bind(
-        results.as_str().into(), exchange.as_str().into(), "failure.acme.#".into(),
-        lapin::options::QueueBindOptions::default(), FieldTable::default(),
+        results.as_str().into(),
+        exchange.as_str().into(),
+        "failure.acme.#".into(),
+        lapin::options::QueueBindOptions::default(),
+        FieldTable::default(),
     );
     only_acme.await.unwrap();
     let outcomes: Vec<_> = (0..400)
@@ -105,7 +115,8 @@ async fn of_many_at_once_each_publisher_hears_of_its_own_message() {
         })
         .collect();
     let context = Context::default();
-    let ends = join_all(outcomes.iter().map(|outcome| rabbit.publish(Publication { outcome, context: &context }))).await;
+    let ends =
+        join_all(outcomes.iter().map(|outcome| rabbit.publish(Publication { outcome, context: &context }))).await;
     for (index, end) in ends.iter().enumerate() {
         match end {
             Ok(()) => assert_ne!(index % 3, 0, "published, but nobody has it"),
@@ -122,7 +133,9 @@ async fn of_many_at_once_each_publisher_hears_of_its_own_message() {
 }
 
 fn request(id: &str) -> Request {
-    assay::broker::wire::read(&native(id), false, &[("uploads".to_string(), "acme".to_string())].into()).unwrap().remove(0)
+    assay::broker::wire::read(&native(id), false, &[("uploads".to_string(), "acme".to_string())].into())
+        .unwrap()
+        .remove(0)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -133,8 +146,8 @@ async fn a_deleted_queue_is_declared_again_and_consumed() {
     let mut health = rabbit.health();
     let queue = beside.topology.lane(Lane::Live);
     beside.channel.queue_delete(queue.as_str().into(), QueueDeleteOptions::default()).await.unwrap();
-    within("the loss is noticed", health.wait_for(|health| matches!(health, Health::Down(_)))).await.unwrap();
-    within("the consumer is back", health.wait_for(|health| *health == Health::Ready)).await.unwrap();
+    soon("the loss is noticed", health.wait_for(|health| matches!(health, Health::Down(_)))).await.unwrap();
+    soon("the consumer is back", health.wait_for(|health| *health == Health::Ready)).await.unwrap();
     beside.submit(Lane::Live, native("a")).await;
     next(&mut consumer).await.ticket.settle(Settlement::Done);
     rabbit.close().await;
@@ -150,7 +163,8 @@ async fn a_dead_letter_keeps_headers_of_every_kind() {
     inner.insert("deep".into(), AMQPValue::Double(1.5));
     let mut headers = FieldTable::default();
     headers.insert("table".into(), AMQPValue::FieldTable(inner));
-    headers.insert("list".into(), AMQPValue::FieldArray(FieldArray::from(vec![AMQPValue::LongInt(-3), AMQPValue::Void])));
+    headers
+        .insert("list".into(), AMQPValue::FieldArray(FieldArray::from(vec![AMQPValue::LongInt(-3), AMQPValue::Void])));
     headers.insert("time".into(), AMQPValue::Timestamp(7));
     headers.insert("bytes".into(), AMQPValue::ByteArray(vec![0, 255].into()));
     headers.insert("flag".into(), AMQPValue::Boolean(true));
@@ -169,7 +183,7 @@ async fn a_dead_letter_keeps_headers_of_every_kind() {
         .await
         .unwrap();
     let dead = beside.topology.dead();
-    let letter = within("a dead letter", async {
+    let letter = soon("a dead letter", async {
         loop {
             let options = BasicGetOptions { no_ack: true };
             if let Some(letter) = beside.channel.basic_get(dead.as_str().into(), options).await.unwrap() {
@@ -218,23 +232,23 @@ async fn a_memory_alarm_blocks_publishing_and_nothing_else() {
     for index in 0..4 {
         beside.submit(Lane::Live, native(&format!("a{index}"))).await;
     }
-    server.rabbitmqctl(&["set_vm_memory_high_watermark", "0.000001"]).await;
+    server.rabbitmqctl(["set_vm_memory_high_watermark", "0.000001"]).await;
     let mut health = rabbit.health();
     let context = Context::default();
     let outcome = failure(&request("a0"));
     let publishing = rabbit.publish(Publication { outcome: &outcome, context: &context });
     let alarm = async {
-        within("the alarm", health.wait_for(|health| matches!(health, Health::Blocked(_)))).await.unwrap();
+        soon("the alarm", health.wait_for(|health| matches!(health, Health::Blocked(_)))).await.unwrap();
         // Acknowledgements still go through.
         for _ in 0..4 {
             next(&mut consumer).await.ticket.settle(Settlement::Done);
         }
         let queue = beside.topology.lane(Lane::Live);
         until("all is acknowledged", || async { beside.unsettled(&queue, &server).await == 0 }).await;
-        server.rabbitmqctl(&["set_vm_memory_high_watermark", "0.4"]).await;
-        within("the end of the alarm", health.wait_for(|health| *health == Health::Ready)).await.unwrap();
+        server.rabbitmqctl(["set_vm_memory_high_watermark", "0.4"]).await;
+        soon("the end of the alarm", health.wait_for(|health| *health == Health::Ready)).await.unwrap();
     };
-    let (published, ()) = within("the publication", async { tokio::join!(publishing, alarm) }).await;
+    let (published, ()) = soon("the publication", async { tokio::join!(publishing, alarm) }).await;
     published.unwrap();
     beside.take_results(1).await;
     rabbit.close().await;
@@ -281,7 +295,7 @@ async fn a_broker_killed_under_load_costs_time_and_nothing_else() {
         if kills < 2 && ended.len() > (kills + 1) * MESSAGES / 4 {
             kills += 1;
             server.kill("rabbitmq").await;
-            within("the loss", health.wait_for(|health| matches!(health, Health::Down(_)))).await.unwrap();
+            soon("the loss", health.wait_for(|health| matches!(health, Health::Down(_)))).await.unwrap();
             server.start("rabbitmq").await;
         }
         let finish = async |job: Job<Request>| {
@@ -298,7 +312,7 @@ async fn a_broker_killed_under_load_costs_time_and_nothing_else() {
     }
     submitting.await.unwrap();
     assert_eq!(kills, 2);
-    within("ready again", health.wait_for(|health| *health == Health::Ready)).await.unwrap();
+    soon("ready again", health.wait_for(|health| *health == Health::Ready)).await.unwrap();
     // What was confirmed twice comes twice; take what is left until the lane is empty.
     let queue = beside.topology.lane(Lane::Live);
     while beside.unsettled(&queue, &server).await > 0 {
@@ -324,7 +338,7 @@ async fn a_broker_killed_under_load_costs_time_and_nothing_else() {
     let mut heard = BTreeSet::new();
     let mut repeated = 0;
     while heard.len() < MESSAGES {
-        let letter = within("an outcome", reader.next()).await.unwrap();
+        let letter = soon("an outcome", reader.next()).await.unwrap();
         letter.acknowledge().await.unwrap();
         if !heard.insert(letter.message.properties.message_id.unwrap()) {
             repeated += 1;
@@ -339,4 +353,45 @@ async fn beside_submit(settings: &Settings, id: &str) {
     let submitter = Submitter::connect(settings).await.unwrap();
     submitter.submit(Lane::Live, &native(id)).await.unwrap();
     submitter.close().await;
+}
+
+/// Prints how fast messages go in, through and out. Run it with `cargo test --release -- --ignored --nocapture`.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement"]
+async fn how_fast_it_is() {
+    const MESSAGES: usize = 20_000;
+    let settings = Settings { prefetch: 128, ..rabbit::settings(servers().rabbitmq_url()) };
+    let beside = Bystander::new(settings.clone()).await;
+    let rabbit = Rabbit::connect(&settings).await.unwrap();
+    let submitter = Submitter::connect(&settings).await.unwrap();
+    let tell = |what: &str, since: std::time::Instant| {
+        println!("{what}: {:.0} messages/s", MESSAGES as f64 / since.elapsed().as_secs_f64());
+    };
+    let messages: Vec<_> = (0..MESSAGES).map(|index| native(&format!("f{index}"))).collect();
+    let since = std::time::Instant::now();
+    for part in messages.chunks(1000) {
+        let ends = join_all(part.iter().map(|message| submitter.submit(Lane::Live, message))).await;
+        assert!(ends.iter().all(Result::is_ok));
+    }
+    tell("submitted and confirmed", since);
+    let since = std::time::Instant::now();
+    let mut consumer = rabbit.consume(Lane::Live).await.unwrap();
+    let mut outcomes = Vec::new();
+    for _ in 0..MESSAGES {
+        let job = next(&mut consumer).await;
+        outcomes.push(failure(&job.request));
+        job.ticket.settle(Settlement::Done);
+    }
+    tell("consumed and acknowledged", since);
+    let context = Context::default();
+    let since = std::time::Instant::now();
+    for part in outcomes.chunks(64) {
+        let ends =
+            join_all(part.iter().map(|outcome| rabbit.publish(Publication { outcome, context: &context }))).await;
+        assert!(ends.iter().all(Result::is_ok));
+    }
+    tell("published and confirmed, 64 at a time", since);
+    submitter.close().await;
+    rabbit.close().await;
+    beside.delete().await;
 }

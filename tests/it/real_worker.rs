@@ -6,7 +6,7 @@ use std::time::Duration;
 use assay::moderation::{FailureCode, Outcome};
 use sqlx::Row;
 
-use crate::support::images;
+use crate::support::images::{self, Inks};
 use crate::support::site::{Site, request};
 
 /// The worker's `grace_s` unless told otherwise.
@@ -59,7 +59,8 @@ async fn two_thousand_submissions_outlive_two_kills_of_the_worker() {
         assert!(outcomes.iter().all(|outcome| *outcome == outcomes[0]), "{id}: repeated publications say the same");
     }
     // One row each, in one of the two tables, under the id that was published.
-    let tables = ["verdicts", "failures"].map(|table| format!("SELECT submission_id, outcome_id::text AS id FROM {}.{table}", site.name));
+    let tables = [("verdicts", "verdict_id"), ("failures", "failure_id")]
+        .map(|(table, id)| format!("SELECT submission_id, {id}::text AS id FROM {}.{table}", site.name));
     let rows = site.query(&tables.join(" UNION ALL ")).await;
     assert_eq!(rows.len(), SUBMISSIONS);
     for row in &rows {
@@ -104,7 +105,7 @@ async fn memory_stays_under_the_bound_whatever_is_queued() {
     const REFERENCES: usize = 10_000;
     const ENOUGH: usize = 400;
     let site = Site::open().await;
-    let photo = images::jpeg(4000, 3000);
+    let photo = images::jpeg(4000, 3000, Inks::Rgb);
     let (object, crop) = (photo.len() as u64, 192 << 10);
     let key = site.put("12mp.jpg", photo).await;
     site.submit((0..REFERENCES).map(|number| request(&format!("s-{number}"), &key))).await;

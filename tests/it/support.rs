@@ -1,10 +1,12 @@
 //! What the tests stand on.
 
 pub mod canned;
+pub mod chaos;
 pub mod images;
 pub mod outcomes;
 pub mod proxy;
 pub mod rabbit;
+pub mod rig;
 pub mod servers;
 pub mod site;
 

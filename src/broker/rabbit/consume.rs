@@ -166,6 +166,7 @@ impl Share {
                 self.hand_on(delivery, &subscription.channel).await;
             }
         }
+        self.lane.settler.retire(subscription.channel);
         End::Stopped
     }
 
@@ -206,7 +207,7 @@ mod tests {
     fn shares_add_up_and_none_is_too_large() {
         for prefetch in [1, 31, 32, 33, 64, 65, 128, 1000, u16::MAX] {
             let shares: Vec<_> = shares(prefetch).collect();
-            assert_eq!(shares.iter().map(|share| u32::from(*share)).sum::<u32>(), prefetch.into());
+            assert_eq!(shares.iter().map(|share| u32::from(*share)).sum::<u32>(), u32::from(prefetch));
             assert!(shares.iter().all(|share| (1..=MOST_UNSETTLED).contains(share)), "{prefetch}: {shares:?}");
         }
     }

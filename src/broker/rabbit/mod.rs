@@ -14,7 +14,7 @@ mod read;
 mod settle;
 mod submit;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -56,6 +56,7 @@ impl Rabbit {
             publisher: publisher.clone(),
             tasks: TaskTracker::new(),
             runtime: Handle::current(),
+            retired: Mutex::default(),
         });
         Ok(Rabbit { settings: settings.clone(), topology, board, consuming, publisher, settler })
     }
@@ -90,12 +91,7 @@ impl Broker for Rabbit {
     }
 
     async fn close(&self) {
-        self.settler.tasks.close();
-        // A copy that can't be published now would be tried for ever; its message goes back with the connection.
-        let patience = Duration::from_secs(self.settings.publish_timeout_s);
-        if tokio::time::timeout(patience, self.settler.tasks.wait()).await.is_err() {
-            tracing::warn!(left = self.settler.tasks.len(), "closing with messages not settled; they will come again");
-        }
+        self.settler.close(Duration::from_secs(self.settings.publish_timeout_s)).await;
         self.consuming.close().await;
         self.publisher.close().await;
     }

@@ -7,6 +7,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::ShortString;
 use lapin::{BasicProperties, Channel, Confirmation, ErrorKind};
@@ -14,6 +15,7 @@ use tokio::sync::Semaphore;
 
 use super::board::{Board, Part};
 use super::link::{Address, Link};
+use crate::broker::topology::leave;
 use crate::broker::{BrokerError, Settings};
 
 /// Most publications under way on one connection.
@@ -107,7 +109,8 @@ impl Publisher {
 
     pub async fn close(&self) {
         self.slots.close();
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let idle = std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
+        join_all(idle.iter().map(leave)).await;
         self.link.close().await;
     }
 }

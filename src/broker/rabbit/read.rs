@@ -14,7 +14,6 @@ use crate::broker::topology::{Topology, trouble};
 use crate::broker::wire::Message;
 use crate::broker::{BrokerError, Settings};
 
-
 /// A consumer of one queue, for one connection: when that is lost it says so.
 pub struct Reader {
     link: Link,

@@ -1,7 +1,9 @@
 //! What becomes of a message when its ticket is settled.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use futures_util::future::join_all;
 use lapin::options::{BasicAckOptions, BasicNackOptions};
 use lapin::{Acker, BasicProperties, Channel};
 use time::OffsetDateTime;
@@ -11,7 +13,7 @@ use tokio_util::task::TaskTracker;
 use super::amqp;
 use super::link::pauses;
 use super::publish::{Publisher, Route};
-use crate::broker::topology::Topology;
+use crate::broker::topology::{Topology, leave};
 use crate::broker::{BrokerError, Lane, wire};
 use crate::delivery::{Settlement, Ticket};
 
@@ -34,6 +36,8 @@ pub(super) struct Settler {
     pub tasks: TaskTracker,
     /// Tickets are settled from threads of any kind.
     pub runtime: Handle,
+    /// Channels that take nothing more, and whose messages may still be out.
+    pub retired: Mutex<Vec<Channel>>,
 }
 
 impl Settler {
@@ -43,6 +47,22 @@ impl Settler {
             let work = settler.clone().settle(outstanding, settlement);
             settler.tasks.spawn_on(work, &settler.runtime);
         })
+    }
+
+    /// Keeps a channel open for the messages that came by it.
+    pub fn retire(&self, channel: Channel) {
+        self.retired.lock().unwrap_or_else(PoisonError::into_inner).push(channel);
+    }
+
+    /// Waits until every settlement handed in so far has been carried out, as long as `patience` lasts.
+    pub async fn close(&self, patience: Duration) {
+        self.tasks.close();
+        // A copy that can't be published now would be tried for ever; its message goes back with the connection.
+        if tokio::time::timeout(patience, self.tasks.wait()).await.is_err() {
+            tracing::warn!(left = self.tasks.len(), "closing with messages not settled; they will come again");
+        }
+        let retired = std::mem::take(&mut *self.retired.lock().unwrap_or_else(PoisonError::into_inner));
+        join_all(retired.iter().map(leave)).await;
     }
 
     async fn settle(self: Arc<Self>, message: Outstanding, settlement: Settlement) {

@@ -170,6 +170,12 @@ pub fn request(request: &Request, now: OffsetDateTime) -> Message {
     message
 }
 
+/// A submission id for an object that came without one: the same for the same bytes, as far as version and etag
+/// tell (empty where they are not known).
+pub fn submission_id_of(bucket: &str, key: &str, version_id: &str, etag: &str) -> String {
+    s3_event::submission_id(bucket, key, version_id, etag, "")
+}
+
 /// An outcome as it is published: the same bytes and ids however often it is.
 pub fn outcome(publication: Publication<'_>) -> Message {
     let Publication { outcome, context } = publication;

@@ -91,18 +91,17 @@ fn decode_key(encoded: &str) -> Option<String> {
 
 /// The same event gives the same id, however often it is sent; another write to the same key gives another.
 /// The digest keeps ids apart whatever the parts hold, the rest is for people.
-fn submission_id(bucket: &str, key: &str, version_id: &str, etag: &str, sequencer: &str) -> String {
+pub(super) fn submission_id(bucket: &str, key: &str, version_id: &str, etag: &str, sequencer: &str) -> String {
     let mut digest = Sha256::new();
     for part in [bucket, key, version_id, etag, sequencer] {
         digest.update((part.len() as u64).to_be_bytes());
         digest.update(part);
     }
     let digest = digest.finalize();
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let readable = format!("s3:{bucket}/{key}:{}", hex(&digest[..12]));
+    let readable = format!("s3:{bucket}/{key}:{}", hex::encode(&digest[..12]));
     if readable.len() <= MAX_SUBMISSION_ID && !readable.contains('\0') {
         readable
     } else {
-        format!("s3:{}", hex(&digest))
+        format!("s3:{}", hex::encode(digest))
     }
 }

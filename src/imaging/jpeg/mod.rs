@@ -1,8 +1,8 @@
 //! JPEG by libjpeg-turbo, as Pillow decodes it, but only the middle.
 //!
 //! Entropy-coded data can't be skipped, but everything after it (inverse DCT, upsampling, colour) is done for the
-//! region alone. The region has a margin of one iMCU to each side, so that upsampling sees the neighbours that it
-//! would see in the whole image; the result is equal to the whole decode, bit for bit.
+//! region alone. The region has a margin, so that upsampling sees the neighbours that it would see in the whole image;
+//! the result is equal to the whole decode, bit for bit.
 
 mod outline;
 #[cfg(test)]
@@ -50,8 +50,9 @@ fn damaged(detail: String) -> DecodeError {
     Format::Jpeg.damaged(detail)
 }
 
-/// An iMCU is at most this large.
-const MARGIN: usize = 32;
+/// Pixels around the window that decide about pixels within: upsampling looks at the neighbouring chroma sample, and
+/// one is at most two pixels large where it does.
+const MARGIN: usize = 2;
 
 fn check(outline: &Outline, encoded: usize, limits: &Limits) -> Result<(), DecodeError> {
     limits.admit(Format::Jpeg, outline.width, outline.height)?;
@@ -76,9 +77,9 @@ fn region(header: &Header, window: &Window, smoothed: bool) -> Region {
     let Some(imcu) = header.imcu_width.filter(|_| !smoothed) else {
         return Region { left: 0, top: 0, width, height };
     };
-    let left = window.left.saturating_sub(imcu) / imcu * imcu;
+    let left = window.left.saturating_sub(MARGIN) / imcu * imcu;
     let top = window.top.saturating_sub(MARGIN);
-    let right = (window.right() + imcu).min(width);
+    let right = (window.right() + MARGIN).min(width);
     let bottom = (window.bottom() + MARGIN).min(height);
     Region { left, top, width: right - left, height: bottom - top }
 }

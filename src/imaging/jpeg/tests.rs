@@ -1,1 +1,249 @@
+//! The region against the whole image, over JPEGs of many kinds that libjpeg-turbo writes here.
 
+use std::ffi::c_int;
+
+use proptest::prelude::*;
+use turbojpeg_sys as tj;
+
+use super::super::crop::Window;
+use super::super::{DecodeError, Limits, Quality, decode};
+use super::outline::Outline;
+use super::turbo::{Bounds, Decompressor, Layout, Region};
+use super::{MAX_SCANS, rgb_of_inverted_cmyk};
+
+const AMPLE: Limits = Limits { max_pixels: 100_000_000, max_decoded_bytes: 1 << 30 };
+
+#[derive(Clone, Copy, Debug)]
+struct Kind {
+    width: usize,
+    height: usize,
+    sampling: tj::TJSAMP,
+    /// Stored as CMYK, with the inks as they are or as YCCK.
+    cmyk: Option<tj::TJCS>,
+    quality: i32,
+    progressive: bool,
+    arithmetic: bool,
+    /// MCUs between restart markers; none for 0.
+    restart: i32,
+}
+
+const PLAIN: Kind = Kind {
+    width: 640,
+    height: 480,
+    sampling: tj::TJSAMP_TJSAMP_420,
+    cmyk: None,
+    quality: 85,
+    progressive: false,
+    arithmetic: false,
+    restart: 0,
+};
+
+/// Noise on slopes: every pixel and every chroma sample differs from its neighbours.
+fn pixels(width: usize, height: usize, channels: usize) -> Vec<u8> {
+    let mut state = (width * 31 + height) as u32 | 1;
+    let mut pixels = Vec::with_capacity(width * height * channels);
+    for y in 0..height {
+        for x in 0..width {
+            for channel in 0..channels {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                pixels.push(((x * (channel + 1) + y * 2) as u32 / 3 + (state >> 26)) as u8);
+            }
+        }
+    }
+    pixels
+}
+
+fn encoded(kind: &Kind) -> Vec<u8> {
+    let (format, channels) = if kind.cmyk.is_some() { (tj::TJPF_TJPF_CMYK, 4) } else { (tj::TJPF_TJPF_RGB, 3) };
+    let pixels = pixels(kind.width, kind.height, channels);
+    let settings = [
+        (tj::TJPARAM_TJPARAM_QUALITY, kind.quality),
+        (tj::TJPARAM_TJPARAM_SUBSAMP, kind.sampling),
+        (tj::TJPARAM_TJPARAM_PROGRESSIVE, kind.progressive.into()),
+        (tj::TJPARAM_TJPARAM_ARITHMETIC, kind.arithmetic.into()),
+        (tj::TJPARAM_TJPARAM_RESTARTBLOCKS, kind.restart),
+    ];
+    // SAFETY: the handle lives until the end of the block, the pixels are as many as the call is told, and the
+    // output, which libjpeg-turbo allocates, is copied before it is freed.
+    unsafe {
+        let handle = tj::tj3Init(tj::TJINIT_TJINIT_COMPRESS as c_int);
+        for (parameter, value) in settings {
+            assert_eq!(tj::tj3Set(handle, parameter as c_int, value), 0);
+        }
+        if let Some(space) = kind.cmyk {
+            assert_eq!(tj::tj3Set(handle, tj::TJPARAM_TJPARAM_COLORSPACE as c_int, space as c_int), 0);
+        }
+        let (mut output, mut size) = (std::ptr::null_mut(), 0);
+        let (width, height) = (kind.width as c_int, kind.height as c_int);
+        let status =
+            tj::tj3Compress8(handle, pixels.as_ptr(), width, 0, height, format as c_int, &mut output, &mut size);
+        assert_eq!(status, 0, "{kind:?}: {:?}", std::ffi::CStr::from_ptr(tj::tj3GetErrorStr(handle)));
+        let bytes = std::slice::from_raw_parts(output, size as usize).to_vec();
+        tj::tj3Free(output.cast());
+        tj::tj3Destroy(handle);
+        bytes
+    }
+}
+
+/// The crop by way of the whole image.
+fn crop_of_whole(bytes: &[u8]) -> Vec<u8> {
+    Decompressor::with(|decompressor| {
+        decompressor.bound(&Bounds { megabytes: 1 << 10, scans: 1000 });
+        let header = decompressor.read_header(bytes).unwrap();
+        let whole = Region { left: 0, top: 0, width: header.width, height: header.height };
+        let pixels = decompressor.decode(bytes, &header, whole).unwrap();
+        let pixels = if header.layout == Layout::Cmyk { rgb_of_inverted_cmyk(&pixels) } else { pixels };
+        let window = Window::centre(header.width as u32, header.height as u32);
+        window.fill_up(&window.cut(&pixels, 0, 0, header.width * 3)).pixels().to_vec()
+    })
+    .unwrap()
+}
+
+fn damage(bytes: &[u8]) -> String {
+    match decode(bytes, &AMPLE) {
+        Err(DecodeError::Damaged { detail, .. }) => detail,
+        other => panic!("{other:?} instead of damage"),
+    }
+}
+
+prop_compose! {
+    fn kinds()(
+        // Sides around the crop's own, where regions begin and end in the first and last iMCU, and larger ones.
+        width in prop_oneof![1usize..40, 225usize..330, 300usize..800],
+        height in prop_oneof![1usize..40, 225usize..330, 300usize..800],
+        sampling in prop::sample::select(vec![
+            tj::TJSAMP_TJSAMP_444, tj::TJSAMP_TJSAMP_422, tj::TJSAMP_TJSAMP_420, tj::TJSAMP_TJSAMP_440,
+            tj::TJSAMP_TJSAMP_411, tj::TJSAMP_TJSAMP_441, tj::TJSAMP_TJSAMP_GRAY,
+        ]),
+        cmyk in prop_oneof![3 => Just(None), 1 => Just(Some(tj::TJCS_TJCS_CMYK)), 1 => Just(Some(tj::TJCS_TJCS_YCCK))],
+        quality in 5..100,
+        progressive: bool,
+        arithmetic in prop::bool::weighted(0.2),
+        restart in prop_oneof![3 => Just(0), 1 => 1..50],
+    ) -> Kind {
+        // Greyscale has no inks, and inks that are stored as they are have no chroma to sample.
+        let cmyk = cmyk.filter(|_| sampling != tj::TJSAMP_TJSAMP_GRAY);
+        let sampling = if cmyk == Some(tj::TJCS_TJCS_CMYK) { tj::TJSAMP_TJSAMP_444 } else { sampling };
+        Kind { width, height, sampling, cmyk, quality, progressive, arithmetic, restart }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn the_region_is_equal_to_the_whole_image_bit_for_bit(kind in kinds()) {
+        let bytes = encoded(&kind);
+        let decoded = decode(&bytes, &AMPLE).unwrap();
+        prop_assert_eq!((decoded.width as usize, decoded.height as usize), (kind.width, kind.height));
+        prop_assert_eq!(decoded.quality.contains(&Quality::Greyscale), kind.sampling == tj::TJSAMP_TJSAMP_GRAY);
+        prop_assert!(decoded.crop.pixels() == crop_of_whole(&bytes), "the pixels differ");
+    }
+
+    #[test]
+    fn a_file_cut_off_anywhere_is_damaged(kind in kinds(), part in 0.0..1.0) {
+        let bytes = encoded(&kind);
+        let cut = &bytes[..((bytes.len() as f64 * part) as usize).max(3)];
+        prop_assert!(matches!(decode(cut, &AMPLE), Err(DecodeError::Damaged { .. })), "{kind:?}");
+    }
+
+    #[test]
+    fn flipped_bytes_end_in_an_error_or_an_image(kind in kinds(), flips in prop::collection::vec((0.0..1.0, 1u8..), 1..20)) {
+        let mut bytes = encoded(&kind);
+        for (part, bits) in flips {
+            let place = (bytes.len() as f64 * part) as usize;
+            bytes[place] ^= bits;
+        }
+        let _ = decode(&bytes, &Limits { max_pixels: 4_000_000, max_decoded_bytes: 64 << 20 });
+    }
+}
+
+#[test]
+fn a_scan_that_ends_too_early_is_damaged_though_the_file_has_an_end() {
+    let bytes = encoded(&PLAIN);
+    let cut = [&bytes[..bytes.len() / 4], b"\xff\xd9"].concat();
+    assert!(damage(&cut).contains("premature end"), "{}", damage(&cut));
+}
+
+#[test]
+fn a_lost_restart_marker_is_damage() {
+    let mut bytes = encoded(&Kind { restart: 3, ..PLAIN });
+    let marker = bytes.windows(2).position(|pair| pair == [0xff, 0xd2]).unwrap();
+    bytes[marker + 1] = 0xd6;
+    assert!(damage(&bytes).starts_with("Corrupt JPEG data"), "{}", damage(&bytes));
+}
+
+#[test]
+fn bytes_that_belong_nowhere_are_passed_over_as_pillow_does() {
+    let bytes = encoded(&PLAIN);
+    let (body, end) = bytes.split_at(bytes.len() - 2);
+    let padded = [body, &[0; 9], end, b"whatever follows"].concat();
+    assert_eq!(decode(&padded, &AMPLE).unwrap().crop, decode(&bytes, &AMPLE).unwrap().crop);
+}
+
+/// Where each scan of a JPEG begins.
+fn scans(bytes: &[u8]) -> Vec<usize> {
+    (0..bytes.len() - 1).filter(|&at| bytes[at..at + 2] == [0xff, 0xda]).collect()
+}
+
+#[test]
+fn a_progressive_image_that_stops_at_a_coarser_scan_is_smoothed_as_in_the_whole_image() {
+    let bytes = encoded(&Kind { progressive: true, width: 700, height: 500, quality: 70, ..PLAIN });
+    let scans = scans(&bytes);
+    assert!(scans.len() > 5, "{scans:?}");
+    for &scan in &scans[1..] {
+        let coarse = [&bytes[..scan], b"\xff\xd9"].concat();
+        if Outline::read(&coarse).unwrap().components.iter().all(|component| component.is_present()) {
+            assert!(decode(&coarse, &AMPLE).unwrap().crop.pixels() == crop_of_whole(&coarse), "cut at {scan}");
+        }
+    }
+}
+
+#[test]
+fn a_component_that_no_scan_holds_is_missing_data() {
+    let mut bytes = encoded(&Kind { progressive: true, sampling: tj::TJSAMP_TJSAMP_444, ..PLAIN });
+    // The first scan says that it holds luma only, and nothing comes behind it.
+    let scans = scans(&bytes);
+    bytes.truncate(scans[1]);
+    bytes.extend(b"\xff\xd9");
+    bytes.splice(scans[0] + 2..scans[0] + 14, [0, 8, 1, 1, 0, 0, 0, 1]);
+    assert!(damage(&bytes).starts_with("no scan holds component"), "{}", damage(&bytes));
+}
+
+#[test]
+fn endless_scans_are_refused_before_they_are_decoded() {
+    let bytes = encoded(&Kind { progressive: true, width: 64, height: 64, ..PLAIN });
+    let last = *scans(&bytes).last().unwrap();
+    let (body, end) = bytes.split_at(bytes.len() - 2);
+    let many = [body, &body[last..].repeat(MAX_SCANS), end].concat();
+    let error = decode(&many, &AMPLE).unwrap_err();
+    assert!(matches!(error, DecodeError::UnsupportedKind { .. }), "{error}");
+}
+
+#[test]
+fn a_header_that_claims_too_much_is_refused_before_anything_is_allocated() {
+    let mut bytes = encoded(&Kind { progressive: true, ..PLAIN });
+    let frame = bytes.windows(2).position(|pair| pair == [0xff, 0xc2]).unwrap();
+    bytes[frame + 5..frame + 9].copy_from_slice(&[0xff, 0xff, 0xff, 0xff]);
+    let error = decode(&bytes, &Limits { max_pixels: 100_000_000, max_decoded_bytes: 1 << 30 }).unwrap_err();
+    assert!(matches!(error, DecodeError::TooManyPixels { width: 65535, height: 65535, .. }), "{error}");
+    // The pixels may pass, and yet the coefficients of all scans be too many.
+    let error = decode(&bytes, &Limits { max_pixels: u64::MAX, max_decoded_bytes: 1 << 30 }).unwrap_err();
+    assert!(matches!(error, DecodeError::TooManyDecodedBytes { bytes: 8_000_000_000.., .. }), "{error}");
+}
+
+#[test]
+fn what_pillow_does_not_decode_either_is_called_unsupported() {
+    let mut bytes = encoded(&PLAIN);
+    let frame = bytes.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
+    bytes[frame + 4] = 12;
+    let error = decode(&bytes, &AMPLE).unwrap_err();
+    assert!(matches!(error, DecodeError::UnsupportedKind { .. }), "{error}");
+}
+
+#[test]
+fn inks_become_light_as_pillow_has_it() {
+    // Stored inverted: full light and no ink; no light; half of it with half of each ink.
+    let rgb = rgb_of_inverted_cmyk(&[255, 255, 255, 255, 255, 0, 255, 0, 128, 0, 255, 128]);
+    assert_eq!(rgb, [255, 255, 255, 0, 0, 0, 64, 0, 128]);
+}

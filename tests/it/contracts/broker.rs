@@ -1,177 +1,17 @@
 //! The promises of `broker::Broker`, on the one in memory and on RabbitMQ.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+mod stages;
 
-use assay::broker::memory::Memory;
-use assay::broker::rabbit::Rabbit;
 use assay::broker::wire::{self, Message, Properties};
-use assay::broker::{Broker, Consumer, Health, Lane, Publication, Settings};
+use assay::broker::{Consumer, Lane, Publication};
 use assay::delivery::{Job, Settlement};
 use assay::moderation::{Context, Failure, FailureCode, ImageRef, Outcome, Purpose, Request, SubmissionKey};
-use async_trait::async_trait;
 use futures_util::future::join_all;
 use serde_json::json;
 use time::OffsetDateTime;
 
-use crate::support::proxy::{Flow, Proxy};
-use crate::support::rabbit::{self, Bystander, until, within};
-use crate::support::servers::servers;
-
-/// A broker with its surroundings.
-#[async_trait]
-trait Stage: Sized + Send + Sync {
-    /// With this prefetch in each lane.
-    async fn set(prefetch: u16) -> Self;
-
-    fn broker(&self) -> Arc<dyn Broker>;
-
-    async fn submit(&self, lane: Lane, message: Message);
-
-    /// Messages that wait in a lane.
-    async fn waiting(&self, lane: Lane) -> usize;
-
-    /// Takes everything that is out away from the consumers, as a lost connection does.
-    async fn cut(&self);
-
-    /// The next dead letters.
-    async fn take_dead(&self, count: usize) -> Vec<Message>;
-
-    /// The next outcomes, with their routing keys.
-    async fn take_published(&self, count: usize) -> Vec<(String, Message)>;
-
-    /// A queue for answers, and the one answer that comes to it.
-    async fn answer_queue(&self) -> String;
-    async fn take_answer(&self, queue: &str) -> Message;
-
-    /// Closes the broker and checks that nothing is left unsettled, and that every message was taken.
-    async fn end(self);
-}
-
-struct InMemory {
-    broker: Memory,
-    taken: std::sync::Mutex<(usize, usize)>,
-}
-
-#[async_trait]
-impl Stage for InMemory {
-    async fn set(prefetch: u16) -> InMemory {
-        let tenants = BTreeMap::from([("uploads".to_string(), "acme".to_string())]);
-        InMemory { broker: Memory::with_tenants(prefetch, tenants), taken: std::sync::Mutex::default() }
-    }
-
-    fn broker(&self) -> Arc<dyn Broker> {
-        Arc::new(self.broker.clone())
-    }
-
-    async fn submit(&self, lane: Lane, message: Message) {
-        self.broker.submit(lane, message);
-    }
-
-    async fn waiting(&self, lane: Lane) -> usize {
-        self.broker.waiting(lane)
-    }
-
-    async fn cut(&self) {
-        self.broker.crash();
-    }
-
-    async fn take_dead(&self, count: usize) -> Vec<Message> {
-        let from = self.taken.lock().unwrap().0;
-        until("dead letters", || async { self.broker.dead().len() >= from + count }).await;
-        self.taken.lock().unwrap().0 += count;
-        self.broker.dead()[from..from + count].to_vec()
-    }
-
-    async fn take_published(&self, count: usize) -> Vec<(String, Message)> {
-        let from = self.taken.lock().unwrap().1;
-        until("outcomes", || async { self.broker.published().len() >= from + count }).await;
-        self.taken.lock().unwrap().1 += count;
-        self.broker.published()[from..from + count].to_vec()
-    }
-
-    async fn answer_queue(&self) -> String {
-        "answers".into()
-    }
-
-    async fn take_answer(&self, queue: &str) -> Message {
-        let mut replies = self.broker.replies();
-        assert_eq!(replies.len(), 1);
-        let (to, message) = replies.remove(0);
-        assert_eq!(to, queue);
-        message
-    }
-
-    async fn end(self) {
-        within("every settlement", self.broker.idle()).await;
-        self.broker.close().await;
-        let counts = self.broker.counts();
-        assert_eq!(counts.settled(), counts.delivered, "every ticket is settled exactly once: {counts:?}");
-        let taken = *self.taken.lock().unwrap();
-        assert_eq!((self.broker.dead().len(), self.broker.published().len()), taken);
-    }
-}
-
-/// RabbitMQ, by a wire that can be cut.
-struct RealRabbit {
-    rabbit: Arc<Rabbit>,
-    proxy: Proxy,
-    beside: Bystander,
-}
-
-#[async_trait]
-impl Stage for RealRabbit {
-    async fn set(prefetch: u16) -> RealRabbit {
-        let url = servers().rabbitmq_url();
-        let settings = Settings { prefetch, bulk_prefetch: prefetch, ..rabbit::settings(url) };
-        let beside = Bystander::new(settings.clone()).await;
-        let (proxy, url) = rabbit::through_a_proxy(url).await;
-        let rabbit = Rabbit::connect(&Settings { url: url.into(), ..settings }).await.unwrap();
-        RealRabbit { rabbit: Arc::new(rabbit), proxy, beside }
-    }
-
-    fn broker(&self) -> Arc<dyn Broker> {
-        self.rabbit.clone()
-    }
-
-    async fn submit(&self, lane: Lane, message: Message) {
-        self.beside.submit(lane, message).await;
-    }
-
-    async fn waiting(&self, lane: Lane) -> usize {
-        self.beside.ready(&self.beside.topology.lane(lane)).await
-    }
-
-    async fn cut(&self) {
-        let mut health = self.rabbit.health();
-        self.proxy.set(Flow::Cut);
-        within("the cut is noticed", health.wait_for(|health| *health != Health::Ready)).await.unwrap();
-        self.proxy.set(Flow::Open);
-        within("the line is mended", health.wait_for(|health| *health == Health::Ready)).await.unwrap();
-    }
-
-    async fn take_dead(&self, count: usize) -> Vec<Message> {
-        self.beside.take_dead(count).await.into_iter().map(|letter| letter.message).collect()
-    }
-
-    async fn take_published(&self, count: usize) -> Vec<(String, Message)> {
-        let letters = self.beside.take_results(count).await;
-        letters.into_iter().map(|letter| (letter.routing_key, letter.message)).collect()
-    }
-
-    async fn answer_queue(&self) -> String {
-        self.beside.answers().await
-    }
-
-    async fn take_answer(&self, queue: &str) -> Message {
-        self.beside.take_answer(queue).await
-    }
-
-    async fn end(self) {
-        within("closing", self.rabbit.close()).await;
-        self.beside.finish().await;
-    }
-}
+use crate::support::rabbit::{soon, until};
+use stages::{InMemory, RealRabbit, Stage};
 
 macro_rules! promises {
     ($($name:ident)*) => {
@@ -220,7 +60,7 @@ fn outcome(id: &str) -> Outcome {
 }
 
 async fn next(consumer: &mut Consumer) -> Job<Request> {
-    within("a job", consumer.jobs.recv()).await.expect("the consumer goes on")
+    soon("a job", consumer.jobs.recv()).await.expect("the consumer goes on")
 }
 
 fn id(job: &Job<Request>) -> &str {
@@ -319,7 +159,11 @@ async fn what_is_put_off_comes_again_in_its_lane_as_the_next_attempt<S: Stage>()
         assert_eq!((id(&of_bulk), of_bulk.request.context.attempt), ("a", attempt));
         assert_eq!((id(&of_live), of_live.request.context.attempt), ("b", attempt));
         for job in [of_bulk, of_live] {
-            let end = if attempt == 3 { Settlement::Dead { reason: "enough".into() } } else { Settlement::Later { reason: "busy".into() } };
+            let end = if attempt == 3 {
+                Settlement::Dead { reason: "enough".into() }
+            } else {
+                Settlement::Later { reason: "busy".into() }
+            };
             job.ticket.settle(end);
         }
     }
@@ -346,9 +190,7 @@ async fn what_cannot_be_read_goes_to_the_dead_letters<S: Stage>() {
 }
 
 fn event(names: &[&str]) -> Message {
-    let record = |(index, name): (usize, &&str)| {
-        json!({"eventName": name, "s3": {"bucket": {"name": "uploads"}, "object": {"key": format!("{index}.jpg")}}})
-    };
+    let record = |(index, name): (usize, &&str)| json!({"eventName": name, "s3": {"bucket": {"name": "uploads"}, "object": {"key": format!("{index}.jpg")}}});
     let records: Vec<_> = names.iter().enumerate().map(record).collect();
     Message { body: json!({"Records": records}).to_string().into_bytes(), properties: Properties::default() }
 }
@@ -399,7 +241,8 @@ async fn after_a_cut_the_work_comes_again_and_old_tickets_mean_nothing<S: Stage>
         old.push(next(&mut consumer).await);
     }
     stage.cut().await;
-    let ends = [Settlement::Done, Settlement::Dead { reason: "late".into() }, Settlement::Later { reason: "late".into() }];
+    let ends =
+        [Settlement::Done, Settlement::Dead { reason: "late".into() }, Settlement::Later { reason: "late".into() }];
     for (job, end) in old.into_iter().zip(ends) {
         job.ticket.settle(end);
     }
@@ -483,7 +326,7 @@ async fn a_stopped_consumer_takes_no_more_and_its_jobs_can_be_settled<S: Stage>(
     let held = [next(&mut consumer).await, next(&mut consumer).await];
     consumer.stop.cancel();
     // Whatever was on its way is let go; then the jobs end.
-    within("the end of the jobs", async { while consumer.jobs.recv().await.is_some() {} }).await;
+    soon("the end of the jobs", async { while consumer.jobs.recv().await.is_some() {} }).await;
     for job in held {
         job.ticket.settle(Settlement::Done);
     }

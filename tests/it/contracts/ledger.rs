@@ -148,11 +148,11 @@ async fn many_at_once_agree_on_one_winner_for_each_key(ledger: Subject) {
     // Prime to 50, so that multiplying by one of them makes an order of its own.
     const STEPS: [usize; 16] = [1, 3, 7, 9, 11, 13, 17, 19, 21, 23, 27, 29, 31, 33, 37, 49];
     let mut tasks = JoinSet::new();
-    for task in 0..STEPS.len() {
+    for (task, step) in STEPS.into_iter().enumerate() {
         let ledger = ledger.clone();
         tasks.spawn(async move {
             // Every task in another order, with outcomes that name the task.
-            let order = (0..KEYS).map(|place| place * STEPS[task] % KEYS);
+            let order = (0..KEYS).map(|place| place * step % KEYS);
             let outcomes: Vec<Outcome> = order
                 .map(|id| match (task + id) % 2 {
                     0 => {

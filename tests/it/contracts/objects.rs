@@ -8,7 +8,7 @@ use std::sync::Arc;
 use assay::moderation::ImageRef;
 use assay::objects::memory::Memory;
 use assay::objects::s3::S3;
-use assay::objects::{FetchError, Listed, Objects, StoreError, hex};
+use assay::objects::{FetchError, Listed, Objects, StoreError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
@@ -125,7 +125,7 @@ suite! {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
+    hex::encode(Sha256::digest(bytes))
 }
 
 fn plain(key: &str) -> ImageRef {

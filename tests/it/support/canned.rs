@@ -62,7 +62,7 @@ async fn converse(mut client: TcpStream, answer: impl FnOnce() -> Answer) {
         }
         Answer::Hang(bytes) => {
             let _ = client.write_all(&bytes).await;
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
         Answer::Endless(first, more) => {
             let mut sent = client.write_all(&first).await;

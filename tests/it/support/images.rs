@@ -4,6 +4,11 @@ use std::io::Cursor;
 
 use assay::imaging::Crop;
 use image::{ImageFormat, Rgb, RgbImage};
+use turbojpeg_sys::{
+    TJCS_TJCS_CMYK, TJCS_TJCS_GRAY, TJCS_TJCS_YCbCr, TJINIT_TJINIT_COMPRESS, TJPARAM_TJPARAM_COLORSPACE,
+    TJPARAM_TJPARAM_QUALITY, TJPARAM_TJPARAM_SUBSAMP, TJPF_TJPF_CMYK, TJPF_TJPF_GRAY, TJPF_TJPF_RGB, TJSAMP_TJSAMP_420,
+    TJSAMP_TJSAMP_444, TJSAMP_TJSAMP_GRAY, tj3Compress8, tj3Destroy, tj3Free, tj3Init, tj3Set,
+};
 
 /// The shade that a scripted detector chokes on.
 pub const POISON: u8 = 66;
@@ -19,30 +24,118 @@ pub fn is_poison(crop: &Crop) -> bool {
     crop.pixels()[0] == POISON
 }
 
-/// A baseline JPEG of coloured noise over a gradient, as large as a photograph of that size.
-pub fn jpeg(width: i32, height: i32) -> Vec<u8> {
-    let mut state = 1_u32;
-    let mut pixels = Vec::with_capacity((width * height * 3) as usize);
-    for y in 0..height {
-        for x in 0..width * 3 {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            pixels.push(((x + y) / 24) as u8 ^ (state >> 27) as u8);
-        }
-    }
+/// Colours of a JPEG's samples.
+#[derive(Clone, Copy)]
+pub enum Inks {
+    Rgb,
+    Grey,
+    Cmyk,
+}
+
+/// A baseline JPEG of noise over a gradient; about as large as a photograph of that size.
+pub fn jpeg(width: usize, height: usize, inks: Inks) -> Vec<u8> {
+    let (channels, format, space, subsampling) = match inks {
+        Inks::Rgb => (3, TJPF_TJPF_RGB, TJCS_TJCS_YCbCr, TJSAMP_TJSAMP_420),
+        Inks::Grey => (1, TJPF_TJPF_GRAY, TJCS_TJCS_GRAY, TJSAMP_TJSAMP_GRAY),
+        Inks::Cmyk => (4, TJPF_TJPF_CMYK, TJCS_TJCS_CMYK, TJSAMP_TJSAMP_444),
+    };
+    let pixels = noise(width, height, channels);
     let mut bytes = std::ptr::null_mut();
     let mut length = 0;
-    // SAFETY: the pixels are width × height × 3 bytes as announced; the library allocates the result, which is
-    // copied and freed here.
+    // SAFETY: the pixels are as many as announced; the library allocates the result, which is copied and freed here.
     unsafe {
-        let handle = turbojpeg_sys::tj3Init(turbojpeg_sys::TJINIT_TJINIT_COMPRESS as i32);
-        turbojpeg_sys::tj3Set(handle, turbojpeg_sys::TJPARAM_TJPARAM_QUALITY as i32, 85);
-        turbojpeg_sys::tj3Set(handle, turbojpeg_sys::TJPARAM_TJPARAM_SUBSAMP as i32, turbojpeg_sys::TJSAMP_TJSAMP_420);
-        let (format, pixels) = (turbojpeg_sys::TJPF_TJPF_RGB, pixels.as_ptr());
-        let result = turbojpeg_sys::tj3Compress8(handle, pixels, width, 0, height, format, &raw mut bytes, &raw mut length);
-        assert_eq!(result, 0);
+        let handle = tj3Init(TJINIT_TJINIT_COMPRESS as i32);
+        tj3Set(handle, TJPARAM_TJPARAM_QUALITY as i32, 85);
+        tj3Set(handle, TJPARAM_TJPARAM_SUBSAMP as i32, subsampling);
+        tj3Set(handle, TJPARAM_TJPARAM_COLORSPACE as i32, space as i32);
+        let (width, height) = (width as i32, height as i32);
+        let ended = tj3Compress8(handle, pixels.as_ptr(), width, 0, height, format, &raw mut bytes, &raw mut length);
+        assert_eq!(ended, 0);
         let jpeg = std::slice::from_raw_parts(bytes, length as usize).to_vec();
-        turbojpeg_sys::tj3Free(bytes.cast());
-        turbojpeg_sys::tj3Destroy(handle);
+        tj3Free(bytes.cast());
+        tj3Destroy(handle);
         jpeg
     }
+}
+
+pub fn png(width: usize, height: usize, colour: png::ColorType, depth: png::BitDepth) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, width as u32, height as u32);
+    encoder.set_color(colour);
+    encoder.set_depth(depth);
+    if colour == png::ColorType::Indexed {
+        encoder.set_palette(noise(256, 1, 3));
+    }
+    let row = (width * colour.samples() * depth as usize).div_ceil(8);
+    encoder.write_header().unwrap().write_image_data(&noise(row, height, 1)).unwrap();
+    bytes
+}
+
+/// A GIF of two frames.
+pub fn gif(width: usize, height: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = gif::Encoder::new(&mut bytes, width as u16, height as u16, &noise(16, 1, 3)).unwrap();
+    for shade in [3, 9] {
+        let frame = gif::Frame {
+            width: width as u16,
+            height: height as u16,
+            buffer: vec![shade; width * height].into(),
+            ..gif::Frame::default()
+        };
+        encoder.write_frame(&frame).unwrap();
+    }
+    drop(encoder);
+    bytes
+}
+
+pub fn webp(width: usize, height: usize) -> Vec<u8> {
+    let pixels = noise(width, height, 3);
+    let mut bytes = std::ptr::null_mut();
+    // SAFETY: the pixels are width × height × 3 bytes; the library allocates the result, which is copied and freed here.
+    unsafe {
+        let (columns, rows) = (width as i32, height as i32);
+        let length = libwebp_sys::WebPEncodeRGB(pixels.as_ptr(), columns, rows, columns * 3, 80.0, &raw mut bytes);
+        assert!(length > 0);
+        let webp = std::slice::from_raw_parts(bytes, length).to_vec();
+        libwebp_sys::WebPFree(bytes.cast());
+        webp
+    }
+}
+
+/// A WebP of two equal frames: the chunks of an animation around those of a still image.
+pub fn animated_webp(width: usize, height: usize) -> Vec<u8> {
+    let still = webp(width, height);
+    let three = |number: usize| number.to_le_bytes()[..3].to_vec();
+    let chunk = |name: &[u8], body: &[u8]| [name, &(body.len() as u32).to_le_bytes(), body].concat();
+    let size = [three(width - 1), three(height - 1)].concat();
+    let animated_flag = 2;
+    let frame = [three(0), three(0), size.clone(), three(40), vec![0], still[12..].to_vec()].concat();
+    let body = [
+        b"WEBP".to_vec(),
+        chunk(b"VP8X", &[vec![animated_flag, 0, 0, 0], size].concat()),
+        chunk(b"ANIM", &[0; 6]),
+        chunk(b"ANMF", &frame),
+        chunk(b"ANMF", &frame),
+    ];
+    chunk(b"RIFF", &body.concat())
+}
+
+pub fn tiff(width: usize, height: usize) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    let image = RgbImage::from_raw(width as u32, height as u32, noise(width, height, 3)).unwrap();
+    image.write_to(&mut bytes, ImageFormat::Tiff).unwrap();
+    bytes.into_inner()
+}
+
+/// Noise over a gradient, the same each time.
+fn noise(width: usize, height: usize, channels: usize) -> Vec<u8> {
+    let mut state = 1_u32;
+    let mut samples = Vec::with_capacity(width * height * channels);
+    for y in 0..height {
+        for x in 0..width * channels {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            samples.push(((x + y) / 24) as u8 ^ (state >> 27) as u8);
+        }
+    }
+    samples
 }

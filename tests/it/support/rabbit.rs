@@ -11,14 +11,14 @@ use lapin::types::FieldTable;
 use lapin::{Channel, Connection, ConnectionProperties};
 use secrecy::ExposeSecret;
 
+use super::chaos::Chaos;
 use super::proxy::Proxy;
-use super::servers::Servers;
 
 /// Longer than anything takes that goes well.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The value of a future that must come.
-pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     match tokio::time::timeout(DEADLINE, future).await {
         Ok(value) => value,
         Err(_) => panic!("{what}: not within {DEADLINE:?}"),
@@ -27,7 +27,7 @@ pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
 
 /// Asks again and again until the answer is yes.
 pub async fn until<Fut: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> Fut) {
-    within(what, async {
+    soon(what, async {
         while !condition().await {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -83,7 +83,7 @@ impl Bystander {
     }
 
     pub async fn submit(&self, lane: Lane, message: Message) {
-        within("submitting", self.submitter.submit(lane, &message)).await.unwrap();
+        soon("submitting", self.submitter.submit(lane, &message)).await.unwrap();
     }
 
     /// Messages that wait in a queue.
@@ -93,8 +93,8 @@ impl Bystander {
     }
 
     /// Messages of a queue that wait or are out. Asked of the server's own tool: AMQP does not tell.
-    pub async fn unsettled(&self, queue: &str, servers: &Servers) -> usize {
-        let table = servers.rabbitmqctl(&["-q", "list_queues", "--no-table-headers", "name", "messages"]).await;
+    pub async fn unsettled(&self, queue: &str, servers: &Chaos) -> usize {
+        let table = servers.rabbitmqctl(["-q", "list_queues", "--no-table-headers", "name", "messages"]).await;
         let row = table.lines().find_map(|line| line.strip_prefix(queue)?.strip_prefix('\t'));
         row.and_then(|count| count.trim().parse().ok()).unwrap_or_else(|| panic!("{queue} is not in {table:?}"))
     }
@@ -115,7 +115,7 @@ impl Bystander {
     }
 
     pub async fn take_answer(&self, queue: &str) -> Message {
-        within("an answer", async {
+        soon("an answer", async {
             loop {
                 let options = BasicGetOptions { no_ack: true };
                 if let Some(answer) = self.channel.basic_get(queue.into(), options).await.unwrap() {
@@ -159,7 +159,7 @@ impl Bystander {
 async fn take(mut reader: Reader, count: usize) -> Vec<Letter> {
     let mut letters = Vec::new();
     while letters.len() < count {
-        let letter = within("a message", reader.next()).await.unwrap();
+        let letter = soon("a message", reader.next()).await.unwrap();
         letter.acknowledge().await.unwrap();
         letters.push(letter);
     }

@@ -37,14 +37,14 @@ pub fn servers() -> &'static Servers {
     })
 }
 
-fn script(root: &Path) -> Command {
+pub(super) fn script(root: &Path) -> Command {
     let mut command = Command::new("python3");
     command.arg(root.join("deploy/local/servers.py")).current_dir(root);
     command
 }
 
 /// Lines like `export KEY='value'`.
-fn read_env(path: &PathBuf) -> HashMap<String, String> {
+pub(super) fn read_env(path: &PathBuf) -> HashMap<String, String> {
     let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let pairs = text.lines().filter_map(|line| line.strip_prefix("export ")?.split_once('='));
     pairs.map(|(key, value)| (key.to_string(), value.trim_matches('\'').to_string())).collect()
@@ -54,6 +54,10 @@ impl Servers {
     /// A setting as `source .local/test/env` would make it.
     pub fn setting(&self, key: &str) -> &str {
         self.settings.get(key).unwrap_or_else(|| panic!("{key} is not in .local/test/env"))
+    }
+
+    pub fn rabbitmq_url(&self) -> &str {
+        self.setting("ASSAY__BROKER__URL")
     }
 
     pub fn ledger_url(&self) -> &str {

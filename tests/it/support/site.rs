@@ -9,14 +9,18 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use assay::broker::rabbit::{Reader, Submitter, survey};
+use assay::broker::topology::Topology;
 use assay::broker::wire::{Message, Properties};
 use assay::broker::{self, Lane};
 use assay::config::Config;
 use assay::moderation::Outcome;
-use assay::ledger;
+use assay::ledger::postgres;
+use lapin::options::{ExchangeDeleteOptions, QueueDeleteOptions};
+use lapin::{Connection, ConnectionProperties};
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Connection, Executor, Row};
+use sqlx::{AssertSqlSafe, Connection as _, Executor, Row};
 
 use super::servers::{Servers, servers, unique};
 
@@ -28,7 +32,6 @@ pub struct Site {
     servers: &'static Servers,
     pub name: String,
     pub broker: broker::Settings,
-    pub ledger: ledger::Settings,
     submitter: Submitter,
     folder: PathBuf,
 }
@@ -42,11 +45,11 @@ impl Site {
         broker.prefix.clone_from(&name);
         broker.retry_delays_s = vec![1];
         let ledger = servers.ledger_settings(&name);
-        ledger::postgres::migrate(&ledger).await.unwrap();
+        postgres::migrate(&ledger).await.unwrap();
         let folder = std::env::temp_dir().join(&name);
         std::fs::create_dir(&folder).unwrap();
         let submitter = Submitter::connect(&broker).await.unwrap();
-        Site { servers, name, broker, ledger, submitter, folder }
+        Site { servers, name, broker, submitter, folder }
     }
 
     /// Stores an object under a key of the site's own, which it gives.
@@ -141,10 +144,21 @@ impl Site {
     /// Deletes the queues, the schema and the files.
     pub async fn close(self) {
         self.submitter.close().await;
-        super::rabbit::delete(&self.broker).await;
+        delete_queues(&self.broker).await;
         self.query(&format!("DROP SCHEMA {} CASCADE", self.name)).await;
         let _ = std::fs::remove_dir_all(&self.folder);
     }
+}
+
+async fn delete_queues(settings: &broker::Settings) {
+    let connection = Connection::connect(settings.url.expose_secret(), ConnectionProperties::default()).await.unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    let topology = Topology::new(settings);
+    for queue in topology.queues() {
+        channel.queue_delete(queue.as_str().into(), QueueDeleteOptions::default()).await.unwrap();
+    }
+    channel.exchange_delete(topology.verdicts().as_str().into(), ExchangeDeleteOptions::default()).await.unwrap();
+    connection.close(200, "done".into()).await.unwrap();
 }
 
 /// A native request for a key.

@@ -1,0 +1,106 @@
+//! A worker on edges in memory.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use assay::broker::memory::Memory as MemoryBroker;
+use assay::broker::wire::Message;
+use assay::broker::{Broker, Lane};
+use assay::config::Config;
+use assay::detector::Scripted;
+use assay::ledger::memory::Memory as MemoryLedger;
+use assay::moderation::{FailureCode, Outcome};
+use assay::objects::memory::Memory as MemoryObjects;
+use assay::shutdown::Shutdown;
+use assay::worker::{self, Condition, Parts, Plan, WorkerError};
+use serde_json::{Value, json};
+
+pub const BUCKET: &str = "uploads";
+const PREFETCH: u16 = 128;
+pub const DEADLINE: Duration = Duration::from_secs(120);
+
+pub struct Rig {
+    pub broker: MemoryBroker,
+    pub objects: Arc<MemoryObjects>,
+    pub ledger: Arc<MemoryLedger>,
+    shutdown: Shutdown,
+    pub running: tokio::task::JoinHandle<Result<(), WorkerError>>,
+}
+
+/// The plan of the default configuration, but for the bucket.
+pub fn plan() -> Plan {
+    let mut config = Config::load(None).unwrap();
+    config.objects.allowed_buckets = vec![BUCKET.into()];
+    config.broker.prefetch = PREFETCH;
+    config.worker.decode_threads = 2;
+    config.plan()
+}
+
+impl Rig {
+    pub fn start(detector: Scripted) -> Rig {
+        Self::start_with(detector, plan())
+    }
+
+    pub fn start_with(detector: Scripted, plan: Plan) -> Rig {
+        let broker = MemoryBroker::new(PREFETCH);
+        let objects = Arc::new(MemoryObjects::new());
+        objects.create_bucket(BUCKET);
+        let ledger = Arc::new(MemoryLedger::new());
+        let shutdown = Shutdown::default();
+        let condition = Condition::new(broker.health(), Duration::from_secs(60));
+        let parts = Parts {
+            broker: Arc::new(broker.clone()),
+            objects: objects.clone(),
+            ledger: ledger.clone(),
+            detector: Box::new(detector),
+        };
+        let running = tokio::spawn(worker::run(parts, plan, condition, shutdown.clone()));
+        Rig { broker, objects, ledger, shutdown, running }
+    }
+
+    pub fn submit(&self, id: &str, key: &str) {
+        self.broker.submit(Lane::Live, message(&json!({"submission_id": id, "image": {"bucket": BUCKET, "key": key}})));
+    }
+
+    pub async fn idle(&self) {
+        tokio::time::timeout(DEADLINE, self.broker.idle()).await.expect("the queue is worked off in time");
+    }
+
+    /// Drains, and checks what must hold at the end of everything.
+    pub async fn end(self) -> BTreeMap<String, Outcome> {
+        self.shutdown.stop.cancel();
+        tokio::time::timeout(DEADLINE, self.running).await.expect("it drains in time").unwrap().unwrap();
+        let counts = self.broker.counts();
+        assert_eq!(counts.settled(), counts.delivered, "every ticket is settled exactly once: {counts:?}");
+        assert_eq!(self.broker.out(), 0);
+        let outcomes: BTreeMap<_, _> =
+            self.ledger.outcomes().into_iter().map(|outcome| (outcome.key().submission_id, outcome)).collect();
+        assert_eq!(outcomes.len(), self.ledger.outcomes().len(), "one outcome for each submission");
+        let published = self.broker.published();
+        for (routing_key, message) in &published {
+            let id = message.properties.correlation_id.as_deref().unwrap();
+            let outcome = &outcomes[id];
+            assert_eq!(message.properties.message_id.as_deref(), Some(outcome.id().to_string().as_str()));
+            assert_eq!(*routing_key, outcome.routing_key());
+            assert_eq!(serde_json::from_slice::<Outcome>(&message.body).unwrap(), *outcome);
+        }
+        let heard: BTreeSet<_> =
+            published.iter().filter_map(|(_, message)| message.properties.correlation_id.as_deref()).collect();
+        assert_eq!(heard.len(), outcomes.len(), "every outcome was published");
+        outcomes
+    }
+}
+
+/// A message of this document.
+pub fn message(document: &Value) -> Message {
+    Message { body: document.to_string().into_bytes(), ..Message::default() }
+}
+
+/// The code, if it is a failure.
+pub fn failed(outcome: &Outcome) -> Option<FailureCode> {
+    match outcome {
+        Outcome::Failure(failure) => Some(failure.code),
+        Outcome::Verdict(_) => None,
+    }
+}
