@@ -6,10 +6,10 @@ SERVERS := $(PYTHON) deploy/local/servers.py
 CARGO ?= cargo
 BINARY := target/release/assay
 # Where the tests start servers of their own, which some of them kill.
-TEST_SERVERS := .local/test .local/chaos
+TEST_SERVERS := .local/test .local/chaos .local/bench
 on_test_servers = for folder in $(TEST_SERVERS); do [ ! -d $$folder ] || $(SERVERS) $(1) --dir $$folder; done
 
-.PHONY: help toolchain build up down demo test conformance check fmt lint doc deny clean
+.PHONY: help toolchain build up down demo test conformance bench check fmt lint doc deny clean
 
 help:          ## this list
 	@grep -hE '^[a-z]+: *.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -35,6 +35,9 @@ test: toolchain conformance  ## everything that can fail: unit, contract, crash 
 
 conformance: toolchain  ## PyTorch's and Pillow's own answers, for the conformance tests (2.7 GB the first time)
 	@$(PYTHON) tests/conformance/prepare.py target/conformance
+
+bench: toolchain  ## ours beside PyTorch, Pillow and a Python worker; BENCH="--only decode --quick" for a part of it
+	@CARGO="$(CARGO)" $(PYTHON) benches/run.py $(BENCH)
 
 check: fmt lint doc deny  ## what a reviewer would say first
 

@@ -1,0 +1,233 @@
+//! Our side of `make bench`: `benches/run.py` starts it and sets its answers beside those of others.
+//!
+//! Each subcommand is a contestant: it prints one JSON line when it is warm, then reads rounds from stdin, one
+//! `VARIANT COUNT` a line, and answers each with the seconds that it took. It ends with its input.
+
+use std::hint::black_box;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+use assay::detector::{self, Precision};
+use assay::imaging::{self, CROP_SIDE, Crop, Limits};
+use clap::{Parser, Subcommand, ValueEnum};
+use serde_json::{Value, json};
+use tch::{Device, Kind, Tensor};
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::zune_core::bytestream::ZCursor;
+use zune_jpeg::zune_core::colorspace::ColorSpace;
+use zune_jpeg::zune_core::options::DecoderOptions;
+
+#[derive(Debug, Parser)]
+struct Cli {
+    #[command(subcommand)]
+    contestant: Contestant,
+}
+
+#[derive(Debug, Subcommand)]
+enum Contestant {
+    /// Scores crops with the engine that the worker uses. VARIANT: images handed over at a time.
+    Engine {
+        #[arg(long, value_name = "DIR")]
+        model: PathBuf,
+        /// 256×256 RGB crops, one after the other.
+        #[arg(long, value_name = "FILE")]
+        crops: PathBuf,
+        #[arg(long, default_value = "auto")]
+        precision: String,
+        #[arg(long, default_value = "auto")]
+        device: String,
+        #[arg(long, default_value_t = 0)]
+        threads: usize,
+    },
+    /// Decodes JPEGs to their centre, on one thread. VARIANT: the file.
+    Decode {
+        #[arg(long, value_enum)]
+        by: Decoder,
+    },
+    /// What the machine can do at most. VARIANT: fp32 or bf16 (COUNT multiplications of matrices) or triad
+    /// (COUNT passes of a = b + s·c over memory).
+    Machine {
+        #[arg(long, default_value_t = 0)]
+        threads: usize,
+    },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Decoder {
+    Assay,
+    /// The decoder of the `image` crate: the whole image, then the centre.
+    Zune,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().contestant {
+        Contestant::Engine { model, crops, precision, device, threads } => {
+            engine(&model, &crops, &precision, device, threads)
+        }
+        Contestant::Decode { by } => decode(by),
+        Contestant::Machine { threads } => machine(threads),
+    }
+}
+
+/// Says that it is warm, then answers rounds: `round(variant, count)` does the work that is timed, and may add to
+/// the answer.
+fn answer(warm: &Value, mut round: impl FnMut(&str, usize) -> anyhow::Result<Value>) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{warm}")?;
+    out.flush()?;
+    for line in std::io::stdin().lines() {
+        let line = line?;
+        let (variant, count) = line.rsplit_once(' ').context("a round is VARIANT COUNT")?;
+        let count = count.parse()?;
+        let started = Instant::now();
+        let more = round(variant, count)?;
+        let seconds = started.elapsed().as_secs_f64();
+        writeln!(out, "{}", json!({ "count": count, "seconds": seconds, "more": more }))?;
+        out.flush()?;
+    }
+    Ok(())
+}
+
+fn engine(model: &Path, crops: &Path, precision: &str, device: String, threads: usize) -> anyhow::Result<()> {
+    let precision = match precision {
+        "auto" => Precision::Auto,
+        "fp32" => Precision::Fp32,
+        "bf16" => Precision::Bf16,
+        other => bail!("no precision: {other}"),
+    };
+    let model = model.to_string_lossy().into_owned();
+    let mut engine = detector::open(&detector::Settings { model, device, precision, threads })?;
+    let pixels = std::fs::read(crops).with_context(|| crops.display().to_string())?;
+    let crops: Vec<Crop> = pixels.chunks_exact(Crop::BYTES).filter_map(|crop| Crop::from_pixels(crop.to_vec())).collect();
+    if crops.is_empty() {
+        bail!("there are no crops");
+    }
+    let warm: Vec<&Crop> = crops.iter().take(2).collect();
+    let logits: Vec<f32> = engine.score(&warm)?.iter().map(|scores| scores.logit).collect();
+    let warm = json!({ "what": engine.engine(), "logits": logits });
+    answer(&warm, |batch, count| {
+        let batch: usize = batch.parse()?;
+        let images: Vec<&Crop> = crops.iter().cycle().take(count).collect();
+        for images in images.chunks(batch) {
+            black_box(engine.score(images)?);
+        }
+        Ok(Value::Null)
+    })
+}
+
+fn decode(by: Decoder) -> anyhow::Result<()> {
+    let limits = Limits { max_pixels: 120_000_000, max_decoded_bytes: 512 << 20 };
+    let what = match by {
+        Decoder::Assay => "libjpeg-turbo, the centre only",
+        Decoder::Zune => "zune-jpeg (crate `image`), whole image",
+    };
+    let mut files = std::collections::HashMap::new();
+    answer(&json!({ "what": what }), |file, count| {
+        if !files.contains_key(file) {
+            files.insert(file.to_owned(), std::fs::read(file).with_context(|| file.to_owned())?);
+        }
+        let bytes = &files[file];
+        for _ in 0..count {
+            match by {
+                Decoder::Assay => drop(black_box(imaging::decode(bytes, &limits)?)),
+                Decoder::Zune => drop(black_box(decode_with_zune(bytes)?)),
+            }
+        }
+        Ok(Value::Null)
+    })
+}
+
+/// The centre of an image that is large enough.
+fn decode_with_zune(bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let options = DecoderOptions::default().jpeg_set_out_colorspace(ColorSpace::RGB);
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+    let pixels = decoder.decode().map_err(|error| anyhow::anyhow!("{error:?}"))?;
+    let (width, height) = decoder.dimensions().context("no size")?;
+    let (left, top) = ((width - CROP_SIDE) / 2, (height - CROP_SIDE) / 2);
+    let mut crop = Vec::with_capacity(Crop::BYTES);
+    for row in top..top + CROP_SIDE {
+        let start = (row * width + left) * 3;
+        crop.extend_from_slice(&pixels[start..start + CROP_SIDE * 3]);
+    }
+    Ok(crop)
+}
+
+/// (m, k, n) of the multiplications tried; the fastest stands for the machine. The last are the network's own.
+const SHAPES: [[i64; 3]; 7] = [
+    [1024, 1024, 1024],
+    [2048, 2048, 2048],
+    [4096, 4096, 4096],
+    [1024, 4096, 4096],
+    [4096, 2304, 256],
+    [16384, 1152, 128],
+    [1024, 4608, 512],
+];
+
+struct Multiplication {
+    shape: [i64; 3],
+    left: Tensor,
+    right: Tensor,
+}
+
+impl Multiplication {
+    fn new([m, k, n]: [i64; 3], kind: Kind) -> Multiplication {
+        let random = |rows: i64, columns: i64| Tensor::randn([rows, columns], (Kind::Float, Device::Cpu)).to_kind(kind);
+        Multiplication { shape: [m, k, n], left: random(m, k), right: random(k, n) }
+    }
+
+    fn operations(&self) -> f64 {
+        2.0 * self.shape.iter().map(|&side| side as f64).product::<f64>()
+    }
+
+    fn run(&self) {
+        drop(black_box(self.left.matmul(&self.right)));
+    }
+
+    /// Operations a second, from about a fifth of a second.
+    fn speed(&self) -> f64 {
+        self.run();
+        let (mut times, started) = (0, Instant::now());
+        while started.elapsed().as_secs_f64() < 0.2 {
+            self.run();
+            times += 1;
+        }
+        f64::from(times) * self.operations() / started.elapsed().as_secs_f64()
+    }
+
+    fn fastest(kind: Kind) -> Multiplication {
+        let tried = SHAPES.map(|shape| Multiplication::new(shape, kind));
+        let tried = tried.into_iter().map(|one| (one.speed(), one));
+        tried.max_by(|(one, _), (other, _)| one.total_cmp(other)).expect("there are shapes").1
+    }
+}
+
+fn machine(threads: usize) -> anyhow::Result<()> {
+    let threads = if threads == 0 { std::thread::available_parallelism()?.get() } else { threads };
+    tch::set_num_threads(i32::try_from(threads)?);
+    let (fp32, bf16) = (Multiplication::fastest(Kind::Float), Multiplication::fastest(Kind::BFloat16));
+    // Far more than the caches hold.
+    let length = 32 << 20;
+    let (mut a, b, c) = (vec![0.0_f32; length], vec![1.0_f32; length], vec![2.0_f32; length]);
+    let share = length.div_ceil(threads);
+    let warm = json!({
+        "what": format!("{threads} threads; m×k×n fp32 {:?}, bf16 {:?}", fp32.shape, bf16.shape),
+        "units": { "fp32": fp32.operations(), "bf16": bf16.operations(), "triad": 3 * 4 * length },
+    });
+    answer(&warm, |variant, count| {
+        for _ in 0..count {
+            match variant {
+                "fp32" => fp32.run(),
+                "bf16" => bf16.run(),
+                "triad" => std::thread::scope(|scope| {
+                    for ((a, b), c) in a.chunks_mut(share).zip(b.chunks(share)).zip(c.chunks(share)) {
+                        scope.spawn(move || a.iter_mut().zip(b).zip(c).for_each(|((a, b), c)| *a = b + 3.0 * c));
+                    }
+                }),
+                other => bail!("no measurement: {other}"),
+            }
+        }
+        Ok(Value::Null)
+    })
+}

@@ -1,0 +1,89 @@
+"""Whoever is measured is a process of its own that stays warm: it says when it is ready, then waits for rounds.
+
+The protocol: one JSON line when warm; then, for each line `VARIANT COUNT` on its stdin, one JSON line with the
+seconds that the round took. While one contestant works the others wait for their input, so rounds can take turns.
+"""
+
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+class Trouble(Exception):
+    """What went wrong and how to mend it, for the person at the terminal."""
+
+
+def peak_resident_mb(pid: int) -> float | None:
+    """The most memory that a running process has held, in MB."""
+    try:
+        status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return None
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    return int(found[1]) * 1024 / 1e6 if found else None
+
+
+class Contestant:
+    """Runs while a `with` lasts."""
+
+    def __init__(self, name: str, command: list, log: pathlib.Path, environment: dict[str, str] | None = None):
+        self.name = name
+        self.log = log
+        with open(log, "wb") as errors:
+            # In a session of its own, so that Ctrl-C reaches it only through us.
+            self.process = subprocess.Popen(
+                [str(part) for part in command], env=os.environ | (environment or {}), text=True, start_new_session=True,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors)
+        self.warm: dict | None = None
+
+    def wait_until_warm(self) -> "Contestant":
+        self.warm = self._answer()
+        return self
+
+    @property
+    def what(self) -> str:
+        return self.warm["what"]
+
+    def round(self, variant: str, count: int) -> float:
+        """How many a second."""
+        self.process.stdin.write(f"{variant} {count}\n")
+        self.process.stdin.flush()
+        return count / self._answer()["seconds"]
+
+    def peak_resident_mb(self) -> float | None:
+        return peak_resident_mb(self.process.pid)
+
+    def _answer(self) -> dict:
+        line = self.process.stdout.readline()
+        if not line:
+            code = self.process.wait()
+            words = self.log.read_text(errors="replace").strip().splitlines()[-6:]
+            raise Trouble("\n".join([f"{self.name} ended with exit code {code}; the end of {self.log} says:",
+                                     *(f"    {word}" for word in words)]))
+        return json.loads(line)
+
+    def __enter__(self) -> "Contestant":
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+def serve(what: dict, round) -> None:
+    """The contestant's own side, for those in Python: `round(variant, count)` is what is timed."""
+    import time
+
+    print(json.dumps(what), flush=True)
+    for line in sys.stdin:
+        variant, count = line.rsplit(" ", 1)
+        began = time.perf_counter()
+        round(variant, int(count))
+        print(json.dumps({"count": int(count), "seconds": time.perf_counter() - began}), flush=True)

@@ -1,0 +1,137 @@
+"""PyTorch's own ways to run the network: eager fp32 as the reference evaluates, autocast bf16, torch.compile bf16.
+
+    peer_torch.py eager_fp32|autocast_bf16|compiled_bf16 --weights FILE --crops FILE [--batches 1,4]
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import pathlib
+import struct
+import sys
+
+import contestants
+import numpy
+
+# PyTorch's CUDA parts name functions of libraries that aren't there on a machine without a GPU: look them up late.
+sys.setdlopenflags(os.RTLD_LAZY)
+import torch  # noqa: E402
+from torch import nn  # noqa: E402
+
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+LAYERS = [(3, 64, 1), (4, 128, 2), (6, 256, 2), (3, 512, 2)]  # blocks, width, stride of the first
+
+
+class Block(nn.Module):
+    def __init__(self, channels: int, width: int, stride: int):
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(channels, width, 1, bias=False), nn.BatchNorm2d(width)
+        self.conv2, self.bn2 = nn.Conv2d(width, width, 3, stride, 1, bias=False), nn.BatchNorm2d(width)
+        self.conv3, self.bn3 = nn.Conv2d(width, 4 * width, 1, bias=False), nn.BatchNorm2d(4 * width)
+        self.shortcut = nn.Sequential()
+        if stride != 1 or channels != 4 * width:
+            self.shortcut = nn.Sequential(nn.Conv2d(channels, 4 * width, 1, stride, bias=False), nn.BatchNorm2d(4 * width))
+
+    def forward(self, x):
+        y = torch.relu(self.bn1(self.conv1(x)))
+        y = torch.relu(self.bn2(self.conv2(y)))
+        return torch.relu(self.bn3(self.conv3(y)) + self.shortcut(x))
+
+
+class Network(nn.Module):
+    """ImagiNet's ResNet-50 (no stride in the stem) and the classifier of the origin, named as in our artefact."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder = nn.Module()
+        self.encoder.conv1 = nn.Conv2d(3, 64, 7, 1, 3, bias=False)
+        self.encoder.bn1 = nn.BatchNorm2d(64)
+        channels = 64
+        for number, (blocks, width, stride) in enumerate(LAYERS, 1):
+            layer = []
+            for index in range(blocks):
+                layer.append(Block(channels, width, stride if index == 0 else 1))
+                channels = 4 * width
+            setattr(self.encoder, f"layer{number}", nn.Sequential(*layer))
+        self.origin = nn.Sequential(nn.BatchNorm1d(2048), nn.Linear(2048, 1024), nn.ReLU(), nn.Dropout(0.2), nn.Linear(1024, 1))
+
+    def forward(self, x):
+        encoder = self.encoder
+        x = torch.relu(encoder.bn1(encoder.conv1(x)))
+        x = nn.functional.max_pool2d(x, 3, 1, 1)
+        x = encoder.layer4(encoder.layer3(encoder.layer2(encoder.layer1(x))))
+        return self.origin(x.mean((2, 3)))
+
+
+def safetensors(path: pathlib.Path) -> dict[str, torch.Tensor]:
+    """The tensors of a file: a length, a JSON header, raw numbers."""
+    data = path.read_bytes()
+    (length,) = struct.unpack("<Q", data[:8])
+    header = json.loads(data[8:8 + length])
+    header.pop("__metadata__", None)
+    found = {}
+    for name, entry in header.items():
+        begin, end = (8 + length + offset for offset in entry["data_offsets"])
+        kind = {"F32": numpy.float32, "I64": numpy.int64}[entry["dtype"]]
+        found[name] = torch.from_numpy(numpy.frombuffer(data[begin:end], kind).reshape(entry["shape"]).copy())
+    return found
+
+
+def network(weights: pathlib.Path) -> Network:
+    model = Network()
+    missing = model.load_state_dict(safetensors(weights), strict=False).missing_keys
+    missing = [name for name in missing if not name.endswith("num_batches_tracked")]
+    if missing:
+        sys.exit(f"{weights} lacks {', '.join(missing[:5])}")
+    return model.eval()
+
+
+class Peer:
+    def __init__(self, how: str, model: Network):
+        self.bf16 = how != "eager_fp32"
+        self.layout = torch.channels_last if self.bf16 else torch.contiguous_format
+        self.model = model.to(memory_format=self.layout)
+        if how == "compiled_bf16":
+            from torch._inductor import config
+
+            config.freezing = True
+            self.model = torch.compile(self.model, dynamic=False)
+
+    def logits(self, crops: numpy.ndarray) -> torch.Tensor:
+        """[n, 256, 256, 3] bytes → [n]"""
+        images = torch.from_numpy(crops).permute(0, 3, 1, 2).float().div_(255)
+        images = images.sub_(torch.tensor(MEAN).view(3, 1, 1)).div_(torch.tensor(DEVIATION).view(3, 1, 1))
+        images = images.contiguous(memory_format=self.layout)
+        precision = torch.autocast("cpu", dtype=torch.bfloat16) if self.bf16 else contextlib.nullcontext()
+        with torch.no_grad(), precision:
+            return self.model(images)[:, 0].float()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("how", choices=["eager_fp32", "autocast_bf16", "compiled_bf16"])
+    parser.add_argument("--weights", type=pathlib.Path, required=True)
+    parser.add_argument("--crops", type=pathlib.Path, required=True)
+    parser.add_argument("--batches", default="1,4")
+    args = parser.parse_args()
+    torch.set_num_threads(os.cpu_count() or 1)
+    crops = numpy.fromfile(args.crops, numpy.uint8).reshape(-1, 256, 256, 3)
+    peer = Peer(args.how, network(args.weights))
+    logits = [float(peer.logits(crops[index:index + 1])) for index in range(2)]
+    for batch in map(int, args.batches.split(",")):
+        # Twice: what is compiled at the first call is settled in at the second.
+        for _ in range(2 if args.how == "compiled_bf16" else 1):
+            peer.logits(crops[:batch])
+
+    def round(variant: str, count: int) -> None:
+        batch = int(variant)
+        for first in range(0, count, batch):
+            peer.logits(numpy.take(crops, range(first, min(first + batch, count)), axis=0, mode="wrap"))
+
+    what = f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads"
+    contestants.serve({"what": what, "logits": logits}, round)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""The same job as a small Python worker does it: pika, boto3, Pillow, PyTorch in eager fp32, psycopg.
+
+One message after the other: fetch, decode, score, insert and commit, publish with a confirm, acknowledge. Fetching
+and decoding the next image meanwhile would win it little: they take a fiftieth of the network's time.
+"""
+
+import hashlib
+import json
+import os
+import pathlib
+import time
+import uuid
+
+import boto3
+import botocore.config
+import numpy
+import peer_pillow
+import peer_torch
+import pika
+import psycopg
+import torch
+
+QUEUE = "bench.python"
+PREFETCH = 16
+TABLE = """
+CREATE SCHEMA IF NOT EXISTS bench_python;
+CREATE TABLE IF NOT EXISTS bench_python.verdicts (submission_id text PRIMARY KEY, decision text NOT NULL, document json NOT NULL)
+"""
+INSERT = "INSERT INTO bench_python.verdicts VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
+
+
+class Worker:
+    def __init__(self, environment: dict[str, str]):
+        torch.set_num_threads(os.cpu_count() or 1)
+        self.network = peer_torch.Peer("eager_fp32", peer_torch.network(pathlib.Path(environment["BENCH_WEIGHTS"])))
+        self.s3 = boto3.client("s3", endpoint_url=environment["ASSAY__OBJECTS__ENDPOINT"], region_name=environment["AWS_REGION"],
+                               config=botocore.config.Config(s3={"addressing_style": "path"}))
+        self.database = psycopg.connect(environment["ASSAY__LEDGER__URL"], autocommit=True)
+        self.database.execute(TABLE)
+        parameters = pika.URLParameters(environment["ASSAY__BROKER__URL"])
+        parameters.heartbeat = 0
+        self.channel = pika.BlockingConnection(parameters).channel()
+        self.channel.queue_declare(QUEUE, durable=True, arguments={"x-queue-type": "quorum"})
+        self.channel.confirm_delivery()
+        self.channel.basic_qos(prefetch_count=PREFETCH)
+        self.channel.basic_consume(QUEUE, self.take)
+
+    def take(self, channel, method, _properties, body: bytes) -> None:
+        request = json.loads(body)
+        image = request["image"]
+        data = self.s3.get_object(Bucket=image["bucket"], Key=image["key"])["Body"].read()
+        crop = peer_pillow.centre(data)
+        logit = float(self.network.logits(crop[None])[0])
+        synthetic = 1 / (1 + numpy.exp(-logit))
+        decision = "synthetic" if synthetic >= 0.65 else "real" if synthetic < 0.35 else "uncertain"
+        verdict = {
+            "verdict_id": str(uuid.uuid4()), "submission_id": request["submission_id"], "decision": decision,
+            "image": {**image, "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)},
+            "score": {"synthetic": synthetic, "logit": logit}, "decided_at": time.time(),
+        }
+        document = json.dumps(verdict)
+        self.database.execute(INSERT, (request["submission_id"], decision, document))
+        properties = pika.BasicProperties(content_type="application/json", delivery_mode=2, message_id=verdict["verdict_id"])
+        channel.basic_publish("assay.verdicts", f"verdict.default.{decision}", document, properties, mandatory=True)
+        channel.basic_ack(method.delivery_tag)
+
+
+def main() -> None:
+    worker = Worker(dict(os.environ))
+    worker.network.logits(numpy.zeros((1, 256, 256, 3), numpy.uint8))
+    print(json.dumps({"what": f"pika, boto3, Pillow, PyTorch eager fp32 (batch 1, {torch.get_num_threads()} threads), psycopg; "
+                              f"prefetch {PREFETCH}"}), flush=True)
+    worker.channel.start_consuming()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+#!/usr/bin/env python3
+"""Ours beside others, measured on the spot: engine, decoding, the whole path. Table here, figures in target/bench/report.json.
+
+Needs `make toolchain`. The first time it installs Pillow, NumPy and clients for the servers into Pythons of its own
+under .local, and lets PyTorch compile the network, which takes a minute or two; after that a run takes about ten
+minutes on two cores. Whatever else the machine does meanwhile is in the figures.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import shlex
+import subprocess
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent
+CLIENTS = ROOT / ".local" / "bench" / f"python{sys.version_info.major}.{sys.version_info.minor}"
+SECTIONS = "engine,decode,worker,pipeline,start"
+
+sys.path[:0] = [str(ROOT / "tests" / "conformance"), str(ROOT / "deploy" / "demo")]
+import prepare  # noqa: E402
+import stage  # noqa: E402
+
+
+def install_clients() -> None:
+    complete = CLIENTS / "complete"
+    wanted = "\n".join(stage.PACKAGES)
+    if not (complete.exists() and complete.read_text() == wanted):
+        print(f"bench: installing {', '.join(stage.PACKAGES)}", flush=True)
+        stage.pip("install", "--upgrade", "--root-user-action=ignore", "--target", CLIENTS, *stage.PACKAGES)
+        complete.write_text(wanted)
+
+
+def build() -> dict[str, str]:
+    """The two programs of ours, name → path."""
+    command = [*shlex.split(os.environ.get("CARGO", "cargo")), "build", "--release", "--locked", "--bin", "assay", "--bench", "bench",
+               "--message-format", "json-render-diagnostics"]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        sys.exit("bench: the build failed; see above")
+    messages = map(json.loads, done.stdout.splitlines())
+    return {message["target"]["name"]: message["executable"] for message in messages if message.get("executable")}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default=SECTIONS, metavar="SECTION,…", help=f"of {SECTIONS}")
+    parser.add_argument("--quick", action="store_true", help="two short rounds: to see that all of it works, not to measure")
+    parser.add_argument("--rounds", type=int, default=0, help="how often everybody takes a turn (default 5)")
+    parser.add_argument("--out", type=pathlib.Path, default=ROOT / "target" / "bench" / "report.json")
+    parser.add_argument("--base-port", type=int, default=22100, help="the first of 20 ports for servers of its own (default %(default)s)")
+    args = parser.parse_args()
+    unknown = set(args.only.split(",")) - set(SECTIONS.split(","))
+    if unknown:
+        parser.error(f"no section: {', '.join(sorted(unknown))}")
+    tools = prepare.Tools()
+    try:
+        tools.install()
+        install_clients()
+    except stage.Trouble as error:
+        sys.exit(f"bench: {error}")
+    programs = build()
+    environment = tools.environment()
+    libraries = environment.pop("LD_LIBRARY_PATH")
+    environment.pop("LD_LIBRARY_PATH", None)
+    environment["PYTHONPATH"] = os.pathsep.join([environment["PYTHONPATH"], str(CLIENTS)])
+    command = [str(tools.python), str(HERE / "measure.py"), "--only", args.only, "--out", str(args.out.resolve()), "--rounds", str(args.rounds),
+               "--base-port", str(args.base_port),
+               "--assay", programs["assay"], "--bench", programs["bench"], "--libraries", libraries, *(["--quick"] if args.quick else [])]
+    os.execve(command[0], command, environment)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)
