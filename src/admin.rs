@@ -21,7 +21,9 @@ pub struct Settings {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("admin.listen {address:?} can't be served: {detail}; choose a free address such as \"127.0.0.1:9464\", or \"\" for none")]
+#[error(
+    "admin.listen {address:?} can't be served: {detail}; choose a free address such as \"127.0.0.1:9464\", or \"\" for none"
+)]
 pub struct ListenError {
     address: String,
     detail: String,

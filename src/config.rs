@@ -35,7 +35,9 @@ pub struct Config {
 pub enum ConfigError {
     #[error("the configuration file {} can't be read: {detail}", path.display())]
     File { path: PathBuf, detail: String },
-    #[error("the configuration is wrong: {0}; every key is explained in configs/default.toml (`assay doctor --defaults` prints it)")]
+    #[error(
+        "the configuration is wrong: {0}; every key is explained in configs/default.toml (`assay doctor --defaults` prints it)"
+    )]
     Wrong(String),
     #[error("the configuration contradicts itself: {0}")]
     Contradiction(String),
@@ -161,11 +163,14 @@ mod tests {
 
     #[test]
     fn a_list_in_the_environment_may_have_any_length() {
-        let delays = |text: &str| load("", &[("ASSAY__BROKER__RETRY_DELAYS_S", text)]).map(|config| config.broker.retry_delays_s);
+        let delays = |text: &str| {
+            load("", &[("ASSAY__BROKER__RETRY_DELAYS_S", text)]).map(|config| config.broker.retry_delays_s)
+        };
         assert_eq!(delays("7").unwrap(), [7]);
         assert_eq!(delays("7,8,9").unwrap(), [7, 8, 9]);
         assert!(delays("-1").unwrap_err().to_string().contains("retry_delays_s"));
-        let buckets = load("", &[("ASSAY__OBJECTS__ALLOWED_BUCKETS", "2024")]).map(|config| config.objects.allowed_buckets);
+        let buckets =
+            load("", &[("ASSAY__OBJECTS__ALLOWED_BUCKETS", "2024")]).map(|config| config.objects.allowed_buckets);
         assert_eq!(buckets.unwrap(), ["2024"]);
     }
 
@@ -188,7 +193,8 @@ mod tests {
 
     #[test]
     fn secrets_are_not_shown() {
-        let config = load("[ledger]\nurl = \"postgres://u:hush@h/d\"\n[broker]\nurl = \"amqp://u:hush@h\"", &[]).unwrap();
+        let config =
+            load("[ledger]\nurl = \"postgres://u:hush@h/d\"\n[broker]\nurl = \"amqp://u:hush@h\"", &[]).unwrap();
         assert!(!format!("{config:?}").contains("hush"));
     }
 }

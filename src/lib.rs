@@ -2,16 +2,16 @@
 //!
 //! The map, in reading order; each room may use those below it in ARCHITECTURE.md's list, never those above.
 
-pub mod moderation; // [pure] the vocabulary: request, scores, decision, verdict, failure
-pub mod delivery; // [pure] a job and the duty to settle it exactly once
-pub mod imaging; // encoded bytes → the 256×256 crop
-pub mod broker; // messages in, outcomes out
-pub mod objects; // images by reference
-pub mod ledger; // outcomes, for good
-pub mod detector; // the network: crops → scores
-pub mod worker; // the main job, in three rooms
-pub mod config; // every room's settings, in layers
-pub mod telemetry; // logs and metrics
-pub mod shutdown; // signals → a graceful stop
 pub mod admin; // /livez /readyz /metrics
-pub mod commands; // one file for each subcommand
+pub mod broker; // messages in, outcomes out
+pub mod commands;
+pub mod config; // every room's settings, in layers
+pub mod delivery; // [pure] a job and the duty to settle it exactly once
+pub mod detector; // the network: crops → scores
+pub mod imaging; // encoded bytes → the 256×256 crop
+pub mod ledger; // outcomes, for good
+pub mod moderation; // [pure] the vocabulary: request, scores, decision, verdict, failure
+pub mod objects; // images by reference
+pub mod shutdown; // signals → a graceful stop
+pub mod telemetry; // logs and metrics
+pub mod worker; // the main job, in three rooms // one file for each subcommand

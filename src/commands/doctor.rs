@@ -10,8 +10,8 @@ use crate::broker::rabbit;
 use crate::config::{Config, DEFAULTS};
 use crate::detector::{self, Detector};
 use crate::imaging::Crop;
-use crate::ledger::postgres::{self, Postgres};
 use crate::ledger::Ledger;
+use crate::ledger::postgres::{self, Postgres};
 use crate::objects::Objects;
 use crate::objects::s3::S3;
 

@@ -1,8 +1,8 @@
 //! One file for each subcommand: it reads its arguments, calls the library, prints.
 
 mod doctor;
-mod enqueue;
 mod end;
+mod enqueue;
 mod migrate;
 mod model;
 mod results;

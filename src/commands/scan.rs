@@ -74,7 +74,8 @@ fn find(patterns: &[String]) -> Result<Vec<PathBuf>, End> {
         } else if path.exists() {
             found.push(path.to_owned());
         } else if pattern.contains(['*', '?', '[']) {
-            let matches = glob::glob(pattern).map_err(|error| End::usage(format!("{pattern:?} is no glob: {error}")))?;
+            let matches =
+                glob::glob(pattern).map_err(|error| End::usage(format!("{pattern:?} is no glob: {error}")))?;
             let before = found.len();
             for path in matches.filter_map(Result::ok) {
                 if path.is_dir() { found.extend(images_below(&path)) } else { found.push(path) }
@@ -174,8 +175,7 @@ fn read_and_decode(
         height: decoded.height,
     };
     let milliseconds = |time: Duration| time.as_millis() as u64;
-    let timing =
-        Timing { fetch: milliseconds(fetch), decode: milliseconds(started.elapsed()), ..Timing::default() };
+    let timing = Timing { fetch: milliseconds(fetch), decode: milliseconds(started.elapsed()), ..Timing::default() };
     Ok((image, decoded, timing))
 }
 
@@ -186,7 +186,8 @@ fn score(
     judge: &Judge,
     batch_size: usize,
 ) -> Result<Vec<Outcome>, End> {
-    let crops: Vec<_> = prepared.iter().filter_map(|item| item.result.as_ref().ok()).map(|(_, decoded, _)| &decoded.crop).collect();
+    let crops: Vec<_> =
+        prepared.iter().filter_map(|item| item.result.as_ref().ok()).map(|(_, decoded, _)| &decoded.crop).collect();
     let mut scores = Vec::with_capacity(crops.len());
     for batch in crops.chunks(batch_size) {
         let started = Instant::now();
@@ -270,7 +271,10 @@ impl Report {
             let seconds = self.started.elapsed().as_secs_f64();
             let all = self.judged + self.failed;
             let rate = all as f64 / seconds.max(1e-9);
-            let mut last = format!("{all} files, {} judged, {} failed, {seconds:.1} s, {rate:.1} files/s", self.judged, self.failed);
+            let mut last = format!(
+                "{all} files, {} judged, {} failed, {seconds:.1} s, {rate:.1} files/s",
+                self.judged, self.failed
+            );
             if let Some(note) = self.table.footnote() {
                 last = format!("{note}\n{last}");
             }

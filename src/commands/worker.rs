@@ -9,8 +9,8 @@ use super::End;
 use crate::broker::Broker;
 use crate::broker::rabbit::Rabbit;
 use crate::config::Config;
-use crate::ledger::postgres::Postgres;
 use crate::ledger::Ledger;
+use crate::ledger::postgres::Postgres;
 use crate::objects::s3::S3;
 use crate::shutdown::Shutdown;
 use crate::worker::{self, Condition, Parts};
@@ -26,7 +26,9 @@ pub struct Args {}
 pub async fn run(_args: &Args, config: &Config) -> Result<(), End> {
     let shutdown = Shutdown::on_signals(Duration::from_secs_f32(config.worker.grace_s)).map_err(End::work)?;
     if config.objects.allowed_buckets.is_empty() {
-        return Err(End::usage("objects.allowed_buckets is empty, so every submission would fail: name the buckets to read"));
+        return Err(End::usage(
+            "objects.allowed_buckets is empty, so every submission would fail: name the buckets to read",
+        ));
     }
     let settings = config.detector.clone();
     let loading = tokio::task::spawn_blocking(move || detector::open(&settings));

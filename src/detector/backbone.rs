@@ -33,7 +33,10 @@ impl Backbone {
     pub fn new(weights: &Weights, architecture: Architecture, place: Place) -> Backbone {
         let stem = Conv::folded(weights, "encoder.conv1", "encoder.bn1", STEM, place);
         let layers = architecture.layers();
-        Backbone { stem, layers: layers.map(|layer| layer.iter().map(|block| Block::new(weights, block, place)).collect()) }
+        Backbone {
+            stem,
+            layers: layers.map(|layer| layer.iter().map(|block| Block::new(weights, block, place)).collect()),
+        }
     }
 
     /// `images`: [n, 3, h, w], normalised.

@@ -86,7 +86,8 @@ fn generator_classifier(path: &Path, weights: &Weights, architecture: Architectu
     }
     // The authors' sequence begins with a normalisation (1 and 3 have weights); one without it counts from 0.
     let has = |name: &str| parts.classifier.iter().any(|(own, _)| own == name);
-    let classifier = if has("0.weight") { renamed(&parts.classifier, &[("0.", "1."), ("2.", "3.")]) } else { parts.classifier };
+    let classifier =
+        if has("0.weight") { renamed(&parts.classifier, &[("0.", "1."), ("2.", "3.")]) } else { parts.classifier };
     let found = classifier.under("generators.");
     fits(&found, &architecture.generators(LabelSet::imaginet().generators.len()), path)?;
     Ok(found)
@@ -116,7 +117,9 @@ fn read(path: &Path) -> Result<Parts, LoadError> {
     let sha256 = digest(path).map_err(|error| failed(error.to_string()))?;
     let file = File::open(path).map_err(|error| failed(error.to_string()))?;
     let mut archive = ZipArchive::new(file).map_err(|error| {
-        failed(format!("{error}; checkpoints of PyTorch before 1.6 are no ZIP archives: load it there and save it again"))
+        failed(format!(
+            "{error}; checkpoints of PyTorch before 1.6 are no ZIP archives: load it there and save it again"
+        ))
     })?;
     let described = archive.file_names().find(|name| *name == "data.pkl" || name.ends_with("/data.pkl"));
     let described = described.ok_or_else(|| failed("it holds no data.pkl".into()))?.to_string();
@@ -130,7 +133,9 @@ fn read(path: &Path) -> Result<Parts, LoadError> {
     let (model, classifier) = (part("model")?, part("classifier")?);
     let Some(classifier) = classifier else {
         let found: Vec<_> = pickle.entries(pickle.root).map(|(name, _)| name).take(8).collect();
-        return Err(failed(format!("it holds no \"classifier\", only {found:?}; a checkpoint of ImagiNet with both \"model\" and \"classifier\" is wanted")));
+        return Err(failed(format!(
+            "it holds no \"classifier\", only {found:?}; a checkpoint of ImagiNet with both \"model\" and \"classifier\" is wanted"
+        )));
     };
     Ok(Parts { model, classifier, sha256 })
 }

@@ -30,7 +30,9 @@ pub fn choose(device: &str, precision: Precision) -> Result<Place, LoadError> {
                 Some(rest) => rest.strip_prefix(':').and_then(|index| index.parse().ok()),
                 None => None,
             };
-            let wrong = || LoadError::Device(format!("detector.device = {named:?} is no device: auto, cpu, cuda and cuda:N are"));
+            let wrong = || {
+                LoadError::Device(format!("detector.device = {named:?} is no device: auto, cpu, cuda and cuda:N are"))
+            };
             open_cuda(index.ok_or_else(wrong)?).map_err(LoadError::Device)?
         }
     };

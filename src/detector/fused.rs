@@ -7,7 +7,13 @@ use tch::{TchError, Tensor};
 use torch_sys::C_tensor;
 
 unsafe extern "C" {
-    fn assay_pack(weight: *const C_tensor, stride: i64, padding: i64, input: *const i64, packed: *mut *mut C_tensor) -> *mut c_char;
+    fn assay_pack(
+        weight: *const C_tensor,
+        stride: i64,
+        padding: i64,
+        input: *const i64,
+        packed: *mut *mut C_tensor,
+    ) -> *mut c_char;
     fn assay_convolve(
         input: *const C_tensor,
         weight: *const C_tensor,
@@ -51,7 +57,13 @@ pub fn pack(weight: &Tensor, geometry: Geometry, input: [i64; 4]) -> Result<Tens
 }
 
 /// then(w ∗ x + b)
-pub fn convolve(input: &Tensor, weight: &Tensor, bias: &Tensor, geometry: Geometry, then: Then) -> Result<Tensor, TchError> {
+pub fn convolve(
+    input: &Tensor,
+    weight: &Tensor,
+    bias: &Tensor,
+    geometry: Geometry,
+    then: Then,
+) -> Result<Tensor, TchError> {
     let Geometry { stride, padding } = geometry;
     // SAFETY: the pointers are of live tensors, and the output is written on success.
     unsafe {

@@ -5,10 +5,7 @@ use crate::moderation::Scores;
 
 /// Scores every image, halving the batch where it doesn't fit or fails, until each culprit stands alone.
 /// An `Err` inside is that one image's fault; an outer `Err` means that the device can't serve at all.
-pub fn score_each(
-    detector: &mut dyn Detector,
-    crops: &[&Crop],
-) -> Result<Vec<Result<Scores, ScoreError>>, ScoreError> {
+pub fn score_each(detector: &mut dyn Detector, crops: &[&Crop]) -> Result<Vec<Result<Scores, ScoreError>>, ScoreError> {
     if crops.is_empty() {
         return Ok(Vec::new());
     }

@@ -129,7 +129,10 @@ impl Manifest {
             return Err(format!("schema is {:?}; this version of assay reads {SCHEMA:?}", self.schema));
         }
         if self.preprocessing != PREPROCESSING {
-            return Err(format!("preprocessing is {:?}; this version of assay does {PREPROCESSING:?}", self.preprocessing));
+            return Err(format!(
+                "preprocessing is {:?}; this version of assay does {PREPROCESSING:?}",
+                self.preprocessing
+            ));
         }
         let Thresholds { low, high } = self.thresholds;
         if !(0.0 <= low && low <= high && high <= 1.0) {
@@ -138,7 +141,9 @@ impl Manifest {
         if let Some(Calibration { scale, bias }) = self.calibration
             && !(scale.is_finite() && scale > 0.0 && bias.is_finite())
         {
-            return Err(format!("calibration of scale {scale} and bias {bias}: the scale must be above 0, both finite"));
+            return Err(format!(
+                "calibration of scale {scale} and bias {bias}: the scale must be above 0, both finite"
+            ));
         }
         if Path::new(&self.weights.file).components().count() != 1 {
             return Err(format!("weights.file {:?} must be a plain file name", self.weights.file));

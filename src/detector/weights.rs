@@ -76,9 +76,10 @@ impl Weights {
 
     /// The tensors with this prefix, under their names without it.
     pub fn below(&self, prefix: &str) -> Weights {
-        let below = self.0.iter().filter_map(|(name, tensor)| {
-            Some((name.strip_prefix(prefix)?.to_string(), tensor.shallow_clone()))
-        });
+        let below = self
+            .0
+            .iter()
+            .filter_map(|(name, tensor)| Some((name.strip_prefix(prefix)?.to_string(), tensor.shallow_clone())));
         Weights(below.collect())
     }
 

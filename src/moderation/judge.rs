@@ -84,7 +84,8 @@ impl Judge {
             self.generators.iter().zip(scores.generators.iter().copied()).collect();
         ranked.sort_by(|left, right| right.1.total_cmp(&left.1));
         let &(best, confidence) = ranked.first()?;
-        let novel = matches!((scores.novelty, self.policy.novelty_limit), (Some(novelty), Some(limit)) if novelty >= limit);
+        let novel =
+            matches!((scores.novelty, self.policy.novelty_limit), (Some(novelty), Some(limit)) if novelty >= limit);
         let (label, family) =
             if novel { (UNKNOWN.into(), UNKNOWN.into()) } else { (best.label.clone(), best.family.clone()) };
         let candidates = ranked
@@ -133,14 +134,8 @@ mod tests {
             width: 1,
             height: 1,
         };
-        let evidence = Evidence {
-            image,
-            quality: Vec::new(),
-            scores,
-            timing: Timing::default(),
-            batch_size: 1,
-            supersedes: None,
-        };
+        let evidence =
+            Evidence { image, quality: Vec::new(), scores, timing: Timing::default(), batch_size: 1, supersedes: None };
         judge().verdict(&request, evidence, OffsetDateTime::UNIX_EPOCH)
     }
 

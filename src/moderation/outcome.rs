@@ -96,8 +96,11 @@ mod tests {
 
     #[test]
     fn ids_follow_from_the_key_alone() {
-        let key =
-            |tenant: &str, id: &str, generation| SubmissionKey { tenant: tenant.into(), submission_id: id.into(), generation };
+        let key = |tenant: &str, id: &str, generation| SubmissionKey {
+            tenant: tenant.into(),
+            submission_id: id.into(),
+            generation,
+        };
         let id = OutcomeId::of(&key("acme", "post-1", 0));
         assert_eq!(id, OutcomeId::of(&key("acme", "post-1", 0)));
         assert_ne!(id, OutcomeId::of(&key("acme", "post-1", 1)));

@@ -9,8 +9,7 @@ use prometheus::{
 use crate::moderation::Outcome;
 
 /// Upper bounds in seconds, 1 ms to a minute.
-const SECONDS: &[f64] =
-    &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+const SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 const BATCH: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 
 /// The worker's metrics and the registry that holds them.
@@ -53,7 +52,10 @@ impl Metrics {
                 "Messages settled, by answer (done, later, dead, released)",
                 &["answer"],
             ),
-            redeliveries: sole(IntCounter::new("assay_redeliveries_total", "Deliveries that the broker had made before")),
+            redeliveries: sole(IntCounter::new(
+                "assay_redeliveries_total",
+                "Deliveries that the broker had made before",
+            )),
             republished: sole(IntCounter::new(
                 "assay_republished_total",
                 "Outcomes published again because the submission already had one",

@@ -23,7 +23,10 @@ use crate::moderation::{Evidence, Failure, FailureCode, Judge, Outcome, Request}
 /// How an image ended, before it is recorded.
 pub(super) enum Conclusion {
     Scored(Box<Evidence>),
-    Failed { code: FailureCode, detail: String },
+    Failed {
+        code: FailureCode,
+        detail: String,
+    },
     /// The submission already had this outcome when the message came.
     Standing(Box<Outcome>),
 }
@@ -143,14 +146,11 @@ impl Settlement {
         }
         let started = Instant::now();
         let publication = Publication { outcome: &outcome, context: &request.context };
-        let published = with_patience(
-            "publishing outcomes",
-            self.patience,
-            &self.abandon,
-            BrokerError::is_transient,
-            || self.broker.publish(publication),
-        )
-        .await;
+        let published =
+            with_patience("publishing outcomes", self.patience, &self.abandon, BrokerError::is_transient, || {
+                self.broker.publish(publication)
+            })
+            .await;
         if published.is_none() {
             metrics.settled("released");
             return ticket.settle(Answer::Released);

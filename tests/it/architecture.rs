@@ -23,8 +23,18 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "commands",
         &[
-            "admin", "broker", "config", "delivery", "detector", "imaging", "ledger", "moderation", "objects", "shutdown",
-            "telemetry", "worker",
+            "admin",
+            "broker",
+            "config",
+            "delivery",
+            "detector",
+            "imaging",
+            "ledger",
+            "moderation",
+            "objects",
+            "shutdown",
+            "telemetry",
+            "worker",
         ],
     ),
 ];
@@ -52,9 +62,10 @@ struct Source {
 
 fn sources() -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let files = walkdir::WalkDir::new(&root).into_iter().map(Result::unwrap).filter(|entry| {
-        entry.path().extension().is_some_and(|ending| ending == "rs") && entry.depth() > 0
-    });
+    let files = walkdir::WalkDir::new(&root)
+        .into_iter()
+        .map(Result::unwrap)
+        .filter(|entry| entry.path().extension().is_some_and(|ending| ending == "rs") && entry.depth() > 0);
     let files = files.filter_map(|entry| {
         let path = entry.path().strip_prefix(&root).unwrap().to_owned();
         let first = path.components().next()?.as_os_str().to_str()?.trim_end_matches(".rs").to_string();
@@ -100,9 +111,8 @@ fn libraries_keep_to_their_rooms() {
         for (library, home) in LIBRARIES {
             let code = text.lines().map(|line| line.split("//").next().unwrap_or_default());
             let names = |line: &str| {
-                line.match_indices(&format!("{library}::")).any(|(at, _)| {
-                    !line[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':')
-                })
+                line.match_indices(&format!("{library}::"))
+                    .any(|(at, _)| !line[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':'))
             };
             if room != *home && code.clone().any(names) {
                 wrong.insert(format!("{}: only {home}/ may name {library}", path.display()));

@@ -34,8 +34,20 @@ async fn odd_images_get_a_verdict_that_says_what_was_odd() {
         ("cmyk.jpg", images::jpeg(300, 301, Inks::Cmyk), Format::Jpeg, (300, 301), vec![]),
         ("deep.png", images::png(300, 256, ColorType::Rgb, BitDepth::Sixteen), Format::Png, (300, 256), vec![]),
         ("palette.png", images::png(300, 256, ColorType::Indexed, BitDepth::Eight), Format::Png, (300, 256), vec![]),
-        ("alpha.png", images::png(300, 256, ColorType::Rgba, BitDepth::Eight), Format::Png, (300, 256), vec![Transparent]),
-        ("bits.png", images::png(300, 256, ColorType::Grayscale, BitDepth::One), Format::Png, (300, 256), vec![Greyscale]),
+        (
+            "alpha.png",
+            images::png(300, 256, ColorType::Rgba, BitDepth::Eight),
+            Format::Png,
+            (300, 256),
+            vec![Transparent],
+        ),
+        (
+            "bits.png",
+            images::png(300, 256, ColorType::Grayscale, BitDepth::One),
+            Format::Png,
+            (300, 256),
+            vec![Greyscale],
+        ),
         ("still.webp", images::webp(300, 256), Format::Webp, (300, 256), vec![]),
         ("moving.webp", images::animated_webp(300, 256), Format::Webp, (300, 256), vec![Animated]),
         ("moving.gif", images::gif(300, 256), Format::Gif, (300, 256), vec![Animated]),
@@ -127,7 +139,11 @@ async fn requests_that_can_not_be_met_end_in_the_failure_that_says_why() {
         ("foreign", json!({"image": image("elsewhere", "good")}), Some(FailureCode::BucketNotAllowed)),
         ("etag", json!({"image": with("etag", "another")}), Some(FailureCode::ContentMismatch)),
         ("sha256", json!({"image": with("sha256", &"a".repeat(64))}), Some(FailureCode::ContentMismatch)),
-        ("late", json!({"image": image(BUCKET, "good"), "deadline": "2020-01-01T00:00:00Z"}), Some(FailureCode::DeadlineExceeded)),
+        (
+            "late",
+            json!({"image": image(BUCKET, "good"), "deadline": "2020-01-01T00:00:00Z"}),
+            Some(FailureCode::DeadlineExceeded),
+        ),
         ("right etag", json!({"image": with("etag", &reference.etag.unwrap())}), None),
         ("in time", json!({"image": image(BUCKET, "good"), "deadline": "2120-01-01T00:00:00Z"}), None),
     ];
@@ -158,7 +174,10 @@ async fn messages_that_can_not_be_read_are_put_aside_whole_with_the_reason() {
         (json!({"submission_id": "a", "image": image, "generation": -1}).to_string().into_bytes(), "generation"),
         (json!({"submission_id": "a", "image": image, "deadline": "soon"}).to_string().into_bytes(), "deadline"),
         (json!({"submission_id": "a", "image": image, "purpose": "fun"}).to_string().into_bytes(), "purpose"),
-        (json!({"submission_id": "a", "image": image, "metadata": {"k": "v".repeat(5000)}}).to_string().into_bytes(), "metadata"),
+        (
+            json!({"submission_id": "a", "image": image, "metadata": {"k": "v".repeat(5000)}}).to_string().into_bytes(),
+            "metadata",
+        ),
     ];
     let rig = rig();
     for (body, _) in &cases {

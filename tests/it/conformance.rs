@@ -75,7 +75,10 @@ fn scores_are_pytorchs() {
         let logit = image["logit"].as_f64().unwrap();
         let probabilities = image["generators"].as_array().unwrap().iter().map(|p| p.as_f64().unwrap());
         let pairs = scores.generators.iter().map(|&p| f64::from(p)).zip(probabilities);
-        let most = pairs.chain([(f64::from(scores.logit), logit)]).map(|(ours, theirs)| (ours - theirs).abs()).fold(0.0, f64::max);
+        let most = pairs
+            .chain([(f64::from(scores.logit), logit)])
+            .map(|(ours, theirs)| (ours - theirs).abs())
+            .fold(0.0, f64::max);
         if most > TOLERANCE {
             wrong.push(format!("{name}: fp32 is off by {most:e}"));
         }

@@ -45,7 +45,8 @@ async fn ten_thousand_messages_with_trouble_at_every_edge_end_once_each() {
         _ if away() => Some(LedgerFault::Unreachable),
         _ => None,
     }));
-    let kinds = [images::bmp(64, 40), images::bmp(300, 200), b"this is text, not an image".to_vec(), images::bmp(8, POISON)];
+    let kinds =
+        [images::bmp(64, 40), images::bmp(300, 200), b"this is text, not an image".to_vec(), images::bmp(8, POISON)];
     for (index, bytes) in kinds.iter().enumerate() {
         rig.objects.put(BUCKET, &format!("kind-{index}"), bytes.clone());
     }
@@ -63,7 +64,10 @@ async fn ten_thousand_messages_with_trouble_at_every_edge_end_once_each() {
             rig.submit(&id, &key);
         }
         if number % 500 == 250 {
-            rig.broker.submit(Lane::Live, Message { body: format!("{{unreadable {number}").into_bytes(), ..Message::default() });
+            rig.broker.submit(
+                Lane::Live,
+                Message { body: format!("{{unreadable {number}").into_bytes(), ..Message::default() },
+            );
         }
         wanted.insert(id, code);
     }
@@ -207,9 +211,7 @@ async fn a_database_that_is_away_for_good_puts_the_messages_back() {
 async fn many_records_in_one_message_are_settled_together() {
     let rig = Rig::start(Scripted::new());
     rig.objects.put(BUCKET, "a b.bmp", images::bmp(30, 200));
-    let record = |key: &str, sequencer: usize| {
-        json!({"eventName": "ObjectCreated:Put", "s3": {"bucket": {"name": BUCKET}, "object": {"key": key, "sequencer": format!("{sequencer:016X}")}}})
-    };
+    let record = |key: &str, sequencer: usize| json!({"eventName": "ObjectCreated:Put", "s3": {"bucket": {"name": BUCKET}, "object": {"key": key, "sequencer": format!("{sequencer:016X}")}}});
     let mut records: Vec<_> = (0..40).map(|number| record("a+b.bmp", number)).collect();
     records.push(record("missing", 99));
     rig.broker.submit(Lane::Live, message(&json!({ "Records": records })));

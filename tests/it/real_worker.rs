@@ -68,7 +68,10 @@ async fn two_thousand_submissions_outlive_two_kills_of_the_worker() {
         assert_eq!(row.get::<String, _>("id"), published[&submission][0].id().to_string());
     }
     let failed = |code: FailureCode| {
-        published.values().filter(|outcomes| matches!(&outcomes[0], Outcome::Failure(failure) if failure.code == code)).count()
+        published
+            .values()
+            .filter(|outcomes| matches!(&outcomes[0], Outcome::Failure(failure) if failure.code == code))
+            .count()
     };
     assert_eq!(failed(FailureCode::UnsupportedFormat), SUBMISSIONS / 40);
     assert_eq!(failed(FailureCode::ObjectNotFound), SUBMISSIONS / 40);

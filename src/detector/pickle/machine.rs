@@ -185,12 +185,14 @@ impl<'a> Machine<'a> {
     fn storage(&mut self) -> Result<(), String> {
         let id = self.pop()?;
         let value = match &self.values[id] {
-            Value::Tuple(parts) if parts.len() >= 3 => match (&self.values[parts[0]], &self.values[parts[1]], &self.values[parts[2]]) {
-                (Value::Text(word), Value::Global(kind), Value::Text(key)) if word == "storage" => {
-                    Value::Storage(Storage { key: key.clone(), kind: kind.clone() })
+            Value::Tuple(parts) if parts.len() >= 3 => {
+                match (&self.values[parts[0]], &self.values[parts[1]], &self.values[parts[2]]) {
+                    (Value::Text(word), Value::Global(kind), Value::Text(key)) if word == "storage" => {
+                        Value::Storage(Storage { key: key.clone(), kind: kind.clone() })
+                    }
+                    _ => Value::Opaque,
                 }
-                _ => Value::Opaque,
-            },
+            }
             _ => Value::Opaque,
         };
         self.push(value);
