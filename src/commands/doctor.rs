@@ -18,6 +18,7 @@ use crate::objects::s3::S3;
 /// Check the configuration, broker, database, buckets, device and model, and say how to mend what is wrong.
 ///
 /// Ends with the code of the worst finding: 3 if a dependency is unreachable, 2 for a configuration to correct.
+/// Where broker.topology is "declare", queues that are missing are declared, as a worker would at its start.
 #[derive(Debug, Parser)]
 #[command(after_help = "Examples:
   assay doctor

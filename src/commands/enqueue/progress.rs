@@ -12,7 +12,6 @@ use sha2::{Digest, Sha256};
 use super::Args;
 use super::source::{Entry, Source};
 use crate::commands::End;
-use crate::objects::hex;
 
 /// Between two savings of the place, and two lines where there is no terminal.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
@@ -38,7 +37,7 @@ impl State {
         let name = source.name();
         let path = match &args.resume {
             Some(path) if !path.as_os_str().is_empty() => path.clone(),
-            _ => PathBuf::from(format!(".assay-enqueue-{}.json", hex(&Sha256::digest(&name)[..6]))),
+            _ => PathBuf::from(format!(".assay-enqueue-{}.json", hex::encode(&Sha256::digest(&name)[..6]))),
         };
         let mut record = Record { source: name, reached: None };
         if args.resume.is_some()
