@@ -33,7 +33,7 @@ demo: build up ## the main job on real servers, with real and generated images
 test: toolchain conformance  ## everything that can fail: unit, contract, crash and conformance tests
 	@trap '$(call on_test_servers,down)' EXIT; $(CARGO) test --release --locked
 
-conformance: toolchain  ## PyTorch's and Pillow's own answers, for the conformance tests (2.7 GB the first time)
+conformance: toolchain  ## PyTorch's and Pillow's own answers, for the conformance tests
 	@$(PYTHON) tests/conformance/prepare.py target/conformance
 
 bench: toolchain  ## ours beside PyTorch, Pillow and a Python worker; BENCH="--only decode --quick" for a part of it

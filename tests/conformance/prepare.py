@@ -79,7 +79,8 @@ class Tools:
             return
         say(f"installing Pillow, NumPy and torchvision under {TOOLS.relative_to(ROOT)}")
         shutil.rmtree(TOOLS, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", TOOLS], check=True)
+        # Without a pip of its own: Debian's python3 can't make one unless python3-venv is installed too.
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", TOOLS], check=True)
         self.pip(*PACKAGES)
         self.pip("--no-deps", *WITHOUT_DEPENDENCIES)
         self.make_empty_libraries()
@@ -90,7 +91,8 @@ class Tools:
         done.write_text(wanted)
 
     def pip(self, *arguments: str) -> None:
-        command = [self.python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments]
+        pip = [sys.executable, "-m", "pip", "--python", self.python, "--disable-pip-version-check"]
+        command = [*pip, "install", "--quiet", *arguments]
         if subprocess.run(command).returncode != 0:
             sys.exit(f"conformance: pip could not install {' '.join(arguments)}; is the package index reachable?")
 
