@@ -48,6 +48,7 @@ impl Shutdown {
     }
 }
 
+#[allow(clippy::disallowed_methods, reason = "the second signal is the one exception")]
 fn stop_at_once() {
     tracing::warn!("second signal: stopping at once; unsettled messages go back to the queue");
     std::process::exit(STOPPED_AT_ONCE);

@@ -15,6 +15,7 @@ pub struct End {
     message: Option<String>,
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "an error ends where it is made into an end")]
 impl End {
     /// The work failed.
     pub fn work(message: impl ToString) -> End {

@@ -75,6 +75,7 @@ pub fn convolve(
 
 /// max(0, w ∗ x + b + addend). The addend's memory is used again for the result, so it is taken by value, and
 /// nobody may need what it shares memory with.
+#[allow(clippy::needless_pass_by_value, reason = "its memory is the result's from here on")]
 pub fn convolve_add_relu(
     input: &Tensor,
     addend: Tensor,

@@ -40,7 +40,8 @@ impl ImageRef {
     pub fn agrees_with(&self, other: &ImageRef) -> bool {
         fn agree(left: &Option<String>, right: &Option<String>) -> bool {
             match (left, right) {
-                (Some(left), Some(right)) => left == right,
+                // HTTP puts etags in quotes, event notifications leave them out.
+                (Some(left), Some(right)) => left.trim_matches('"') == right.trim_matches('"'),
                 _ => true,
             }
         }
@@ -224,6 +225,8 @@ mod tests {
         let other = ImageRef { sha256: Some("b".repeat(64)), ..plain.clone() };
         assert!(plain.agrees_with(&digested) && digested.agrees_with(&plain));
         assert!(!digested.agrees_with(&other));
+        let tagged = |etag: &str| ImageRef { etag: Some(etag.into()), ..plain.clone() };
+        assert!(tagged("\"1a\"").agrees_with(&tagged("1a")) && !tagged("1a").agrees_with(&tagged("1b")));
         assert!(!plain.agrees_with(&ImageRef { key: "u/2.jpg".into(), ..plain.clone() }));
     }
 }

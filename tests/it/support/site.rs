@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -72,6 +72,29 @@ impl Site {
             let sent = some.iter().map(|message| self.submitter.submit(Lane::Live, message));
             futures_util::future::try_join_all(sent).await.unwrap();
         }
+    }
+
+    /// The binary, set up for this place and a scripted detector.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_assay"));
+        let setting = |key: &str| self.servers.setting(key).to_string();
+        command
+            .envs(["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"].map(|key| (key, setting(key))))
+            .env("ASSAY__BROKER__URL", setting("ASSAY__BROKER__URL"))
+            .env("ASSAY__BROKER__PREFIX", &self.name)
+            .env("ASSAY__BROKER__RETRY_DELAYS_S", "1")
+            .env("ASSAY__LEDGER__URL", setting("ASSAY__LEDGER__URL"))
+            .env("ASSAY__LEDGER__SCHEMA", &self.name)
+            .env("ASSAY__OBJECTS__ENDPOINT", setting("ASSAY__OBJECTS__ENDPOINT"))
+            .env("ASSAY__OBJECTS__ALLOWED_BUCKETS", BUCKET)
+            .env("ASSAY__DETECTOR__MODEL", "scripted")
+            .current_dir(&self.folder);
+        command
+    }
+
+    /// Where the commands run, and what is kept until the site is closed.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// A worker as a process of its own, once it is ready.
@@ -175,21 +198,11 @@ pub struct Worker {
 impl Worker {
     fn start(site: &Site, settings: &[(&str, &str)]) -> Worker {
         let log = site.folder.join(format!("worker-{}.log", unique("n")));
-        let mut command = Command::new(env!("CARGO_BIN_EXE_assay"));
-        let secret = |key: &str| site.servers.setting(key).to_string();
+        let mut command = site.command();
         command
             .arg("worker")
-            .envs(["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"].map(|key| (key, secret(key))))
-            .env("ASSAY__BROKER__URL", secret("ASSAY__BROKER__URL"))
-            .env("ASSAY__BROKER__PREFIX", &site.name)
-            .env("ASSAY__BROKER__RETRY_DELAYS_S", "1")
-            .env("ASSAY__LEDGER__URL", secret("ASSAY__LEDGER__URL"))
-            .env("ASSAY__LEDGER__SCHEMA", &site.name)
-            .env("ASSAY__OBJECTS__ENDPOINT", secret("ASSAY__OBJECTS__ENDPOINT"))
-            .env("ASSAY__OBJECTS__ALLOWED_BUCKETS", BUCKET)
             .env("ASSAY__ADMIN__LISTEN", "127.0.0.1:0")
             .env("ASSAY__LOG__FORMAT", "json")
-            .env("ASSAY__DETECTOR__MODEL", "scripted")
             .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
