@@ -71,7 +71,13 @@ unsafe extern "C" fn lossy(pixels: *const u8, width: i32, height: i32, stride: i
     unsafe { webp::WebPEncodeRGB(pixels, width, height, stride, 70.0, output) }
 }
 
-unsafe extern "C" fn lossy_with_alpha(pixels: *const u8, width: i32, height: i32, stride: i32, output: *mut *mut u8) -> usize {
+unsafe extern "C" fn lossy_with_alpha(
+    pixels: *const u8,
+    width: i32,
+    height: i32,
+    stride: i32,
+    output: *mut *mut u8,
+) -> usize {
     // SAFETY: as `webp_of` calls it.
     unsafe { webp::WebPEncodeRGBA(pixels, width, height, stride, 70.0, output) }
 }
