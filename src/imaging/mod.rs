@@ -8,6 +8,7 @@
 //! only the first frame is looked at, and EXIF orientation is not applied. Where we leave Pillow, on purpose:
 //! - 16-bit greyscale keeps its high byte, as 16-bit colour does; Pillow clips it at 255, which leaves a white image.
 //! - An image whose data is cut off or corrupt within what the crop needs is damaged; Pillow fills JPEGs up with grey.
+//! - Some kinds of TIFF are a level or two off, and some are not supported: see `raster`.
 //!
 //! Only the middle of an image is kept, and as far as the format allows only the middle is decoded.
 

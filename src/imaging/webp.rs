@@ -140,8 +140,8 @@ struct Frame<'a> {
 }
 
 impl Frame<'_> {
-    /// What libwebp allocates at most for an honest file: lossless images as a whole, lossy ones by rows, their alpha
-    /// as a whole.
+    /// What libwebp allocates for what encoders write: lossless images as a whole, lossy ones by rows, their alpha as a
+    /// whole. A lossless file made for it can have 65,536 sets of codes, some 1.3 GB, which no header announces.
     fn decoding_bytes(&self) -> u64 {
         let pixels = (self.width * self.height) as u64;
         let rows = self.width as u64 * 256;

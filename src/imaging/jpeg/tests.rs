@@ -25,6 +25,8 @@ struct Kind {
     arithmetic: bool,
     /// MCUs between restart markers; none for 0.
     restart: i32,
+    /// Predicted instead of transformed: such a JPEG has no regions.
+    lossless: bool,
 }
 
 const PLAIN: Kind = Kind {
@@ -36,6 +38,7 @@ const PLAIN: Kind = Kind {
     progressive: false,
     arithmetic: false,
     restart: 0,
+    lossless: false,
 };
 
 /// Noise on slopes: every pixel and every chroma sample differs from its neighbours.
@@ -62,6 +65,7 @@ fn encoded(kind: &Kind) -> Vec<u8> {
         (tj::TJPARAM_TJPARAM_PROGRESSIVE, kind.progressive.into()),
         (tj::TJPARAM_TJPARAM_ARITHMETIC, kind.arithmetic.into()),
         (tj::TJPARAM_TJPARAM_RESTARTBLOCKS, kind.restart),
+        (tj::TJPARAM_TJPARAM_LOSSLESS, kind.lossless.into()),
     ];
     // SAFETY: the handle lives until the end of the block, the pixels are as many as the call is told, and the
     // output, which libjpeg-turbo allocates, is copied before it is freed.
@@ -120,11 +124,14 @@ prop_compose! {
         progressive: bool,
         arithmetic in prop::bool::weighted(0.2),
         restart in prop_oneof![3 => Just(0), 1 => 1..50],
+        lossless in prop::bool::weighted(0.3),
     ) -> Kind {
         // Greyscale has no inks, and inks that are stored as they are have no chroma to sample.
         let cmyk = cmyk.filter(|_| sampling != tj::TJSAMP_TJSAMP_GRAY);
         let sampling = if cmyk == Some(tj::TJCS_TJCS_CMYK) { tj::TJSAMP_TJSAMP_444 } else { sampling };
-        Kind { width, height, sampling, cmyk, quality, progressive, arithmetic, restart }
+        // Prediction knows Huffman codes alone, and libjpeg-turbo stores what it is given, without subsampling.
+        let lossless = lossless && !arithmetic && !progressive && restart == 0 && sampling == tj::TJSAMP_TJSAMP_444;
+        Kind { width, height, sampling, cmyk, quality, progressive, arithmetic, restart, lossless }
     }
 }
 
