@@ -100,7 +100,8 @@ fn engine(model: &Path, crops: &Path, precision: &str, device: String, threads: 
     let model = model.to_string_lossy().into_owned();
     let mut engine = detector::open(&detector::Settings { model, device, precision, threads })?;
     let pixels = std::fs::read(crops).with_context(|| crops.display().to_string())?;
-    let crops: Vec<Crop> = pixels.chunks_exact(Crop::BYTES).filter_map(|crop| Crop::from_pixels(crop.to_vec())).collect();
+    let crops: Vec<Crop> =
+        pixels.chunks_exact(Crop::BYTES).filter_map(|crop| Crop::from_pixels(crop.to_vec())).collect();
     if crops.is_empty() {
         bail!("there are no crops");
     }
