@@ -123,6 +123,7 @@ impl Config {
         slots * (self.objects.max_bytes + crop)
             + self.worker.decoders() as u64 * self.imaging.max_decoded_bytes
             + 3 * batch * crop
+            + (u64::from(self.broker.prefetch) + u64::from(self.broker.bulk_prefetch)) * broker::wire::MAX_BODY as u64
     }
 }
 

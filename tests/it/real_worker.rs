@@ -113,7 +113,8 @@ async fn memory_stays_under_the_bound_whatever_is_queued() {
     let key = site.put("12mp.jpg", photo).await;
     site.submit((0..REFERENCES).map(|number| request(&format!("s-{number}"), &key))).await;
 
-    // Limits that leave no room for carelessness: the formula of configs/default.toml with these numbers.
+    // Limits that leave no room for carelessness: the formula of configs/default.toml with these numbers, and
+    // without its term for the messages, which are 100 bytes here.
     let (slots, decoders, decoded, batch) = (6, 2, 32 << 20, 4);
     let bound = slots * (object + crop) + decoders * decoded + 3 * batch * crop;
     let settings = [
