@@ -22,9 +22,9 @@ struct Block {
 /// What the network says of a batch, before any classifier. fp32.
 #[derive(Debug)]
 pub struct Features {
-    /// Global mean after the second layer, where SelfCon's sub-network branches off; [n, 512] for ResNet-50.
+    /// Global mean after the second layer, where SelfCon's sub-network branches off; `[n, 512]` for ResNet-50.
     pub branch: Tensor,
-    /// Global mean after the last layer: the embedding; [n, 2048] for ResNet-50.
+    /// Global mean after the last layer: the embedding; `[n, 2048]` for ResNet-50.
     pub embedding: Tensor,
 }
 
@@ -39,7 +39,7 @@ impl Backbone {
         }
     }
 
-    /// `images`: [n, 3, h, w], normalised.
+    /// `images`: `[n, 3, h, w]`, normalised.
     pub fn forward(&self, images: &Tensor) -> Result<Features, TchError> {
         let mut x = self.stem.relu(images)?.f_max_pool2d([3, 3], [1, 1], [1, 1], [1, 1], false)?;
         let mut branch = None;

@@ -70,7 +70,7 @@ impl Engine {
         Ok(scores.map(|(logit, generators)| Scores { logit, generators, novelty: None }).collect())
     }
 
-    /// [n, 3, 256, 256] with channels innermost; the bytes cross to the device as they are.
+    /// `[n, 3, 256, 256]` with channels innermost; the bytes cross to the device as they are.
     fn normalised(&self, crops: &[&Crop]) -> Result<Tensor, TchError> {
         let side = CROP_SIDE as i64;
         let mut pixels = Vec::with_capacity(crops.len() * Crop::BYTES);

@@ -49,7 +49,7 @@ pub struct Geometry {
     pub padding: i64,
 }
 
-/// A weight in the layout that oneDNN likes best for inputs of this shape ([n, c, h, w]).
+/// A weight in the layout that oneDNN likes best for inputs of this shape (`[n, c, h, w]`).
 pub fn pack(weight: &Tensor, geometry: Geometry, input: [i64; 4]) -> Result<Tensor, TchError> {
     let Geometry { stride, padding } = geometry;
     // SAFETY: the pointers are of live tensors, the shape has four sides, and the output is written on success.

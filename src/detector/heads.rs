@@ -24,7 +24,7 @@ impl Origin {
         }
     }
 
-    /// [n, embedding] → logits [n], above 0 for synthetic.
+    /// `[n, embedding]` → logits `[n]`, above 0 for synthetic.
     pub fn forward(&self, embedding: &Tensor) -> Result<Tensor, TchError> {
         let hidden = self.hidden.forward(&self.norm.forward(embedding)?)?.f_relu()?;
         self.output.forward(&hidden)?.f_squeeze_dim(1)
@@ -46,7 +46,7 @@ impl Generators {
         }
     }
 
-    /// [n, embedding] → probabilities [n, classes].
+    /// `[n, embedding]` → probabilities `[n, classes]`.
     pub fn forward(&self, embedding: &Tensor) -> Result<Tensor, TchError> {
         let hidden = self.hidden.forward(&normalise(embedding)?)?.f_relu()?;
         self.output.forward(&hidden)?.f_softmax(1, Kind::Float)

@@ -24,7 +24,7 @@ struct Projection {
     output: Linear,
 }
 
-/// Two views of each image, [n, 128] each, of length 1.
+/// Two views of each image, `[n, 128]` each, of length 1.
 #[derive(Debug)]
 pub struct Views {
     pub backbone: Tensor,
