@@ -1,7 +1,7 @@
 """Whoever is measured is a process of its own that stays warm: it says when it is ready, then waits for rounds.
 
 The protocol: one JSON line when warm; then, for each line `VARIANT COUNT` on its stdin, one JSON line with the
-seconds that the round took. While one contestant works the others wait for their input, so rounds can take turns.
+seconds that the round took, by the clock and of processor time. While one contestant works the others wait for their input, so rounds can take turns.
 """
 
 import json
@@ -50,11 +50,11 @@ class Contestant:
     def what(self) -> str:
         return self.warm["what"]
 
-    def round(self, variant: str, count: int) -> float:
-        """How many a second."""
+    def round(self, variant: str, count: int, clock: str = "seconds") -> float:
+        """How many a second, or with the clock "processor_seconds" how many a second of processor time."""
         self.process.stdin.write(f"{variant} {count}\n")
         self.process.stdin.flush()
-        return count / self._answer()["seconds"]
+        return count / self._answer()[clock]
 
     def peak_resident_mb(self) -> float | None:
         return peak_resident_mb(self.process.pid)
@@ -84,6 +84,7 @@ def serve(what: dict, round) -> None:
     print(json.dumps(what), flush=True)
     for line in sys.stdin:
         variant, count = line.rsplit(" ", 1)
-        began = time.perf_counter()
+        began, used = time.perf_counter(), time.process_time()
         round(variant, int(count))
-        print(json.dumps({"count": int(count), "seconds": time.perf_counter() - began}), flush=True)
+        seconds, processor = time.perf_counter() - began, time.process_time() - used
+        print(json.dumps({"seconds": seconds, "processor_seconds": processor}), flush=True)

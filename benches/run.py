@@ -62,10 +62,11 @@ def main() -> None:
     except stage.Trouble as error:
         sys.exit(f"bench: {error}")
     programs = build()
-    environment = tools.environment()
-    libraries = environment.pop("LD_LIBRARY_PATH")
-    environment.pop("LD_LIBRARY_PATH", None)
-    environment["PYTHONPATH"] = os.pathsep.join([environment["PYTHONPATH"], str(CLIENTS)])
+    offered = tools.environment()
+    # Only PyTorch in Python wants these libraries, and what else the conformance test sets is not for a comparison.
+    libraries = offered.get("LD_LIBRARY_PATH", "")
+    folders = [folder for folder in (offered.get("PYTHONPATH"), str(CLIENTS)) if folder]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(folders), "PYTHONDONTWRITEBYTECODE": "1"}
     command = [str(tools.python), str(HERE / "measure.py"), "--only", args.only, "--out", str(args.out.resolve()), "--rounds", str(args.rounds),
                "--base-port", str(args.base_port),
                "--assay", programs["assay"], "--bench", programs["bench"], "--libraries", libraries, *(["--quick"] if args.quick else [])]
