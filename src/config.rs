@@ -82,7 +82,7 @@ impl Config {
         let worker = &self.worker;
         let prefetch = self.broker.prefetch as usize;
         // One batch on the device, one forming, and an image in every intake slot.
-        let largest_batch = if worker.batch_size == 0 { worker.batch_for("cpu") } else { worker.batch_size };
+        let largest_batch = worker.batch_for("cpu");
         let fills = 2 * largest_batch + worker.intake_slots;
         if prefetch < fills {
             return Err(format!(

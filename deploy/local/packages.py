@@ -3,8 +3,6 @@
 Costs nothing when all is there. Debian's packages are kept from starting services of their own, now and at boot.
 """
 
-import contextlib
-import fcntl
 import importlib.util
 import os
 import pathlib
@@ -54,14 +52,6 @@ if [ -d /run/systemd/system ]; then
     done
 fi
 """
-
-
-@contextlib.contextmanager
-def one_at_a_time(folder: pathlib.Path):
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "packages.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def pip_missing() -> list[str]:

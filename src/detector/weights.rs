@@ -88,19 +88,23 @@ impl Weights {
         Weights(self.0.into_iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor)).collect())
     }
 
+    pub fn find(&self, name: &str) -> Option<&Tensor> {
+        self.0.get(name)
+    }
+
     /// A tensor that [`Weights::check`] has found to be there.
     ///
     /// # Panics
     /// If it isn't.
     pub fn get(&self, name: &str) -> &Tensor {
-        self.0.get(name).unwrap_or_else(|| panic!("tensor {name} was not checked for"))
+        self.find(name).unwrap_or_else(|| panic!("tensor {name} was not checked for"))
     }
 
     /// Compares names and shapes with what is wanted.
     pub fn check(&self, wanted: &Shapes) -> Result<(), Misfit> {
         let mut misfit = Misfit::default();
         for (name, shape) in wanted {
-            match self.0.get(name).map(Tensor::size) {
+            match self.find(name).map(Tensor::size) {
                 None => misfit.missing.push(name.clone()),
                 Some(found) if found != *shape => misfit.misshaped.push((name.clone(), shape.clone(), found)),
                 Some(_) => {}

@@ -142,18 +142,22 @@ impl Bystander {
 
     /// Deletes the queues, whatever they hold.
     pub async fn delete(self) {
-        // The server may have been restarted since the beginning.
-        let url = self.settings.url.expose_secret();
-        let connection = Connection::connect(url, ConnectionProperties::default()).await.unwrap();
-        let channel = connection.create_channel().await.unwrap();
-        for queue in self.topology.queues() {
-            channel.queue_delete(queue.as_str().into(), QueueDeleteOptions::default()).await.unwrap();
-        }
-        let exchange = self.topology.verdicts();
-        channel.exchange_delete(exchange.as_str().into(), ExchangeDeleteOptions::default()).await.unwrap();
+        delete(&self.settings).await;
         self.submitter.close().await;
-        connection.close(200, "done".into()).await.unwrap();
     }
+}
+
+/// Deletes the queues and the exchange of these settings, by a connection of its own: the server may have been
+/// restarted since the beginning.
+pub async fn delete(settings: &Settings) {
+    let connection = Connection::connect(settings.url.expose_secret(), ConnectionProperties::default()).await.unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    let topology = Topology::new(settings);
+    for queue in topology.queues() {
+        channel.queue_delete(queue.as_str().into(), QueueDeleteOptions::default()).await.unwrap();
+    }
+    channel.exchange_delete(topology.verdicts().as_str().into(), ExchangeDeleteOptions::default()).await.unwrap();
+    connection.close(200, "done".into()).await.unwrap();
 }
 
 async fn take(mut reader: Reader, count: usize) -> Vec<Letter> {

@@ -9,19 +9,16 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use assay::broker::rabbit::{Reader, Submitter, survey};
-use assay::broker::topology::Topology;
 use assay::broker::wire::{Message, Properties};
 use assay::broker::{self, Lane};
 use assay::config::Config;
 use assay::ledger::postgres;
 use assay::moderation::Outcome;
-use lapin::options::{ExchangeDeleteOptions, QueueDeleteOptions};
-use lapin::{Connection, ConnectionProperties};
-use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Connection as _, Executor, Row};
+use sqlx::{AssertSqlSafe, Connection, Executor, Row};
 
+use super::rabbit;
 use super::servers::{Servers, servers, unique};
 
 pub const BUCKET: &str = "uploads";
@@ -167,21 +164,10 @@ impl Site {
     /// Deletes the queues, the schema and the files.
     pub async fn close(self) {
         self.submitter.close().await;
-        delete_queues(&self.broker).await;
+        rabbit::delete(&self.broker).await;
         self.query(&format!("DROP SCHEMA {} CASCADE", self.name)).await;
         let _ = std::fs::remove_dir_all(&self.folder);
     }
-}
-
-async fn delete_queues(settings: &broker::Settings) {
-    let connection = Connection::connect(settings.url.expose_secret(), ConnectionProperties::default()).await.unwrap();
-    let channel = connection.create_channel().await.unwrap();
-    let topology = Topology::new(settings);
-    for queue in topology.queues() {
-        channel.queue_delete(queue.as_str().into(), QueueDeleteOptions::default()).await.unwrap();
-    }
-    channel.exchange_delete(topology.verdicts().as_str().into(), ExchangeDeleteOptions::default()).await.unwrap();
-    connection.close(200, "done".into()).await.unwrap();
 }
 
 /// A native request for a key.
