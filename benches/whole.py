@@ -15,6 +15,8 @@ PIPELINE = {
     "ASSAY__DETECTOR__MODEL": "scripted",
     "ASSAY__BROKER__PREFETCH": "256",
     "ASSAY__WORKER__BATCH_SIZE": "64",
+    # Every image is to be decoded and scored.
+    "ASSAY__WORKER__REUSE": "false",
     "ASSAY__WORKER__INTAKE_SLOTS": "32",
 }
 

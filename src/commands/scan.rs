@@ -16,8 +16,8 @@ use crate::config::Config;
 use crate::detector::{self, Detector, score_each};
 use crate::imaging::{self, Decoded};
 use crate::moderation::{
-    Context, Evidence, Failure, FailureCode, ImageRef, Judge, JudgedImage, Outcome, Purpose, Request, SubmissionKey,
-    Timing,
+    Context, Evidence, Failure, FailureCode, Grounds, ImageRef, Judge, JudgedImage, Outcome, Purpose, Request,
+    SubmissionKey, Timing,
 };
 
 /// Judge files, folders and globs with the worker's own engine; no server is needed.
@@ -206,8 +206,8 @@ fn score(
         match scores.next().expect("there is a score for each decoded image") {
             (Ok(scores), infer, batch_size) => {
                 let timing = Timing { infer, ..timing };
-                let evidence =
-                    Evidence { image, quality: decoded.quality, scores, timing, batch_size, supersedes: None };
+                let grounds = Grounds::Scored { scores, batch_size };
+                let evidence = Evidence { image, quality: decoded.quality, grounds, timing, supersedes: None };
                 Outcome::Verdict(Box::new(judge.verdict(&request, evidence, now)))
             }
             (Err(error), ..) => failure(FailureCode::InferenceFailed, error.to_string()),

@@ -6,14 +6,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{Found, Ledger, LedgerError, Recorded};
-use crate::moderation::{Outcome, SubmissionKey};
+use super::{Content, Found, Ledger, LedgerError, Recorded};
+use crate::moderation::{ModelRef, Outcome, SubmissionKey, Verdict};
 
 /// What the ledger was asked to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Call {
     Find,
     Record,
+    Scored,
     Check,
 }
 
@@ -123,9 +124,27 @@ impl Ledger for Memory {
         })
     }
 
+    async fn scored(&self, contents: &[Content], model: &ModelRef) -> Result<Vec<Option<Verdict>>, LedgerError> {
+        self.answer(Call::Scored, |outcomes| {
+            let first = |content: &Content| {
+                outcomes.values().find_map(|outcome| match outcome {
+                    Outcome::Verdict(verdict) if is_scored(verdict, content, model) => Some((**verdict).clone()),
+                    _ => None,
+                })
+            };
+            contents.iter().map(first).collect()
+        })
+    }
+
     async fn check(&self) -> Result<(), LedgerError> {
         self.answer(Call::Check, |_| ())
     }
+}
+
+fn is_scored(verdict: &Verdict, content: &Content, model: &ModelRef) -> bool {
+    verdict.reused_from.is_none()
+        && (&verdict.tenant, &verdict.image.sha256) == (&content.tenant, &content.sha256)
+        && (&verdict.model.version, &verdict.model.sha256) == (&model.version, &model.sha256)
 }
 
 fn unreachable(detail: &str) -> LedgerError {

@@ -3,7 +3,8 @@
 //! Promises that every implementation keeps, and that `tests/it/contracts.rs` checks on each:
 //! - a submission key has at most one outcome, ever; the first one recorded stands;
 //! - `record` is all or nothing, and what it returned as new or standing survives a crash;
-//! - order of answers is order of questions, also with the same key twice in one call.
+//! - order of answers is order of questions, also with the same key twice in one call;
+//! - `scored` gives only verdicts of the same tenant, bytes and model, and never one that was itself reused.
 
 pub mod memory;
 pub mod postgres;
@@ -12,7 +13,7 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use crate::moderation::{Outcome, OutcomeId, SubmissionKey};
+use crate::moderation::{ModelRef, Outcome, OutcomeId, SubmissionKey, Verdict};
 
 /// `[ledger]` of the configuration.
 #[derive(Clone, Debug, Deserialize)]
@@ -54,6 +55,14 @@ pub struct Found {
     pub predecessor: Option<OutcomeId>,
 }
 
+/// An image by its bytes, and whose it is: tenants learn nothing of each other's images.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Content {
+    pub tenant: String,
+    /// Lower-case hexadecimal.
+    pub sha256: String,
+}
+
 /// What became of an outcome handed to [`Ledger::record`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Recorded {
@@ -81,6 +90,9 @@ pub trait Ledger: Send + Sync {
 
     /// Records the outcomes in one transaction; one answer for each, in order.
     async fn record(&self, outcomes: &[Outcome]) -> Result<Vec<Recorded>, LedgerError>;
+
+    /// A verdict that this model has scored on each content, in order; `None` where there is none yet.
+    async fn scored(&self, contents: &[Content], model: &ModelRef) -> Result<Vec<Option<Verdict>>, LedgerError>;
 
     /// Whether the database answers and has the tables of this version.
     async fn check(&self) -> Result<(), LedgerError>;

@@ -11,7 +11,7 @@ pub mod scores;
 pub mod verdict;
 
 pub use failure::{Failure, FailureCode, Stage};
-pub use judge::{Evidence, Generator, Judge};
+pub use judge::{Evidence, Generator, Grounds, Judge};
 pub use outcome::{Outcome, OutcomeId};
 pub use policy::{Calibration, Decision, Policy, Thresholds};
 pub use request::{Context, ImageRef, Purpose, Request, RequestError, SubmissionKey, TraceContext};

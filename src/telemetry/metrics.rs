@@ -21,6 +21,7 @@ pub struct Metrics {
     settlements: IntCounterVec,
     pub redeliveries: IntCounter,
     pub republished: IntCounter,
+    pub reused: IntCounter,
     pub in_flight: IntGauge,
     pub oldest_in_flight_seconds: Gauge,
     pub ready: IntGauge,
@@ -60,6 +61,10 @@ impl Metrics {
                 "assay_republished_total",
                 "Outcomes published again because the submission already had one",
             )),
+            reused: sole(IntCounter::new(
+                "assay_reused_total",
+                "Verdicts that repeat what was found before on the same bytes",
+            )),
             in_flight: sole(IntGauge::new("assay_in_flight_images", "Images taken from the queue and not yet settled")),
             oldest_in_flight_seconds: sole(Gauge::new(
                 "assay_oldest_in_flight_seconds",
@@ -74,6 +79,7 @@ impl Metrics {
         metrics.register(&metrics.settlements);
         metrics.register(&metrics.redeliveries);
         metrics.register(&metrics.republished);
+        metrics.register(&metrics.reused);
         metrics.register(&metrics.in_flight);
         metrics.register(&metrics.oldest_in_flight_seconds);
         metrics.register(&metrics.ready);
@@ -94,6 +100,9 @@ impl Metrics {
 
     pub fn outcome(&self, outcome: &Outcome) {
         self.outcomes.with_label_values(&[outcome.kind(), outcome.word()]).inc();
+        if matches!(outcome, Outcome::Verdict(verdict) if verdict.reused_from.is_some()) {
+            self.reused.inc();
+        }
     }
 
     pub fn settled(&self, answer: &str) {

@@ -12,7 +12,7 @@ use super::prepare::Prepared;
 use super::settlement::{Concluded, Conclusion};
 use crate::detector::{Detector, ScoreError, score_each};
 use crate::imaging::Crop;
-use crate::moderation::{Evidence, FailureCode};
+use crate::moderation::{Evidence, FailureCode, Grounds};
 
 /// What the thread reports.
 pub(super) struct Inference {
@@ -90,12 +90,11 @@ fn score(
         timing.batch = waited.as_millis() as u64;
         timing.infer = infer.as_millis() as u64;
         let conclusion = match scores {
-            Ok(scores) => Conclusion::Scored(Box::new(Evidence {
+            Ok(scores) => Conclusion::Judged(Box::new(Evidence {
                 image,
                 quality,
-                scores,
+                grounds: Grounds::Scored { scores, batch_size: batch_size as u32 },
                 timing,
-                batch_size: batch_size as u32,
                 supersedes: arrived.supersedes,
             })),
             Err(error) => Conclusion::Failed { code: FailureCode::InferenceFailed, detail: error.to_string() },

@@ -10,6 +10,7 @@ mod inference;
 mod intake;
 mod patience;
 mod prepare;
+mod reuse;
 mod settlement;
 
 use std::sync::Arc;
@@ -37,6 +38,7 @@ pub struct Settings {
     pub batch_size: usize,
     pub batch_max_delay_ms: u64,
     pub settle_batch: usize,
+    pub reuse: bool,
     pub grace_s: f32,
     pub stuck_after_s: u64,
 }
@@ -122,6 +124,7 @@ pub async fn run(parts: Parts, plan: Plan, condition: Arc<Condition>, shutdown: 
     tracing::info!(milliseconds_per_image = seconds * 1e3, engine, "the detector is warm");
     check_depth(&plan, seconds)?;
 
+    let reuse = plan.worker.reuse.then(|| reuse::Reuse::of(ledger.clone(), judge.clone()));
     let batcher = Batcher::new(batch_size, Duration::from_millis(plan.worker.batch_max_delay_ms));
     let batching = tokio::spawn(batcher::run(batcher, prepared, batches_sender, shutdown.abandon.clone()));
     let settlement = settlement::Settlement {
@@ -145,6 +148,7 @@ pub async fn run(parts: Parts, plan: Plan, condition: Arc<Condition>, shutdown: 
         slots: Arc::new(Semaphore::new(plan.worker.intake_slots)),
         preparer: Arc::new(prepare::Preparer {
             objects,
+            reuse,
             decoders: Semaphore::new(plan.worker.decoders()),
             max_attempts: plan.max_attempts,
             allowed_buckets: plan.allowed_buckets,

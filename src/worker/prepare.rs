@@ -9,10 +9,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::Condition;
 use super::condition::Flight;
+use super::reuse::Reuse;
 use super::settlement::{Concluded, Conclusion};
 use crate::delivery::{Job, Settlement};
-use crate::imaging::{self, Crop, DecodeError, Decoded, Limits, Quality};
-use crate::moderation::{FailureCode, JudgedImage, OutcomeId, Request, Timing};
+use crate::imaging::{self, Crop, DecodeError, Decoded, Format, Limits, Quality};
+use crate::moderation::{Evidence, FailureCode, Grounds, JudgedImage, OutcomeId, Request, Timing};
 use crate::objects::{FetchError, Object, Objects};
 
 /// A request that the worker has taken, and that has no outcome yet.
@@ -39,6 +40,8 @@ pub(super) struct Prepared {
 /// What it takes to prepare images; shared by all tasks of the intake.
 pub(super) struct Preparer {
     pub objects: Arc<dyn Objects>,
+    /// `None` where every image is to be scored.
+    pub reuse: Option<Reuse>,
     pub decoders: Semaphore,
     pub max_attempts: u32,
     pub allowed_buckets: Vec<String>,
@@ -48,6 +51,14 @@ pub(super) struct Preparer {
     pub prepared: mpsc::Sender<Prepared>,
     pub concluded: mpsc::Sender<Concluded>,
     pub abandon: CancellationToken,
+}
+
+/// What fetching led to.
+enum Fetched {
+    /// For the device.
+    Decoded { decoded: Decoded, image: JudgedImage, timing: Timing },
+    /// An earlier verdict on the same bytes answers.
+    Known(Box<Evidence>),
 }
 
 /// Why an image did not reach the device.
@@ -70,11 +81,12 @@ impl Preparer {
     async fn prepare_and_hand_on(&self, arrived: Arrived) {
         // A closed channel means that the worker is going down; the dropped ticket releases the message.
         match self.fetch_and_decode(&arrived).await {
-            Ok((object, decoded, timing)) => {
-                let image = judged_image(&arrived.job.request, &object, &decoded);
+            Ok(Fetched::Known(evidence)) => {
+                let conclusion = Conclusion::Judged(evidence);
+                let _ = self.concluded.send(Concluded { arrived, conclusion, at: Instant::now() }).await;
+            }
+            Ok(Fetched::Decoded { decoded, image, timing }) => {
                 let Decoded { crop, quality, .. } = decoded;
-                // The encoded bytes end here: beyond this point an image costs its crop alone.
-                drop(object);
                 let ready_at = Instant::now();
                 let _ = self.prepared.send(Prepared { arrived, crop, image, quality, timing, ready_at }).await;
             }
@@ -101,7 +113,8 @@ impl Preparer {
         }
     }
 
-    async fn fetch_and_decode(&self, arrived: &Arrived) -> Result<(Object, Decoded, Timing), Stopped> {
+    /// The encoded bytes end here: beyond this point an image costs its crop alone.
+    async fn fetch_and_decode(&self, arrived: &Arrived) -> Result<Fetched, Stopped> {
         let request = &arrived.job.request;
         gate(request, &self.allowed_buckets, OffsetDateTime::now_utc())?;
 
@@ -109,6 +122,20 @@ impl Preparer {
         let object = self.objects.fetch(&request.image, self.max_object_bytes).await.map_err(Stopped::from)?;
         let fetch = started.elapsed();
         self.condition.metrics.stage("fetch", fetch);
+        let timing = Timing {
+            queue: arrived.queued.map(|queued| queued.as_millis() as u64),
+            fetch: fetch.as_millis() as u64,
+            ..Timing::default()
+        };
+
+        if let Some(reuse) = &self.reuse
+            && let Some(earlier) = reuse.earlier(request, &object.sha256).await
+        {
+            let (seen, quality, supersedes) = (&earlier.image, earlier.quality.clone(), arrived.supersedes);
+            let image = judged_image(request, &object, seen.format, seen.width, seen.height);
+            let grounds = Grounds::Earlier(earlier);
+            return Ok(Fetched::Known(Box::new(Evidence { image, quality, grounds, timing, supersedes })));
+        }
 
         let started = Instant::now();
         let decoded = self.decode(&object).await?;
@@ -116,13 +143,9 @@ impl Preparer {
         self.condition.metrics.stage("decode", decode);
         gate(request, &self.allowed_buckets, OffsetDateTime::now_utc())?;
 
-        let timing = Timing {
-            queue: arrived.queued.map(|queued| queued.as_millis() as u64),
-            fetch: fetch.as_millis() as u64,
-            decode: decode.as_millis() as u64,
-            ..Timing::default()
-        };
-        Ok((object, decoded, timing))
+        let image = judged_image(request, &object, decoded.format, decoded.width, decoded.height);
+        let timing = Timing { decode: decode.as_millis() as u64, ..timing };
+        Ok(Fetched::Decoded { decoded, image, timing })
     }
 
     async fn decode(&self, object: &Object) -> Result<Decoded, Stopped> {
@@ -172,7 +195,7 @@ impl From<DecodeError> for Stopped {
     }
 }
 
-fn judged_image(request: &Request, object: &Object, decoded: &Decoded) -> JudgedImage {
+fn judged_image(request: &Request, object: &Object, format: Format, width: u32, height: u32) -> JudgedImage {
     let asked = &request.image;
     JudgedImage {
         bucket: asked.bucket.clone(),
@@ -181,8 +204,8 @@ fn judged_image(request: &Request, object: &Object, decoded: &Decoded) -> Judged
         etag: asked.etag.clone().or_else(|| object.etag.clone()),
         sha256: object.sha256.clone(),
         bytes: object.bytes.len() as u64,
-        format: decoded.format,
-        width: decoded.width,
-        height: decoded.height,
+        format,
+        width,
+        height,
     }
 }

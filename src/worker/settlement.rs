@@ -22,7 +22,7 @@ use crate::moderation::{Evidence, Failure, FailureCode, Judge, Outcome, Request}
 
 /// How an image ended, before it is recorded.
 pub(super) enum Conclusion {
-    Scored(Box<Evidence>),
+    Judged(Box<Evidence>),
     Failed {
         code: FailureCode,
         detail: String,
@@ -123,7 +123,7 @@ impl Settlement {
         let now = OffsetDateTime::now_utc();
         match conclusion {
             Conclusion::Standing(outcome) => (*outcome, News::Standing),
-            Conclusion::Scored(mut evidence) => {
+            Conclusion::Judged(mut evidence) => {
                 evidence.timing.record = at.elapsed().as_millis() as u64;
                 (Outcome::Verdict(Box::new(self.judge.verdict(request, *evidence, now))), News::Fresh)
             }
@@ -205,6 +205,7 @@ fn tell(request: &Request, outcome: &Outcome, news: News, total: Duration) {
             model = %verdict.model.version,
             total_ms,
             again,
+            reused = verdict.reused_from.is_some(),
             "verdict"
         ),
         Outcome::Failure(failure) => tracing::info!(

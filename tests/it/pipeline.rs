@@ -118,6 +118,65 @@ async fn a_repeated_delivery_publishes_the_same_verdict_and_infers_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_same_bytes_are_scored_once_and_get_a_verdict_for_each_submission() {
+    let scored = Arc::new(AtomicUsize::new(0));
+    let count = scored.clone();
+    let detector = Scripted::with_script(Box::new(move |crops: &[&Crop]| {
+        count.fetch_add(crops.len(), Ordering::Relaxed);
+        Ok(())
+    }));
+    let mut plan = plan();
+    plan.worker.reuse = true;
+    let rig = Rig::start_with(detector, plan);
+    rig.objects.put(BUCKET, "a", images::bmp(30, 200));
+    rig.objects.put(BUCKET, "copy of a", images::bmp(30, 200));
+    rig.objects.put(BUCKET, "b", images::bmp(30, 201));
+    rig.submit("first", "a");
+    rig.idle().await;
+    let once = scored.load(Ordering::Relaxed);
+    rig.submit("again", "a");
+    rig.submit("copy", "copy of a");
+    rig.idle().await;
+    assert_eq!(scored.load(Ordering::Relaxed), once, "the same bytes are not scored again");
+    rig.submit("another", "b");
+    let image = json!({"bucket": BUCKET, "key": "a"});
+    let elsewhere = json!({"submission_id": "elsewhere", "tenant": "other", "image": image});
+    let appeal = json!({"submission_id": "first", "generation": 1, "purpose": "reverdict", "image": image});
+    rig.broker.submit(Lane::Live, message(&elsewhere));
+    rig.broker.submit(Lane::Live, message(&appeal));
+    rig.idle().await;
+    assert_eq!(
+        scored.load(Ordering::Relaxed),
+        once + 3,
+        "other bytes, another tenant, and whoever asks for another look"
+    );
+
+    // Without the database's help, and with its answer lost, an image is scored.
+    rig.ledger.fail_next(Call::Scored, LedgerFault::Failed, 1);
+    rig.submit("unlucky", "a");
+    rig.idle().await;
+    assert_eq!(scored.load(Ordering::Relaxed), once + 4);
+
+    let verdicts = rig.ledger.outcomes().into_iter().map(|outcome| match outcome {
+        Outcome::Verdict(verdict) => *verdict,
+        Outcome::Failure(failure) => panic!("{failure:?}"),
+    });
+    let verdicts: Vec<_> = verdicts.collect();
+    let named =
+        |id: &str| verdicts.iter().find(|verdict| verdict.submission_id == id && verdict.generation == 0).unwrap();
+    let first = named("first");
+    for id in ["again", "copy"] {
+        let verdict = named(id);
+        assert_eq!(verdict.reused_from, Some(first.verdict_id), "{id}");
+        assert_eq!((&verdict.score, verdict.decision), (&first.score, first.decision));
+        assert_eq!((verdict.image.format, verdict.image.width), (first.image.format, first.image.width));
+        assert_ne!(verdict.verdict_id, first.verdict_id);
+    }
+    assert_eq!(named("copy").image.key, "copy of a");
+    assert!(verdicts.iter().filter(|verdict| verdict.reused_from.is_some()).count() == 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_same_submission_with_another_image_is_a_conflict_and_the_first_outcome_stands() {
     let rig = Rig::start(Scripted::new());
     rig.objects.put(BUCKET, "a", images::bmp(30, 200));

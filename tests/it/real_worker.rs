@@ -123,6 +123,7 @@ async fn memory_stays_under_the_bound_whatever_is_queued() {
         ("ASSAY__WORKER__INTAKE_SLOTS", slots.to_string()),
         ("ASSAY__WORKER__DECODE_THREADS", decoders.to_string()),
         ("ASSAY__WORKER__BATCH_SIZE", batch.to_string()),
+        ("ASSAY__WORKER__REUSE", "false".to_string()),
     ];
     let settings: Vec<_> = settings.iter().map(|(key, value)| (*key, value.as_str())).collect();
     // A worker that has nothing to do shows what the model, libtorch and the connections take.

@@ -1,4 +1,4 @@
-//! The two statements of the ledger: as few round trips as there can be, whatever the number of rows.
+//! The statements of the ledger: as few round trips as there can be, whatever the number of rows.
 
 use std::collections::HashSet;
 
@@ -8,8 +8,8 @@ use sqlx::{Row, query};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::ledger::Found;
-use crate::moderation::{Failure, Outcome, OutcomeId, SubmissionKey, Verdict};
+use crate::ledger::{Content, Found};
+use crate::moderation::{Failure, ModelRef, Outcome, OutcomeId, SubmissionKey, Verdict};
 
 /// One row for each outcome, in columns. What only verdicts or only failures have is NULL for the others.
 ///
@@ -20,11 +20,11 @@ WITH given AS (
     SELECT * FROM unnest(
         $1::text[], $2::text[], $3::bigint[], $4::text[], $5::uuid[], $6::text[], $7::text[], $8::text[],
         $9::timestamptz[], $10::text[], $11::text[], $12::text[], $13::real[], $14::real[], $15::text[],
-        $16::text[], $17::text[], $18::text[], $19::boolean[]
+        $16::text[], $17::text[], $18::text[], $19::boolean[], $20::uuid[]
     ) AS given (
         tenant, submission_id, generation, kind, outcome_id, bucket, object_key, purpose,
         at, document, word, image_sha256, synthetic, logit, generator,
-        model_version, model_sha256, stage, retryable
+        model_version, model_sha256, stage, retryable, reused_from
     )
 ), won AS (
     INSERT INTO outcomes (tenant, submission_id, generation, kind, outcome_id)
@@ -34,11 +34,11 @@ WITH given AS (
 ), verdict AS (
     INSERT INTO verdicts (
         tenant, submission_id, generation, verdict_id, decision, synthetic, logit, generator,
-        model_version, model_sha256, bucket, object_key, image_sha256, purpose, decided_at, document
+        model_version, model_sha256, bucket, object_key, image_sha256, purpose, decided_at, document, reused_from
     )
     SELECT
         tenant, submission_id, generation, outcome_id, word, synthetic, logit, generator,
-        model_version, model_sha256, bucket, object_key, image_sha256, purpose, at, document::json
+        model_version, model_sha256, bucket, object_key, image_sha256, purpose, at, document::json, reused_from
     FROM given JOIN won USING (tenant, submission_id, generation, kind) WHERE kind = 'verdict'
 ), failure AS (
     INSERT INTO failures (
@@ -75,6 +75,17 @@ LEFT JOIN LATERAL (
 ) AS earlier ON true
 ORDER BY asked.place";
 
+const SCORED: &str = "
+SELECT earlier.document::text AS verdict
+FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS asked (tenant, image_sha256, place)
+LEFT JOIN LATERAL (
+    SELECT document FROM verdicts v
+    WHERE v.image_sha256 = asked.image_sha256 AND v.reused_from IS NULL
+        AND v.tenant = asked.tenant AND v.model_sha256 = $3 AND v.model_version = $4
+    LIMIT 1
+) AS earlier ON true
+ORDER BY asked.place";
+
 /// Inserts outcomes with distinct keys; returns the keys that were free.
 pub(super) async fn insert(
     connection: &mut PgConnection,
@@ -105,6 +116,7 @@ pub(super) async fn insert(
         .bind(column(&entries, |entry| entry.verdict.map(|verdict| verdict.model.sha256.as_str())))
         .bind(column(&entries, |entry| entry.failure.map(|failure| failure.stage.as_str())))
         .bind(column(&entries, |entry| entry.failure.map(|failure| failure.retryable)))
+        .bind(column(&entries, |entry| entry.verdict?.reused_from.map(|earlier| earlier.0)))
         .fetch_all(connection)
         .await?;
     inserted.iter().map(key).collect()
@@ -119,6 +131,22 @@ pub(super) async fn find(connection: &mut PgConnection, keys: &[SubmissionKey]) 
         .fetch_all(connection)
         .await?;
     rows.iter().map(found).collect()
+}
+
+/// One answer for each content, in order.
+pub(super) async fn scored(
+    connection: &mut PgConnection,
+    contents: &[Content],
+    model: &ModelRef,
+) -> Result<Vec<Option<Verdict>>, sqlx::Error> {
+    let rows = query(SCORED)
+        .bind(column(contents, |content| content.tenant.as_str()))
+        .bind(column(contents, |content| content.sha256.as_str()))
+        .bind(&model.sha256)
+        .bind(&model.version)
+        .fetch_all(connection)
+        .await?;
+    rows.iter().map(|row| document(row, "verdict")).collect()
 }
 
 /// An outcome as a row; `verdict` and `failure` hold what only one of the kinds has.

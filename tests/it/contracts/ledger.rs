@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use assay::ledger::memory::{Call, Fault, Memory};
 use assay::ledger::postgres::{Postgres, migrate};
-use assay::ledger::{Found, Ledger, LedgerError, Recorded};
-use assay::moderation::{Outcome, OutcomeId, SubmissionKey};
+use assay::ledger::{Content, Found, Ledger, LedgerError, Recorded};
+use assay::moderation::{ModelRef, Outcome, OutcomeId, SubmissionKey, Verdict};
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -47,6 +47,7 @@ suite! {
     keys_that_differ_anywhere_are_different_keys
     many_at_once_agree_on_one_winner_for_each_key
     a_large_call_is_one_call
+    scores_are_found_by_tenant_bytes_and_model
     asking_nothing_answers_nothing
     a_healthy_ledger_says_so
 }
@@ -68,7 +69,7 @@ async fn what_is_recorded_is_found_unchanged(ledger: Subject) {
     odd.metadata.insert(awkward.into(), json!(["\0", 1e19, 1.0, 1e-300, u64::MAX, i64::MIN, null, {"": []}]));
     let roots: Vec<f64> = (1..200).map(|n| f64::from(n).sqrt()).collect();
     odd.metadata.insert("roots".into(), json!(roots));
-    let plain = assay::moderation::Verdict { generator: None, ..verdict_of(key("plain", 0)) };
+    let plain = Verdict { generator: None, ..verdict_of(key("plain", 0)) };
     let outcomes = [Outcome::Verdict(Box::new(odd)), Outcome::Verdict(Box::new(plain)), failure(key(awkward, 8))];
     assert_eq!(ledger.record(&outcomes).await.unwrap(), [Recorded::New, Recorded::New, Recorded::New]);
     for outcome in &outcomes {
@@ -110,6 +111,30 @@ async fn answers_come_in_the_order_of_the_questions(ledger: Subject) {
         ledger.find(&asked).await.unwrap().into_iter().map(|found| found.standing).collect();
     let outcome = |index: usize| Some(outcomes[index].clone());
     assert_eq!(found, [outcome(2), None, outcome(3), outcome(2), outcome(0)]);
+}
+
+async fn scores_are_found_by_tenant_bytes_and_model(ledger: Subject) {
+    let on = |id: &str, bytes: &str| {
+        let mut verdict = verdict_of(key(id, 0));
+        verdict.image.sha256 = bytes.into();
+        verdict
+    };
+    let scored = on("scored", "bytes");
+    let model = scored.model.clone();
+    let reused = Verdict { reused_from: Some(scored.verdict_id), ..on("reused", "others") };
+    let foreign = Verdict { tenant: "other".into(), ..on("foreign", "foreign") };
+    let old = Verdict { model: ModelRef { version: "old".into(), ..model.clone() }, ..on("old", "old") };
+    let verdicts = [scored.clone(), reused, foreign, old.clone()].map(|verdict| Outcome::Verdict(Box::new(verdict)));
+    ledger.record(&verdicts).await.unwrap();
+    ledger.record(&[failure(key("failed", 0))]).await.unwrap();
+
+    let contents = ["never", "bytes", "others", "foreign", "old", "bytes"]
+        .map(|sha256| Content { tenant: "acme".into(), sha256: sha256.into() });
+    let found = ledger.scored(&contents, &model).await.unwrap();
+    assert_eq!(found, [None, Some(scored.clone()), None, None, None, Some(scored)]);
+    assert_eq!(ledger.scored(&contents[4..5], &old.model).await.unwrap(), [Some(old.clone())]);
+    let other_weights = ModelRef { sha256: "c".repeat(64), ..old.model };
+    assert_eq!(ledger.scored(&contents[4..5], &other_weights).await.unwrap(), [None]);
 }
 
 async fn the_predecessor_is_the_latest_earlier_generation(ledger: Subject) {

@@ -28,12 +28,13 @@ pub struct Rig {
     pub running: tokio::task::JoinHandle<Result<(), WorkerError>>,
 }
 
-/// The plan of the default configuration, but for the bucket.
+/// The plan of the default configuration, but for the bucket; and every image is scored.
 pub fn plan() -> Plan {
     let mut config = Config::load(None).unwrap();
     config.objects.allowed_buckets = vec![BUCKET.into()];
     config.broker.prefetch = PREFETCH;
     config.worker.decode_threads = 2;
+    config.worker.reuse = false;
     config.plan()
 }
 

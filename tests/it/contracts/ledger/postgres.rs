@@ -1,5 +1,6 @@
 //! What only a real database can do, and suffer.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use assay::ledger::postgres::{Postgres, address, migrate};
@@ -15,6 +16,15 @@ use crate::support::outcomes::{failure, key, verdict};
 use crate::support::proxy::{Flow, Proxy};
 use crate::support::servers::{in_own_schema, servers, unique};
 use crate::support::within;
+
+/// The names of the files in `migrations/`, in order.
+fn migrations() -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+    let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    let mut names: Vec<_> = files.map(|file| file.file_stem().unwrap().to_str().unwrap().to_string()).collect();
+    names.sort();
+    names
+}
 
 /// A connection that looks at the test's schema.
 async fn raw(settings: &Settings) -> PgConnection {
@@ -52,7 +62,7 @@ async fn migrating_at_once_applies_each_migration_once() {
             tasks.spawn(async move { migrate(&settings).await.unwrap() });
         }
         let applied: Vec<String> = tasks.join_all().await.into_iter().flatten().collect();
-        assert_eq!(applied, ["0001_outcomes"]);
+        assert_eq!(applied, migrations());
         assert_eq!(migrate(&settings).await.unwrap(), Vec::<String>::new());
         Postgres::connect(&settings).await.unwrap().check().await.unwrap();
     })
@@ -137,7 +147,7 @@ async fn schemas_of_one_database_do_not_see_each_other() {
         in_own_schema(|other| async move {
             let mut ledgers = Vec::new();
             for settings in [&one, &other] {
-                assert_eq!(migrate(settings).await.unwrap(), ["0001_outcomes"]);
+                assert_eq!(migrate(settings).await.unwrap(), migrations());
                 ledgers.push(Postgres::connect(settings).await.unwrap());
             }
             for ledger in ledgers {
