@@ -71,6 +71,7 @@ struct State {
     faults: VecDeque<Fault>,
     counts: Counts,
     closed: bool,
+    deaf: bool,
 }
 
 #[derive(Clone)]
@@ -123,6 +124,11 @@ impl Memory {
     /// The next publications go wrong, one for each fault.
     pub fn fail_publications(&self, faults: impl IntoIterator<Item = Fault>) {
         self.shared.lock().faults.extend(faults);
+    }
+
+    /// From now on nothing is handed out, and nobody is told: a consumer that looks alive and takes nothing.
+    pub fn go_deaf(&self) {
+        self.shared.lock().deaf = true;
     }
 
     pub fn set_health(&self, health: Health) {
@@ -186,7 +192,7 @@ impl Shared {
     /// Takes the next message of a lane, if the prefetch leaves room.
     fn deliver(self: &Arc<Self>, lane: Lane) -> Option<(Waiting, Ticket)> {
         let mut state = self.lock();
-        if state.out.values().filter(|out| out.lane == lane).count() >= self.prefetch {
+        if state.deaf || state.out.values().filter(|out| out.lane == lane).count() >= self.prefetch {
             return None;
         }
         let next = state.waiting.get_mut(&lane)?.pop_front()?;
@@ -298,6 +304,10 @@ impl Broker for Memory {
 
     fn health(&self) -> watch::Receiver<Health> {
         self.shared.health.subscribe()
+    }
+
+    async fn waiting(&self, lane: Lane) -> Result<u32, BrokerError> {
+        Ok(Memory::waiting(self, lane) as u32)
     }
 
     async fn close(&self) {

@@ -175,6 +175,9 @@ pub trait Broker: Send + Sync {
 
     fn health(&self) -> watch::Receiver<Health>;
 
+    /// Messages of a lane that are ready, and out at nobody.
+    async fn waiting(&self, lane: Lane) -> Result<u32, BrokerError>;
+
     /// Waits until every settlement handed in so far has been carried out, then closes the connections.
     async fn close(&self);
 }

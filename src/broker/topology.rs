@@ -96,7 +96,10 @@ impl Topology {
     }
 
     fn declarations(&self) -> Vec<(String, FieldTable)> {
-        let mut queues = vec![(self.dead(), quorum()), (self.results(), quorum())];
+        // People look through these two and put back what they read; newer brokers would count that up to 20.
+        let mut unlimited = quorum();
+        unlimited.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(i64::from(i32::MAX)));
+        let mut queues = vec![(self.dead(), unlimited.clone()), (self.results(), unlimited)];
         for lane in [Lane::Live, Lane::Bulk] {
             let mut arguments = dead_lettering_to(&self.dead());
             arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(self.delivery_limit.into()));
@@ -165,17 +168,25 @@ impl Topology {
     }
 
     pub(super) async fn depths(&self, connection: &Connection) -> Result<Vec<Depth>, BrokerError> {
-        let channel = open(connection).await?;
-        let mut depths = Vec::new();
-        for queue in self.queues() {
-            let passive = QueueDeclareOptions::durable().passive();
-            let found = channel.queue_declare(queue.as_str().into(), passive, FieldTable::default()).await;
-            let found = found.map_err(|error| trouble(&format!("queue {queue:?}"), &error))?;
-            depths.push(Depth { queue, ready: found.message_count(), consumers: found.consumer_count() });
-        }
-        leave(&channel).await;
-        Ok(depths)
+        look_at(self.queues(), connection).await
     }
+
+    pub(super) async fn depth_of_lane(&self, lane: Lane, connection: &Connection) -> Result<u32, BrokerError> {
+        Ok(look_at(vec![self.lane(lane)], connection).await?.iter().map(|depth| depth.ready).sum())
+    }
+}
+
+async fn look_at(queues: Vec<String>, connection: &Connection) -> Result<Vec<Depth>, BrokerError> {
+    let channel = open(connection).await?;
+    let mut depths = Vec::new();
+    for queue in queues {
+        let passive = QueueDeclareOptions::durable().passive();
+        let found = channel.queue_declare(queue.as_str().into(), passive, FieldTable::default()).await;
+        let found = found.map_err(|error| trouble(&format!("queue {queue:?}"), &error))?;
+        depths.push(Depth { queue, ready: found.message_count(), consumers: found.consumer_count() });
+    }
+    leave(&channel).await;
+    Ok(depths)
 }
 
 async fn open(connection: &Connection) -> Result<Channel, BrokerError> {

@@ -1,5 +1,6 @@
 //! One file for each subcommand: it reads its arguments, calls the library, prints.
 
+mod dead;
 mod doctor;
 mod end;
 mod enqueue;
@@ -7,6 +8,7 @@ mod migrate;
 mod model;
 mod results;
 mod scan;
+mod status;
 mod table;
 mod worker;
 
@@ -44,6 +46,8 @@ enum Command {
     Scan(scan::Args),
     Enqueue(enqueue::Args),
     Results(results::Args),
+    Dead(dead::Args),
+    Status(status::Args),
     Model(model::Args),
     Doctor(doctor::Args),
     Migrate(migrate::Args),
@@ -67,6 +71,8 @@ impl Cli {
             Command::Worker(args) => block_on(worker::run(&args, &config)),
             Command::Enqueue(args) => block_on(enqueue::run(&args, &config)),
             Command::Results(args) => block_on(results::run(&args, &config)),
+            Command::Dead(args) => block_on(dead::run(&args, &config)),
+            Command::Status(args) => block_on(status::run(&args, &config)),
             Command::Doctor(args) => block_on(doctor::run(&args, &config)),
             Command::Migrate(args) => block_on(migrate::run(&args, &config)),
         }

@@ -75,7 +75,7 @@ impl Table {
 }
 
 /// At most `width` characters of a name; the end is what tells names apart.
-fn fit(name: &str, width: usize) -> String {
+pub(super) fn fit(name: &str, width: usize) -> String {
     let length = name.chars().count();
     if length <= width {
         return name.to_string();

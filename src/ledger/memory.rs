@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
-use super::{Content, Found, Ledger, LedgerError, Recorded};
+use super::{Content, Found, Ledger, LedgerError, Recorded, Seen, WorkerReport};
 use crate::moderation::{ModelRef, Outcome, SubmissionKey, Verdict};
 
 /// What the ledger was asked to do.
@@ -15,6 +16,8 @@ pub enum Call {
     Find,
     Record,
     Scored,
+    Report,
+    Workers,
     Check,
 }
 
@@ -35,6 +38,7 @@ pub enum Fault {
 pub type Script = Box<dyn FnMut(Call) -> Option<Fault> + Send>;
 
 pub struct Memory {
+    reports: Mutex<BTreeMap<String, (WorkerReport, Instant)>>,
     outcomes: Mutex<BTreeMap<SubmissionKey, Outcome>>,
     script: Mutex<Script>,
 }
@@ -45,7 +49,7 @@ impl Memory {
     }
 
     pub fn with_script(script: Script) -> Memory {
-        Memory { outcomes: Mutex::default(), script: Mutex::new(script) }
+        Memory { reports: Mutex::default(), outcomes: Mutex::default(), script: Mutex::new(script) }
     }
 
     /// Replaces the script.
@@ -133,6 +137,20 @@ impl Ledger for Memory {
                 })
             };
             contents.iter().map(first).collect()
+        })
+    }
+
+    async fn report(&self, report: &WorkerReport) -> Result<(), LedgerError> {
+        self.answer(Call::Report, |_| {
+            lock(&self.reports).insert(report.name.clone(), (report.clone(), Instant::now()));
+        })
+    }
+
+    async fn workers(&self, within: Duration) -> Result<Vec<Seen>, LedgerError> {
+        self.answer(Call::Workers, |_| {
+            let reports = lock(&self.reports);
+            let seen = reports.values().map(|(report, at)| Seen { report: report.clone(), ago: at.elapsed() });
+            seen.filter(|seen| seen.ago <= within).collect()
         })
     }
 

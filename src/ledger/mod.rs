@@ -4,14 +4,18 @@
 //! - a submission key has at most one outcome, ever; the first one recorded stands;
 //! - `record` is all or nothing, and what it returned as new or standing survives a crash;
 //! - order of answers is order of questions, also with the same key twice in one call;
+//! - a worker's report replaces its last one and no other's;
 //! - `scored` gives only verdicts of the same tenant, bytes and model, and never one that was itself reused.
 
 pub mod memory;
 pub mod postgres;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use secrecy::SecretString;
 use serde::Deserialize;
+use time::OffsetDateTime;
 
 use crate::moderation::{ModelRef, Outcome, OutcomeId, SubmissionKey, Verdict};
 
@@ -63,6 +67,31 @@ pub struct Content {
     pub sha256: String,
 }
 
+/// What a worker says of itself now and then, for `assay status`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WorkerReport {
+    /// Host and process number.
+    pub name: String,
+    pub version: String,
+    pub device: String,
+    pub model_version: String,
+    pub model_sha256: String,
+    /// `ready`, or what is in the way.
+    pub state: String,
+    pub in_flight: u32,
+    pub oldest_in_flight_s: f32,
+    /// How long the message taken last had waited in its queue.
+    pub queue_wait_s: Option<f32>,
+    pub started_at: OffsetDateTime,
+}
+
+/// A report, and how old it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Seen {
+    pub report: WorkerReport,
+    pub ago: Duration,
+}
+
 /// What became of an outcome handed to [`Ledger::record`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Recorded {
@@ -93,6 +122,12 @@ pub trait Ledger: Send + Sync {
 
     /// A verdict that this model has scored on each content, in order; `None` where there is none yet.
     async fn scored(&self, contents: &[Content], model: &ModelRef) -> Result<Vec<Option<Verdict>>, LedgerError>;
+
+    /// Replaces what this worker said before.
+    async fn report(&self, report: &WorkerReport) -> Result<(), LedgerError>;
+
+    /// What was said in the last `within`, by name.
+    async fn workers(&self, within: Duration) -> Result<Vec<Seen>, LedgerError>;
 
     /// Whether the database answers and has the tables of this version.
     async fn check(&self) -> Result<(), LedgerError>;

@@ -5,6 +5,7 @@
 
 mod migrations;
 mod statements;
+mod workers;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::future::Future;
@@ -18,7 +19,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection};
 
-use super::{Content, Found, Ledger, LedgerError, Recorded, Settings};
+use super::{Content, Found, Ledger, LedgerError, Recorded, Seen, Settings, WorkerReport};
 use crate::moderation::{ModelRef, Outcome, SubmissionKey, Verdict};
 
 pub use migrations::migrate;
@@ -142,6 +143,18 @@ impl Ledger for Postgres {
         }
         let mut connection = self.connection().await?;
         let answer = in_time(self.timeout, statements::scored(&mut connection, contents, model)).await;
+        self.conclude(connection, answer)
+    }
+
+    async fn report(&self, report: &WorkerReport) -> Result<(), LedgerError> {
+        let mut connection = self.connection().await?;
+        let answer = in_time(self.timeout, workers::report(&mut connection, report)).await;
+        self.conclude(connection, answer)
+    }
+
+    async fn workers(&self, within: Duration) -> Result<Vec<Seen>, LedgerError> {
+        let mut connection = self.connection().await?;
+        let answer = in_time(self.timeout, workers::seen(&mut connection, within)).await;
         self.conclude(connection, answer)
     }
 

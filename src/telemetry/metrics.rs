@@ -22,6 +22,7 @@ pub struct Metrics {
     pub redeliveries: IntCounter,
     pub republished: IntCounter,
     pub reused: IntCounter,
+    pub messages_ready: IntGauge,
     pub in_flight: IntGauge,
     pub oldest_in_flight_seconds: Gauge,
     pub ready: IntGauge,
@@ -65,6 +66,10 @@ impl Metrics {
                 "assay_reused_total",
                 "Verdicts that repeat what was found before on the same bytes",
             )),
+            messages_ready: sole(IntGauge::new(
+                "assay_messages_ready",
+                "Messages that wait in the live queue, as this worker last saw it",
+            )),
             in_flight: sole(IntGauge::new("assay_in_flight_images", "Images taken from the queue and not yet settled")),
             oldest_in_flight_seconds: sole(Gauge::new(
                 "assay_oldest_in_flight_seconds",
@@ -80,6 +85,7 @@ impl Metrics {
         metrics.register(&metrics.redeliveries);
         metrics.register(&metrics.republished);
         metrics.register(&metrics.reused);
+        metrics.register(&metrics.messages_ready);
         metrics.register(&metrics.in_flight);
         metrics.register(&metrics.oldest_in_flight_seconds);
         metrics.register(&metrics.ready);

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use super::unserved::Unserved;
 use crate::broker::Health;
 use crate::telemetry::Metrics;
 
@@ -21,6 +22,11 @@ pub struct Condition {
     /// When the batch on the device began; `None` while the device is idle.
     busy_since: Mutex<Option<Instant>>,
     stuck_after: Duration,
+    /// Why the device can serve no longer.
+    lost: Mutex<Option<String>>,
+    unserved: Mutex<Unserved>,
+    /// How long the message taken last had waited in its queue.
+    queue_wait: Mutex<Option<Duration>>,
     in_flight: Mutex<BTreeMap<u64, Instant>>,
     next_flight: AtomicU64,
 }
@@ -35,6 +41,9 @@ impl Condition {
             draining: AtomicBool::new(false),
             busy_since: Mutex::new(None),
             stuck_after,
+            lost: Mutex::default(),
+            unserved: Mutex::default(),
+            queue_wait: Mutex::default(),
             in_flight: Mutex::new(BTreeMap::new()),
             next_flight: AtomicU64::new(0),
         })
@@ -42,13 +51,18 @@ impl Condition {
 
     /// Whether the process should be left to work; the reason if not.
     pub fn alive(&self) -> Result<(), String> {
-        let busy = locked(&self.busy_since).map(|since| since.elapsed());
-        match busy {
-            Some(busy) if busy > self.stuck_after => {
-                Err(format!("the device has been at one batch for {} s", busy.as_secs()))
-            }
-            _ => Ok(()),
+        if let Some(reason) = &*locked(&self.lost) {
+            return Err(reason.clone());
         }
+        let busy = locked(&self.busy_since).map(|since| since.elapsed());
+        if let Some(busy) = busy.filter(|busy| *busy > self.stuck_after) {
+            return Err(format!("the device has been at one batch for {} s", busy.as_secs()));
+        }
+        let unserved = locked(&self.unserved).since().map(|since| since.elapsed());
+        if let Some(unserved) = unserved.filter(|unserved| *unserved > self.stuck_after) {
+            return Err(format!("messages are ready and none was taken for {} s", unserved.as_secs()));
+        }
+        Ok(())
     }
 
     /// Whether the worker takes work; the reason if not.
@@ -73,15 +87,41 @@ impl Condition {
 
     /// The metrics, in Prometheus' text format.
     pub fn metrics(&self) -> String {
-        let (count, oldest) = {
-            let flights = locked(&self.in_flight);
-            // Flights are numbered in order of arrival, so the first is the oldest.
-            (flights.len(), flights.first_key_value().map_or(Duration::ZERO, |(_, since)| since.elapsed()))
-        };
+        let (count, oldest) = self.under_way();
         self.metrics.in_flight.set(count as i64);
         self.metrics.oldest_in_flight_seconds.set(oldest.as_secs_f64());
         self.metrics.ready.set(i64::from(self.ready().is_ok()));
         self.metrics.render()
+    }
+
+    /// Images taken and not yet settled, and for how long the oldest of them has been.
+    pub(super) fn under_way(&self) -> (usize, Duration) {
+        let flights = locked(&self.in_flight);
+        // Flights are numbered in order of arrival, so the first is the oldest.
+        (flights.len(), flights.first_key_value().map_or(Duration::ZERO, |(_, since)| since.elapsed()))
+    }
+
+    /// What the queue looks like just now; `None` where nobody could tell.
+    pub(super) fn saw_waiting(&self, messages: Option<u32>) {
+        self.metrics.messages_ready.set(messages.unwrap_or(0).into());
+        let taken = self.next_flight.load(Ordering::Relaxed);
+        let (in_flight, _) = self.under_way();
+        // Who is not ready, says so, and has no reason to take anything.
+        let idle = in_flight == 0 && self.ready().is_ok();
+        locked(&self.unserved).look(Instant::now(), messages.filter(|_| idle), taken);
+    }
+
+    pub(super) fn waited_in_queue(&self, wait: Duration) {
+        self.metrics.stage("queue", wait);
+        *locked(&self.queue_wait) = Some(wait);
+    }
+
+    pub(super) fn queue_wait(&self) -> Option<Duration> {
+        *locked(&self.queue_wait)
+    }
+
+    pub(super) fn device_is_lost(&self, reason: String) {
+        *locked(&self.lost) = Some(reason);
     }
 
     pub(super) fn warm(&self) {

@@ -113,7 +113,7 @@ impl Intake {
         }
         let queued = context.enqueued_at.and_then(|at| Duration::try_from(OffsetDateTime::now_utc() - at).ok());
         if let Some(queued) = queued {
-            self.condition.metrics.stage("queue", queued);
+            self.condition.waited_in_queue(queued);
         }
         let arrived = Arrived {
             job,

@@ -12,12 +12,15 @@ mod patience;
 mod prepare;
 mod reuse;
 mod settlement;
+mod unserved;
+mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
 use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
 
 use crate::broker::{Broker, BrokerError, Lane};
 use crate::detector::{Detector, ScoreError};
@@ -125,6 +128,13 @@ pub async fn run(parts: Parts, plan: Plan, condition: Arc<Condition>, shutdown: 
     check_depth(&plan, seconds)?;
 
     let reuse = plan.worker.reuse.then(|| reuse::Reuse::of(ledger.clone(), judge.clone()));
+    let over = CancellationToken::new();
+    let watch = watch::Watch {
+        broker: broker.clone(),
+        ledger: ledger.clone(),
+        condition: condition.clone(),
+        judge: judge.clone(),
+    };
     let batcher = Batcher::new(batch_size, Duration::from_millis(plan.worker.batch_max_delay_ms));
     let batching = tokio::spawn(batcher::run(batcher, prepared, batches_sender, shutdown.abandon.clone()));
     let settlement = settlement::Settlement {
@@ -164,6 +174,7 @@ pub async fn run(parts: Parts, plan: Plan, condition: Arc<Condition>, shutdown: 
         shutdown: shutdown.clone(),
     };
     condition.warm();
+    let watching = tokio::spawn(watch.run(over.clone()));
     tracing::info!(batch_size, prefetch = plan.prefetch, intake_slots = plan.worker.intake_slots, "ready");
 
     // Each room ends when the one before it has closed its channel; a lost device ends them all at once.
@@ -172,6 +183,7 @@ pub async fn run(parts: Parts, plan: Plan, condition: Arc<Condition>, shutdown: 
     tokio::select! {
         () = &mut taking => {}
         end = &mut inference_end => {
+            condition.device_is_lost("the device is lost, or its thread has ended".into());
             lost = Some(end);
             shutdown.stop.cancel();
             shutdown.abandon.cancel();
@@ -180,6 +192,8 @@ pub async fn run(parts: Parts, plan: Plan, condition: Arc<Condition>, shutdown: 
     }
     let _ = batching.await;
     let _ = settling.await;
+    over.cancel();
+    let _ = watching.await;
     broker.close().await;
     // A batch that outlasts the grace period can't be called back from the device, and is not waited for.
     match lost.or_else(|| inference_end.try_recv().map(Ok).ok()) {

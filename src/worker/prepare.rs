@@ -58,7 +58,7 @@ enum Fetched {
     /// For the device.
     Decoded { decoded: Decoded, image: JudgedImage, timing: Timing },
     /// An earlier verdict on the same bytes answers.
-    Known(Box<Evidence>),
+    Known(Evidence),
 }
 
 /// Why an image did not reach the device.
@@ -82,7 +82,7 @@ impl Preparer {
         // A closed channel means that the worker is going down; the dropped ticket releases the message.
         match self.fetch_and_decode(&arrived).await {
             Ok(Fetched::Known(evidence)) => {
-                let conclusion = Conclusion::Judged(evidence);
+                let conclusion = Conclusion::Judged(Box::new(evidence));
                 let _ = self.concluded.send(Concluded { arrived, conclusion, at: Instant::now() }).await;
             }
             Ok(Fetched::Decoded { decoded, image, timing }) => {
@@ -134,7 +134,7 @@ impl Preparer {
             let (seen, quality, supersedes) = (&earlier.image, earlier.quality.clone(), arrived.supersedes);
             let image = judged_image(request, &object, seen.format, seen.width, seen.height);
             let grounds = Grounds::Earlier(earlier);
-            return Ok(Fetched::Known(Box::new(Evidence { image, quality, grounds, timing, supersedes })));
+            return Ok(Fetched::Known(Evidence { image, quality, grounds, timing, supersedes }));
         }
 
         let started = Instant::now();

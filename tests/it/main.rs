@@ -7,6 +7,7 @@ mod bad_input;
 mod cli;
 mod conformance;
 mod contracts;
+mod operating;
 mod pipeline;
 mod real_broker;
 mod real_worker;

@@ -3,7 +3,7 @@
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 
-use crate::broker::wire::{Message, Properties};
+use crate::broker::wire::{Message, Properties, is_mark_of_death};
 
 /// Messages survive a restart of the broker.
 const PERSISTENT: u8 = 2;
@@ -119,9 +119,22 @@ pub(super) fn copied(original: &BasicProperties, marks: &[(&'static str, String)
     properties
 }
 
+/// The properties of a dead letter as they were before it died.
+pub(super) fn revived(dead: &BasicProperties) -> BasicProperties {
+    let copy = copied(dead, &[]);
+    let mut headers = FieldTable::default();
+    for (name, value) in copy.headers().iter().flat_map(|table| table.inner()) {
+        if !is_mark_of_death(name.as_str()) {
+            headers.insert(name.clone(), value.clone());
+        }
+    }
+    copy.with_headers(headers)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::broker::wire;
 
     #[test]
     fn a_copy_keeps_everything_but_what_the_broker_would_act_on() {
@@ -151,6 +164,16 @@ mod tests {
         assert_eq!(text("x-assay-reason").as_deref(), Some("broken"));
         assert_eq!(text("tenant").as_deref(), Some("acme"));
         assert!(!copied.contains_key("CC"));
+    }
+
+    #[test]
+    fn a_dead_letter_is_revived_without_the_marks_of_its_death() {
+        let mut headers = FieldTable::default();
+        headers.insert("tenant".into(), AMQPValue::LongString("acme".into()));
+        let original = BasicProperties::default().with_headers(headers).with_message_id("m".into()).with_priority(3);
+        let delayed = copied(&original, &wire::marks_of_delay("away", 3));
+        let dead = copied(&delayed, &wire::marks_of_death("broken", "assay.images", time::OffsetDateTime::UNIX_EPOCH));
+        assert_eq!(revived(&dead), copied(&original, &[]));
     }
 
     #[test]

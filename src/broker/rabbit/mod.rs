@@ -8,6 +8,7 @@
 mod amqp;
 mod board;
 mod consume;
+mod dead;
 mod link;
 mod publish;
 mod read;
@@ -30,6 +31,7 @@ use link::{Address, Link};
 use publish::{Publisher, Route};
 use settle::Settler;
 
+pub use dead::DeadLetters;
 pub use read::{Letter, Reader};
 pub use submit::Submitter;
 
@@ -88,6 +90,10 @@ impl Broker for Rabbit {
 
     fn health(&self) -> watch::Receiver<Health> {
         self.board.health()
+    }
+
+    async fn waiting(&self, lane: Lane) -> Result<u32, BrokerError> {
+        self.topology.depth_of_lane(lane, &*self.consuming.connection().await?).await
     }
 
     async fn close(&self) {

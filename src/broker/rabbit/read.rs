@@ -1,14 +1,15 @@
-//! Reading a queue message by message: for `assay results` and whoever looks into the dead letters.
+//! Reading a queue message by message: for `assay results` and `assay dead`.
 
 use std::sync::Arc;
 
 use futures_util::StreamExt;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
-use lapin::{Acker, Channel};
+use lapin::{Acker, BasicProperties, Channel};
 
 use super::board::Board;
 use super::consume::MOST_UNSETTLED;
+use super::dead::DeadLetters;
 use super::{Address, Link, Part, amqp};
 use crate::broker::topology::{Topology, trouble};
 use crate::broker::wire::Message;
@@ -26,6 +27,8 @@ pub struct Letter {
     pub message: Message,
     pub routing_key: String,
     pub redelivered: bool,
+    /// All of them, as they came.
+    pub(super) properties: BasicProperties,
     acker: Acker,
 }
 
@@ -43,21 +46,22 @@ impl Letter {
 impl Reader {
     /// Reads the queue of the outcomes.
     pub async fn of_results(settings: &Settings) -> Result<Reader, BrokerError> {
-        Reader::open(settings, &Topology::new(settings).results()).await
+        Reader::open(settings, &Topology::new(settings).results(), MOST_UNSETTLED).await
     }
 
-    /// Reads the dead letters.
+    /// Reads the dead letters; many of them can be looked at before one is acknowledged.
     pub async fn of_dead(settings: &Settings) -> Result<Reader, BrokerError> {
-        Reader::open(settings, &Topology::new(settings).dead()).await
+        Reader::open(settings, &Topology::new(settings).dead(), DeadLetters::MOST).await
     }
 
-    async fn open(settings: &Settings, queue: &str) -> Result<Reader, BrokerError> {
+    /// At most `unsettled` messages are here and not acknowledged at a time.
+    async fn open(settings: &Settings, queue: &str, unsettled: u16) -> Result<Reader, BrokerError> {
         let link = Link::open(Address::of(settings)?, Part::Consuming, Arc::new(Board::new())).await?;
         let failed = |error| trouble(&format!("queue {queue:?}"), &error);
         let connection = link.connection().await?;
         Topology::new(settings).ensure(&connection).await?;
         let channel = connection.create_channel().await.map_err(failed)?;
-        channel.basic_qos(MOST_UNSETTLED, BasicQosOptions::default()).await.map_err(failed)?;
+        channel.basic_qos(unsettled, BasicQosOptions::default()).await.map_err(failed)?;
         let deliveries = channel
             .basic_consume(queue.into(), "".into(), BasicConsumeOptions::default(), FieldTable::default())
             .await
@@ -76,6 +80,7 @@ impl Reader {
             message: amqp::message(delivery.data, &delivery.properties),
             routing_key: delivery.routing_key.as_str().to_string(),
             redelivered: delivery.redelivered,
+            properties: delivery.properties,
             acker: delivery.acker,
         })
     }

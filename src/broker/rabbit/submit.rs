@@ -1,9 +1,10 @@
-//! Putting requests on the queue: for `assay enqueue`.
+//! Putting messages on the lanes: for `assay enqueue` and `assay dead replay`.
 
 use std::sync::Arc;
 
 use super::board::Board;
 use super::publish::{Publisher, Route};
+use super::read::Letter;
 use super::{Address, Link, Part, amqp};
 use crate::broker::topology::Topology;
 use crate::broker::wire::Message;
@@ -35,6 +36,12 @@ impl Submitter {
     pub async fn submit(&self, lane: Lane, message: &Message) -> Result<(), BrokerError> {
         let queue = self.topology.lane(lane);
         self.publisher.publish(Route::Queue(&queue), &message.body, amqp::properties(&message.properties)).await
+    }
+
+    /// Puts a dead letter on a lane again, body and headers as they first came, its attempts counted anew.
+    pub async fn replay(&self, lane: Lane, letter: &Letter) -> Result<(), BrokerError> {
+        let queue = self.topology.lane(lane);
+        self.publisher.publish(Route::Queue(&queue), &letter.message.body, amqp::revived(&letter.properties)).await
     }
 
     pub async fn close(&self) {

@@ -34,6 +34,8 @@ pub mod headers {
     pub const QUEUE: &str = "x-assay-queue";
     /// When it was put among the dead, RFC 3339.
     pub const AT: &str = "x-assay-at";
+    /// How often a quorum queue has handed a message out before; the broker adds it.
+    pub const DELIVERY_COUNT: &str = "x-delivery-count";
     pub const TRACEPARENT: &str = "traceparent";
     pub const TRACESTATE: &str = "tracestate";
     /// Milliseconds since 1970; finer than the seconds of the `timestamp` property.
@@ -212,6 +214,12 @@ pub fn answer(publication: Publication<'_>) -> Message {
 pub fn marks_of_death(reason: &str, queue: &str, now: OffsetDateTime) -> [(&'static str, String); 3] {
     let at = now.format(&Rfc3339).unwrap_or_else(|_| now.unix_timestamp().to_string());
     [(headers::REASON, clip(reason)), (headers::QUEUE, queue.to_string()), (headers::AT, at)]
+}
+
+/// Whether a header tells of a death, or of the attempts before it: ours, or the broker's own.
+pub fn is_mark_of_death(header: &str) -> bool {
+    let ours = [headers::REASON, headers::QUEUE, headers::AT, headers::ATTEMPT, headers::DELIVERY_COUNT];
+    ours.contains(&header) || ["x-death", "x-first-death-", "x-last-death-"].iter().any(|mark| header.starts_with(mark))
 }
 
 /// The headers that a message gets on the retry ladder, after its attempt number `attempt`.

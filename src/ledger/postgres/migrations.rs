@@ -14,7 +14,7 @@ static MIGRATIONS: Migrator = sqlx::migrate!();
 /// Lies in the schema itself, so that several schemas of one database are migrated apart.
 const TABLE: &str = "_sqlx_migrations";
 /// The tables that this version reads and writes.
-const TABLES: [&str; 3] = ["outcomes", "verdicts", "failures"];
+const TABLES: [&str; 4] = ["outcomes", "verdicts", "failures", "workers"];
 
 /// Applies what is not applied yet and returns its names. Whoever comes while another one is at it waits.
 pub async fn migrate(settings: &Settings) -> Result<Vec<String>, LedgerError> {

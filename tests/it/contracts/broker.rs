@@ -101,6 +101,8 @@ async fn no_more_than_the_prefetch_is_out<S: Stage>() {
         held.push(next(&mut consumer).await);
     }
     until("the rest waits", || async { stage.waiting(Lane::Bulk).await == 7 }).await;
+    assert_eq!(stage.broker().waiting(Lane::Bulk).await.unwrap(), 7, "the broker itself says the same");
+    assert_eq!(stage.broker().waiting(Lane::Live).await.unwrap(), 0);
     assert!(consumer.jobs.try_recv().is_err(), "a fourth message is out");
     // Each settlement makes room for one more.
     for round in 0..7 {

@@ -4,12 +4,14 @@ mod postgres;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use assay::ledger::memory::{Call, Fault, Memory};
 use assay::ledger::postgres::{Postgres, migrate};
-use assay::ledger::{Content, Found, Ledger, LedgerError, Recorded};
+use assay::ledger::{Content, Found, Ledger, LedgerError, Recorded, WorkerReport};
 use assay::moderation::{ModelRef, Outcome, OutcomeId, SubmissionKey, Verdict};
 use serde_json::json;
+use time::OffsetDateTime;
 use tokio::task::JoinSet;
 
 use crate::support::outcomes::{failure, key, verdict, verdict_of};
@@ -48,6 +50,7 @@ suite! {
     many_at_once_agree_on_one_winner_for_each_key
     a_large_call_is_one_call
     scores_are_found_by_tenant_bytes_and_model
+    a_report_replaces_the_last_one_of_the_same_worker
     asking_nothing_answers_nothing
     a_healthy_ledger_says_so
 }
@@ -135,6 +138,31 @@ async fn scores_are_found_by_tenant_bytes_and_model(ledger: Subject) {
     assert_eq!(ledger.scored(&contents[4..5], &old.model).await.unwrap(), [Some(old.clone())]);
     let other_weights = ModelRef { sha256: "c".repeat(64), ..old.model };
     assert_eq!(ledger.scored(&contents[4..5], &other_weights).await.unwrap(), [None]);
+}
+
+async fn a_report_replaces_the_last_one_of_the_same_worker(ledger: Subject) {
+    let report = |name: &str, state: &str, queue_wait_s| WorkerReport {
+        name: name.into(),
+        version: "1".into(),
+        device: "cuda:0".into(),
+        model_version: "2026.11.1".into(),
+        model_sha256: "b".repeat(64),
+        state: state.into(),
+        in_flight: 7,
+        oldest_in_flight_s: 0.25,
+        queue_wait_s,
+        started_at: OffsetDateTime::from_unix_timestamp(1_795_000_000).unwrap(),
+    };
+    let hour = Duration::from_secs(3600);
+    assert_eq!(ledger.workers(hour).await.unwrap(), []);
+    for said in [report("b/1", "ready", None), report("a/1", "ready", None), report("b/1", "draining", Some(1.5))] {
+        ledger.report(&said).await.unwrap();
+    }
+    let seen = ledger.workers(hour).await.unwrap();
+    assert!(seen.iter().all(|seen| seen.ago < hour));
+    let seen: Vec<_> = seen.into_iter().map(|seen| seen.report).collect();
+    assert_eq!(seen, [report("a/1", "ready", None), report("b/1", "draining", Some(1.5))]);
+    assert_eq!(ledger.workers(Duration::ZERO).await.unwrap(), [], "what is older than asked for is left out");
 }
 
 async fn the_predecessor_is_the_latest_earlier_generation(ledger: Subject) {

@@ -24,6 +24,7 @@ pub struct Rig {
     pub broker: MemoryBroker,
     pub objects: Arc<MemoryObjects>,
     pub ledger: Arc<MemoryLedger>,
+    pub condition: Arc<Condition>,
     shutdown: Shutdown,
     pub running: tokio::task::JoinHandle<Result<(), WorkerError>>,
 }
@@ -49,15 +50,15 @@ impl Rig {
         objects.create_bucket(BUCKET);
         let ledger = Arc::new(MemoryLedger::new());
         let shutdown = Shutdown::default();
-        let condition = Condition::new(broker.health(), Duration::from_secs(60));
+        let condition = Condition::new(broker.health(), Duration::from_secs(plan.worker.stuck_after_s));
         let parts = Parts {
             broker: Arc::new(broker.clone()),
             objects: objects.clone(),
             ledger: ledger.clone(),
             detector: Box::new(detector),
         };
-        let running = tokio::spawn(worker::run(parts, plan, condition, shutdown.clone()));
-        Rig { broker, objects, ledger, shutdown, running }
+        let running = tokio::spawn(worker::run(parts, plan, condition.clone(), shutdown.clone()));
+        Rig { broker, objects, ledger, condition, shutdown, running }
     }
 
     pub fn submit(&self, id: &str, key: &str) {

@@ -1,0 +1,157 @@
+//! `assay dead`: what was quarantined, why, and back to work with it.
+
+mod letters;
+mod replay;
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+use serde_json::json;
+
+use super::End;
+use super::table::fit;
+use crate::broker::rabbit::DeadLetters;
+use crate::config::Config;
+use letters::{Dead, Filter, printed};
+
+/// Inspect and replay the dead letters: messages that could not be read, that contradict what stands, or that the
+/// broker gave up.
+#[derive(Debug, Parser)]
+#[command(
+    arg_required_else_help = true,
+    after_help = "Examples:
+  assay dead list --reason \"no JSON\"         which, since when, and why
+  assay dead show 3f9c21aa                    all of one: reason, headers, body
+  assay dead replay 3f9c21aa                  onto the queue that it came from, as it first came
+  assay dead replay --reason \"more than the\" --rate 20 --dry-run
+  assay dead replay --all --to bulk
+
+The first 10,000 are looked at. Replayed letters leave the dead letters once the broker has them safe in their queue;
+their attempts are counted anew. Workers go on meanwhile."
+)]
+pub struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// One line for each, oldest first.
+    List(List),
+    /// One of them, whole: reason, headers and body.
+    Show(Show),
+    /// Put them back on their queue, body and headers as they first came.
+    Replay(replay::Args),
+}
+
+#[derive(Debug, ClapArgs)]
+struct List {
+    #[command(flatten)]
+    filter: Filter,
+    /// At most so many lines.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    limit: usize,
+    /// JSON lines, with headers and body.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+struct Show {
+    /// Its id in the list, or the beginning of it.
+    id: String,
+    /// One JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
+pub async fn run(args: &Args, config: &Config) -> Result<(), End> {
+    match &args.action {
+        Action::List(list) => self::list(list, config).await,
+        Action::Show(show) => self::show(show, config).await,
+        Action::Replay(args) => replay::run(args, config).await,
+    }
+}
+
+async fn list(args: &List, config: &Config) -> Result<(), End> {
+    let mut letters = DeadLetters::open(&config.broker).await?;
+    let all = letters.left();
+    let mut shown = 0;
+    if !args.json && all > 0 {
+        printed(&format!("{:<8}  {:<20}  {:<18}  {:<28}  {:>7}  reason", "id", "died", "from", "submission", "bytes"))?;
+    }
+    while let Some(letter) = letters.next().await? {
+        let dead = Dead::of(&letter);
+        if !args.filter.takes(&dead) {
+            continue;
+        }
+        if shown == args.limit {
+            tracing::info!(limit = args.limit, "there are more; raise --limit");
+            break;
+        }
+        shown += 1;
+        let line = if args.json { dead.document().to_string() } else { row(&dead) };
+        printed(&line)?;
+    }
+    letters.close().await;
+    match (args.json, all) {
+        (true, _) => Ok(()),
+        (false, 0) => printed("no dead letters"),
+        (false, all) => printed(&format!("{shown} shown of {all} dead letters")),
+    }
+}
+
+fn row(dead: &Dead) -> String {
+    format!(
+        "{:<8}  {:<20}  {:<18}  {:<28}  {:>7}  {}",
+        dead.id,
+        dead.at.as_deref().unwrap_or("–").get(..19).unwrap_or("–"),
+        fit(dead.queue.as_deref().unwrap_or("–"), 18),
+        fit(dead.submission.as_deref().unwrap_or("–"), 28),
+        dead.body.len(),
+        dead.reason
+    )
+}
+
+async fn show(args: &Show, config: &Config) -> Result<(), End> {
+    let mut letters = DeadLetters::open(&config.broker).await?;
+    let mut found = None;
+    while let Some(letter) = letters.next().await? {
+        let dead = Dead::of(&letter);
+        if dead.id.starts_with(&args.id) {
+            found = Some(dead);
+            break;
+        }
+    }
+    letters.close().await;
+    let Some(dead) = found else {
+        return Err(End::work(format!("no dead letter has the id {:?}; `assay dead list` shows them", args.id)));
+    };
+    if args.json {
+        return printed(&dead.document().to_string());
+    }
+    printed(&format!("id          {}", dead.id))?;
+    printed(&format!("reason      {}", dead.reason))?;
+    printed(&format!("died        {}", dead.at.as_deref().unwrap_or("at an unknown time")))?;
+    printed(&format!("from        {}", dead.queue.as_deref().unwrap_or("an unknown queue")))?;
+    printed(&format!("submission  {}", dead.submission.as_deref().unwrap_or("none that can be read")))?;
+    for (name, value) in &dead.headers {
+        printed(&format!("header      {name}: {value}"))?;
+    }
+    printed(&format!("body        {} bytes", dead.body.len()))?;
+    printed(&match serde_json::from_slice::<serde_json::Value>(&dead.body) {
+        Ok(document) => format!("{document:#}"),
+        Err(_) => String::from_utf8_lossy(&dead.body).into_owned(),
+    })
+}
+
+impl Dead {
+    fn document(&self) -> serde_json::Value {
+        let body = match serde_json::from_slice(&self.body) {
+            Ok(document) => document,
+            Err(_) => json!(String::from_utf8_lossy(&self.body)),
+        };
+        json!({
+            "id": self.id, "reason": self.reason, "at": self.at, "queue": self.queue, "submission_id": self.submission,
+            "headers": self.headers, "bytes": self.body.len(), "body": body,
+        })
+    }
+}

@@ -1,0 +1,169 @@
+//! `assay status`: queues, workers and models at a glance.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use clap::Parser;
+use serde_json::json;
+
+use super::End;
+use super::table::fit;
+use crate::broker::rabbit;
+use crate::broker::topology::Depth;
+use crate::config::Config;
+use crate::ledger::postgres::Postgres;
+use crate::ledger::{Ledger, Seen};
+
+/// Workers say how they are every 5 s; after this long they are called silent.
+const SILENT: Duration = Duration::from_secs(20);
+/// Those that said nothing for this long are not shown.
+const FORGOTTEN: Duration = Duration::from_secs(15 * 60);
+const STOPPED: &str = "stopped";
+
+/// What waits in the queues, which workers there are, what they do, and which model they use.
+#[derive(Debug, Parser)]
+#[command(after_help = "Examples:
+  assay status
+  watch -n 5 assay status
+  assay status --json | jq '.queues[] | select(.ready > 1000)'
+
+A worker that is killed is shown as silent for a quarter of an hour.")]
+pub struct Args {
+    /// One JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
+#[allow(clippy::print_stdout, reason = "it is the command's answer")]
+pub async fn run(args: &Args, config: &Config) -> Result<(), End> {
+    let ledger = Postgres::connect(&config.ledger).await?;
+    let workers = ledger.workers(FORGOTTEN).await?;
+    let depths = rabbit::survey(&config.broker).await?;
+    if args.json {
+        println!("{}", document(&depths, &workers));
+    } else {
+        println!("{}", lines(&depths, &workers).join("\n"));
+    }
+    Ok(())
+}
+
+fn is_at_work(seen: &Seen) -> bool {
+    seen.ago <= SILENT && seen.report.state != STOPPED
+}
+
+/// How long the messages that were taken last had waited: the age of the queue's oldest, within a moment.
+fn longest_wait(workers: &[Seen]) -> Option<f32> {
+    let waits = workers.iter().filter(|seen| is_at_work(seen)).filter_map(|seen| seen.report.queue_wait_s);
+    waits.max_by(f32::total_cmp)
+}
+
+/// Model versions, and how many workers use each.
+fn models(workers: &[Seen]) -> BTreeMap<(&str, &str), usize> {
+    let mut models = BTreeMap::new();
+    for Seen { report, .. } in workers.iter().filter(|seen| is_at_work(seen)) {
+        *models.entry((report.model_version.as_str(), report.model_sha256.as_str())).or_default() += 1;
+    }
+    models
+}
+
+fn lines(depths: &[Depth], workers: &[Seen]) -> Vec<String> {
+    let mut lines = vec![format!("{:<34} {:>9} {:>10}", "queue", "ready", "consumers")];
+    let row = |depth: &Depth| format!("{:<34} {:>9} {:>10}", fit(&depth.queue, 34), depth.ready, depth.consumers);
+    lines.extend(depths.iter().map(row));
+    lines.push(match longest_wait(workers) {
+        Some(wait) => format!("\nthe message taken last had waited {wait:.1} s in its queue"),
+        None => "\nno worker has taken a message yet".into(),
+    });
+    if workers.is_empty() {
+        lines.push("no workers: start one with `assay worker`".into());
+    } else {
+        lines.push(format!(
+            "\n{:<34} {:<10} {:<24} {:>9} {:>9}  state",
+            "worker", "device", "model", "in flight", "oldest"
+        ));
+    }
+    for seen in workers {
+        let report = &seen.report;
+        let silent = format!("silent for {} s", seen.ago.as_secs());
+        let state = if seen.ago > SILENT && report.state != STOPPED { &silent } else { &report.state };
+        lines.push(format!(
+            "{:<34} {:<10} {:<24} {:>9} {:>7.1} s  {state}",
+            fit(&report.name, 34),
+            report.device,
+            fit(&report.model_version, 24),
+            report.in_flight,
+            report.oldest_in_flight_s
+        ));
+    }
+    let models = models(workers);
+    if models.len() > 1 {
+        lines.push("\nmore than one model is at work:".into());
+        lines.extend(
+            models.iter().map(|((version, sha256), count)| format!("  {version} ({sha256:.12}…) on {count} workers")),
+        );
+    }
+    let dead = depths.iter().find(|depth| depth.queue.ends_with(".dead")).map_or(0, |depth| depth.ready);
+    if dead > 0 {
+        lines.push(format!("\n{dead} dead letters: `assay dead list` shows them"));
+    }
+    lines
+}
+
+fn document(depths: &[Depth], workers: &[Seen]) -> serde_json::Value {
+    let queues =
+        depths.iter().map(|depth| json!({"queue": depth.queue, "ready": depth.ready, "consumers": depth.consumers}));
+    let shown = workers.iter().map(|seen| {
+        let report = &seen.report;
+        json!({
+            "name": report.name, "version": report.version, "device": report.device, "state": report.state,
+            "at_work": is_at_work(seen), "seen_s_ago": seen.ago.as_secs_f32(), "in_flight": report.in_flight,
+            "oldest_in_flight_s": report.oldest_in_flight_s, "queue_wait_s": report.queue_wait_s,
+            "model": {"version": report.model_version, "sha256": report.model_sha256},
+        })
+    });
+    let models = models(workers);
+    let models =
+        models.iter().map(|((version, sha256), count)| json!({"version": version, "sha256": sha256, "workers": count}));
+    json!({
+        "queues": queues.collect::<Vec<_>>(), "queue_wait_s": longest_wait(workers), "workers": shown.collect::<Vec<_>>(),
+        "models": models.collect::<Vec<_>>(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use time::OffsetDateTime;
+
+    use super::*;
+    use crate::ledger::WorkerReport;
+
+    fn seen(name: &str, state: &str, ago: u64, wait: f32) -> Seen {
+        let report = WorkerReport {
+            name: name.into(),
+            version: "1".into(),
+            device: "cpu".into(),
+            model_version: "2026.11.1".into(),
+            model_sha256: "b".repeat(64),
+            state: state.into(),
+            in_flight: 3,
+            oldest_in_flight_s: 0.5,
+            queue_wait_s: Some(wait),
+            started_at: OffsetDateTime::UNIX_EPOCH,
+        };
+        Seen { report, ago: Duration::from_secs(ago) }
+    }
+
+    #[test]
+    fn silent_and_stopped_workers_are_shown_but_not_counted() {
+        let workers = [seen("a/1", "ready", 2, 1.5), seen("b/1", "ready", 300, 99.0), seen("c/1", STOPPED, 3, 77.0)];
+        let depths = [Depth { queue: "assay.dead".into(), ready: 2, consumers: 0 }];
+        assert_eq!(longest_wait(&workers), Some(1.5));
+        assert_eq!(models(&workers).values().sum::<usize>(), 1);
+        let text = lines(&depths, &workers).join("\n");
+        assert!(
+            text.contains("silent for 300 s") && text.contains("stopped") && text.contains("2 dead letters"),
+            "{text}"
+        );
+        assert_eq!(document(&depths, &workers)["workers"][1]["at_work"], false);
+    }
+}

@@ -1,0 +1,55 @@
+//! Whether messages wait that this worker could take and does not.
+
+use std::time::Instant;
+
+/// Looks at the queue now and then. Pure: it is told what was seen, and when.
+#[derive(Debug, Default)]
+pub(super) struct Unserved {
+    since: Option<Instant>,
+    taken: u64,
+}
+
+impl Unserved {
+    /// `waiting` messages are ready for a worker with nothing to do, which has taken `taken` in its life. `None`:
+    /// it is at work, or had no way to take any.
+    pub fn look(&mut self, now: Instant, waiting: Option<u32>, taken: u64) {
+        let nothing_taken = taken == self.taken;
+        self.taken = taken;
+        self.since = match waiting {
+            Some(1..) if nothing_taken => self.since.or(Some(now)),
+            _ => None,
+        };
+    }
+
+    /// Since when, if they do.
+    pub fn since(&self) -> Option<Instant> {
+        self.since
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn only_idleness_beside_ready_messages_counts() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut unserved = Unserved::default();
+        unserved.look(at(0), Some(9), 5);
+        assert_eq!(unserved.since(), None, "it took five since the last look");
+        unserved.look(at(1), Some(9), 5);
+        unserved.look(at(2), Some(12), 5);
+        assert_eq!(unserved.since(), Some(at(1)));
+        unserved.look(at(3), Some(12), 6);
+        assert_eq!(unserved.since(), None, "it took one");
+        unserved.look(at(4), Some(12), 6);
+        unserved.look(at(5), Some(0), 6);
+        assert_eq!(unserved.since(), None, "nothing waits");
+        unserved.look(at(6), Some(3), 6);
+        unserved.look(at(7), None, 6);
+        assert_eq!(unserved.since(), None, "it is busy, or could take none");
+    }
+}

@@ -1,0 +1,69 @@
+//! Now and then: does the queue move, and a word to whoever asks how the workers are.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::Condition;
+use crate::broker::{Broker, Lane};
+use crate::ledger::{Ledger, WorkerReport};
+use crate::moderation::Judge;
+
+/// Between two looks.
+const EVERY: Duration = Duration::from_secs(5);
+
+pub(super) struct Watch {
+    pub broker: Arc<dyn Broker>,
+    pub ledger: Arc<dyn Ledger>,
+    pub condition: Arc<Condition>,
+    pub judge: Judge,
+}
+
+impl Watch {
+    /// Until `end`; the last word is that the worker has stopped.
+    pub async fn run(self, end: CancellationToken) {
+        let name = name();
+        let started_at = OffsetDateTime::now_utc();
+        let mut ticks = interval(EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while end.run_until_cancelled(ticks.tick()).await.is_some() {
+            let waiting = timeout(EVERY, self.broker.waiting(Lane::Live)).await;
+            self.condition.saw_waiting(waiting.ok().and_then(Result::ok));
+            let state = self.condition.ready().map_or_else(|reason| reason, |()| "ready".into());
+            self.tell(&name, started_at, state).await;
+        }
+        self.tell(&name, started_at, "stopped".into()).await;
+    }
+
+    /// Nothing rests on it, so trouble is no trouble.
+    async fn tell(&self, name: &str, started_at: OffsetDateTime, state: String) {
+        let (in_flight, oldest) = self.condition.under_way();
+        let report = WorkerReport {
+            name: name.into(),
+            version: self.judge.worker.version.clone(),
+            device: self.judge.worker.device.clone(),
+            model_version: self.judge.model.version.clone(),
+            model_sha256: self.judge.model.sha256.clone(),
+            state,
+            in_flight: u32::try_from(in_flight).unwrap_or(u32::MAX),
+            oldest_in_flight_s: oldest.as_secs_f32(),
+            queue_wait_s: self.condition.queue_wait().map(|wait| wait.as_secs_f32()),
+            started_at,
+        };
+        match timeout(EVERY, self.ledger.report(&report)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "no report was left"),
+            Err(_) => tracing::debug!("no report was left in time"),
+        }
+    }
+}
+
+/// Host and process number.
+fn name() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = host.trim();
+    format!("{}/{}", if host.is_empty() { "localhost" } else { host }, std::process::id())
+}
