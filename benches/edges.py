@@ -95,6 +95,15 @@ class Edges:
         """Messages in a queue that are nobody's yet."""
         return self.channel.queue_declare(queue, passive=True).method.message_count
 
+    def bytes_per_verdict(self) -> float:
+        """Of the database: tables and indexes, over all verdicts that it holds."""
+        import psycopg
+
+        tables = "'assay.outcomes', 'assay.verdicts'"
+        question = f"SELECT sum(pg_total_relation_size(name::regclass)) / greatest(1, (SELECT count(*) FROM assay.verdicts)) FROM unnest(ARRAY[{tables}]) AS name"
+        with psycopg.connect(self.environment["ASSAY__LEDGER__URL"], autocommit=True) as database:
+            return float(database.execute(question).fetchone()[0])
+
     def purge(self) -> None:
         for queue in (IMAGES, RESULTS):
             self.channel.queue_purge(queue)
@@ -199,5 +208,6 @@ class Verdicts:
             if time.perf_counter() - heard > PATIENCE:
                 raise Trouble(f"{count - before} verdicts did not come within {PATIENCE:.0f} s")
         arrivals, self.arrivals = self.arrivals, []
-        first = arrivals[0].batch
+        # One that was scored before has no batch.
+        first = max(1, arrivals[0].batch)
         return (count - first) / (arrivals[-1].at - arrivals[0].at)

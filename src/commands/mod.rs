@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::config::Config;
+use crate::detector::wait_policy;
 use crate::telemetry;
 
 pub use end::End;
@@ -62,6 +63,9 @@ impl Cli {
             // Must work while the configuration does not.
             doctor::print_defaults();
             return Ok(());
+        }
+        if matches!(self.command, Command::Worker(_) | Command::Scan(_) | Command::Doctor(_)) {
+            wait_policy::settle();
         }
         let config = Config::load(self.config.as_deref())?;
         telemetry::start(&config.log).map_err(End::usage)?;

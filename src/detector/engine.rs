@@ -9,7 +9,7 @@ use super::conv::Place;
 use super::heads::{Generators, Origin};
 use super::manifest::Manifest;
 use super::weights::Weights;
-use super::{Card, Detector, LoadError, ScoreError, Settings, device, fused};
+use super::{Card, Detector, LoadError, ScoreError, Settings, device, fused, wait_policy};
 use crate::imaging::{CROP_SIDE, Crop};
 use crate::moderation::Scores;
 
@@ -109,7 +109,8 @@ impl Detector for Engine {
             format!("{} ({precision}, cuDNN with fused addition and ReLU)", self.device)
         } else {
             let threads = tch::get_num_threads();
-            format!("cpu ({precision}, {threads} threads, oneDNN with fused addition and ReLU)")
+            let wait = wait_policy::in_words();
+            format!("cpu ({precision}, {threads} threads that wait {wait}, oneDNN with fused addition and ReLU)")
         }
     }
 

@@ -18,6 +18,7 @@ mod pickle;
 pub mod scripted;
 pub mod selfcon;
 pub mod untrained;
+pub mod wait_policy;
 pub mod weights;
 
 use std::path::{Path, PathBuf};

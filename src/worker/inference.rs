@@ -57,10 +57,14 @@ pub(super) fn spawn(
 
 /// Scores blank images until the device has made its choices; gives the seconds that one image takes.
 fn warm_up(detector: &mut dyn Detector, batch_size: usize) -> Result<f64, ScoreError> {
-    let images = if detector.device().starts_with("cuda") { batch_size } else { 1 };
+    let gpu = detector.device().starts_with("cuda");
+    let images = if gpu { batch_size } else { 1 };
     let blank = Crop::blank();
     let crops = vec![&blank; images];
-    detector.score(&crops)?;
+    if gpu {
+        // The first batch is spent on choosing kernels; a CPU chooses within a fraction of an image.
+        detector.score(&crops)?;
+    }
     let started = Instant::now();
     detector.score(&crops)?;
     Ok(started.elapsed().as_secs_f64() / images as f64)

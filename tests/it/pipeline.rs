@@ -231,8 +231,8 @@ async fn a_lost_device_ends_the_worker_and_releases_what_was_under_way() {
     let mut batches = 0;
     let rig = Rig::start(Scripted::with_script(Box::new(move |_: &[&Crop]| {
         batches += 1;
-        // Two for warming up, then one good one.
-        if batches > 3 { Err(ScoreError::DeviceLost("scripted".into())) } else { Ok(()) }
+        // One for warming up, then one good one.
+        if batches > 2 { Err(ScoreError::DeviceLost("scripted".into())) } else { Ok(()) }
     })));
     rig.objects.put(BUCKET, "a", images::bmp(30, 200));
     for number in 0..200 {
