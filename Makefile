@@ -18,7 +18,7 @@ toolchain:     ## what the build needs beside Rust: Debian's cmake, nasm, …, a
 	@$(SERVERS) build-packages
 	@$(PYTHON) deploy/local/libtorch.py
 
-build: toolchain  ## the binary, optimised: target/release/assay
+build: toolchain  ## both binaries, optimised: assay and assay-decoder in target/release
 	$(CARGO) build --release --locked
 
 up:            ## RabbitMQ, PostgreSQL and an S3 server on loopback; settings in .local/env

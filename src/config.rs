@@ -10,7 +10,7 @@ use std::time::Duration;
 use config::{Config as Layers, Environment, File, FileFormat};
 use serde::Deserialize;
 
-use crate::{admin, broker, detector, imaging, ledger, objects, telemetry, worker};
+use crate::{admin, broker, decoding, detector, imaging, ledger, objects, telemetry, worker};
 
 /// The built-in layer; also the documentation of every key.
 pub const DEFAULTS: &str = include_str!("../configs/default.toml");
@@ -91,6 +91,9 @@ impl Config {
                 worker.intake_slots
             ));
         }
+        if self.imaging.timeout_s == 0 {
+            return Err("imaging.timeout_s must be at least 1 second".into());
+        }
         if worker.intake_slots == 0 || worker.settle_batch == 0 {
             return Err("worker.intake_slots and worker.settle_batch must be at least 1".into());
         }
@@ -104,7 +107,6 @@ impl Config {
     pub fn plan(&self) -> worker::Plan {
         worker::Plan {
             worker: self.worker.clone(),
-            limits: self.imaging.limits(),
             allowed_buckets: self.objects.allowed_buckets.clone(),
             max_object_bytes: self.objects.max_bytes,
             max_attempts: self.broker.max_attempts(),
@@ -115,13 +117,19 @@ impl Config {
         }
     }
 
-    /// Bytes that the worker may hold beyond the model and libtorch: the formula of `configs/default.toml`.
+    /// What decoders are started with.
+    pub fn decoders(&self) -> decoding::Settings {
+        let timeout = Duration::from_secs(self.imaging.timeout_s);
+        decoding::Settings::beside_this_program(self.imaging.limits(), self.objects.max_bytes, timeout)
+    }
+
+    /// Bytes that the worker and its decoders may hold beyond the model and libtorch: the formula of `configs/default.toml`.
     pub fn memory_bound(&self) -> u64 {
         let crop = (imaging::CROP_SIDE * imaging::CROP_SIDE * 3) as u64;
         let batch = self.worker.batch_for("cuda").max(self.worker.batch_for("cpu")) as u64;
         let slots = self.worker.intake_slots as u64;
         slots * (self.objects.max_bytes + crop)
-            + self.worker.decoders() as u64 * self.imaging.max_decoded_bytes
+            + self.worker.decoders() as u64 * decoding::memory(&self.imaging.limits(), self.objects.max_bytes)
             + 3 * batch * crop
             + (u64::from(self.broker.prefetch) + u64::from(self.broker.bulk_prefetch)) * broker::wire::MAX_BODY as u64
     }

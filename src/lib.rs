@@ -6,6 +6,7 @@ pub mod admin; // /livez /readyz /metrics
 pub mod broker; // messages in, outcomes out
 pub mod commands;
 pub mod config; // every room's settings, in layers
+pub mod decoding; // the same in processes of their own, which may die
 pub mod delivery; // [pure] a job and the duty to settle it exactly once
 pub mod detector; // the network: crops → scores
 pub mod imaging; // encoded bytes → the 256×256 crop

@@ -8,14 +8,15 @@ use serde_json::json;
 use super::End;
 use crate::broker::rabbit;
 use crate::config::{Config, DEFAULTS};
+use crate::decoding::{AtRest, Attempt, Pool, Protections};
 use crate::detector::{self, Detector};
-use crate::imaging::Crop;
+use crate::imaging::{self, Crop};
 use crate::ledger::Ledger;
 use crate::ledger::postgres::{self, Postgres};
 use crate::objects::Objects;
 use crate::objects::s3::S3;
 
-/// Check the configuration, broker, database, buckets, device and model, and say how to mend what is wrong.
+/// Check the configuration, decoder, broker, database, buckets, device and model, and say how to mend what is wrong.
 ///
 /// Ends with the code of the worst finding: 3 if a dependency is unreachable, 2 for a configuration to correct.
 /// Where broker.topology is "declare", queues that are missing are declared, as a worker would at its start.
@@ -48,6 +49,7 @@ pub fn print_defaults() {
 #[allow(clippy::print_stdout, reason = "it is the command's answer")]
 pub async fn run(args: &Args, config: &Config) -> Result<(), End> {
     let mut findings = vec![Finding::now("configuration", Ok(memory(config)))];
+    findings.push(Finding::of("decoder", decoder(config)).await);
     findings.push(Finding::of("broker", broker(config)).await);
     findings.push(Finding::of("database", database(config)).await);
     findings.extend(buckets(config).await);
@@ -113,6 +115,35 @@ async fn database(config: &Config) -> Result<String, End> {
     let ledger = Postgres::connect(&config.ledger).await?;
     ledger.check().await?;
     Ok(format!("{}, schema {:?}: answers and is migrated", postgres::address(&config.ledger), config.ledger.schema))
+}
+
+/// Starts a decoder, has it decode, and tells what the kernel keeps it from.
+async fn decoder(config: &Config) -> Result<String, End> {
+    let settings = config.decoders();
+    let tried = tokio::task::spawn_blocking(move || {
+        let started = Instant::now();
+        let pool = Pool::open(settings)?;
+        let start = started.elapsed();
+        pool.decode(&imaging::sample()).map_err(End::work)?;
+        let (protections, attempts) = pool.probe().map_err(End::work)?;
+        Ok(describe_decoder(start, &pool.at_rest(), &protections, &attempts))
+    });
+    tried.await.map_err(End::work)?
+}
+
+fn describe_decoder(start: Duration, at_rest: &[AtRest], protections: &Protections, attempts: &[Attempt]) -> String {
+    let kilobytes: u64 = at_rest.iter().map(|decoder| decoder.resident >> 10).sum();
+    let seccomp = if protections.seccomp { "seccomp" } else { "no seccomp" };
+    let landlock = protections.landlock.map_or("no Landlock".into(), |abi| format!("Landlock {abi}"));
+    let memory = protections.memory >> 20;
+    let start = start.as_secs_f64() * 1e3;
+    let mut lines =
+        vec![format!("{seccomp}, {landlock}, at most {memory} MiB; starts in {start:.1} ms, rests at {kilobytes} kB")];
+    let (refused, open): (Vec<_>, Vec<_>) = attempts.iter().partition(|attempt| attempt.refused);
+    lines.push(format!("refused {} of {} forbidden acts", refused.len(), attempts.len()));
+    lines.extend(open.iter().map(|attempt| format!("NOT REFUSED: {} ({})", attempt.act, attempt.result)));
+    lines.extend(protections.missing.iter().map(|why| format!("missing: {why}")));
+    lines.join("\n")
 }
 
 async fn buckets(config: &Config) -> Vec<Finding> {

@@ -2,6 +2,7 @@
 
 use crate::broker::BrokerError;
 use crate::config::ConfigError;
+use crate::decoding::StartError;
 use crate::detector::LoadError;
 use crate::ledger::LedgerError;
 use crate::objects::StoreError;
@@ -77,6 +78,12 @@ impl From<StoreError> for End {
             StoreError::Unreachable { .. } => End::unreachable(error),
             StoreError::Bucket { .. } => End::work(error),
         }
+    }
+}
+
+impl From<StartError> for End {
+    fn from(error: StartError) -> End {
+        End::usage(error)
     }
 }
 

@@ -13,8 +13,9 @@ use time::OffsetDateTime;
 use super::End;
 use super::table::Table;
 use crate::config::Config;
+use crate::decoding::Pool;
 use crate::detector::{self, Detector, score_each};
-use crate::imaging::{self, Decoded};
+use crate::imaging::Decoded;
 use crate::moderation::{
     Context, Evidence, Failure, FailureCode, Grounds, ImageRef, Judge, JudgedImage, Outcome, Purpose, Request,
     SubmissionKey, Timing,
@@ -46,6 +47,7 @@ const IMAGE_ENDINGS: &[&str] =
 
 pub fn run(args: &Args, config: &Config) -> Result<(), End> {
     let paths = find(&args.paths)?;
+    let decoders = Pool::open(config.decoders())?;
     let mut settings = config.detector.clone();
     if let Some(model) = &args.model {
         settings.model.clone_from(model);
@@ -56,7 +58,7 @@ pub fn run(args: &Args, config: &Config) -> Result<(), End> {
     let mut report = Report::new(paths.len(), args.json);
     // Decode a few batches ahead of the device, and no more: memory stays flat however many files there are.
     for chunk in paths.chunks(2 * batch_size) {
-        let prepared = prepare(chunk, config);
+        let prepared = prepare(chunk, config, &decoders);
         for (path, outcome) in chunk.iter().zip(score(prepared, detector.as_mut(), &judge, batch_size)?) {
             report.add(path, &outcome).map_err(End::work)?;
         }
@@ -117,19 +119,24 @@ struct Prepared {
 }
 
 /// Reads and decodes on all cores, in order.
-fn prepare(paths: &[PathBuf], config: &Config) -> Vec<Prepared> {
+fn prepare(paths: &[PathBuf], config: &Config, decoders: &Pool) -> Vec<Prepared> {
     let threads = config.worker.decoders().clamp(1, paths.len().max(1));
     let share = paths.len().div_ceil(threads).max(1);
     std::thread::scope(|scope| {
         let workers: Vec<_> = paths
             .chunks(share)
-            .map(|part| scope.spawn(move || part.iter().map(|path| prepare_one(path, config)).collect::<Vec<_>>()))
+            .map(|part| {
+                scope.spawn(move || part.iter().map(|path| prepare_one(path, config, decoders)).collect::<Vec<_>>())
+            })
             .collect();
-        workers.into_iter().flat_map(|worker| worker.join().expect("decoding catches its own panics")).collect()
+        workers
+            .into_iter()
+            .flat_map(|worker| worker.join().expect("reading and asking a decoder do not panic"))
+            .collect()
     })
 }
 
-fn prepare_one(path: &Path, config: &Config) -> Prepared {
+fn prepare_one(path: &Path, config: &Config, decoders: &Pool) -> Prepared {
     let name = path.to_string_lossy().into_owned();
     let request = Request {
         key: SubmissionKey { tenant: "default".into(), submission_id: name.clone(), generation: 0 },
@@ -139,7 +146,7 @@ fn prepare_one(path: &Path, config: &Config) -> Prepared {
         metadata: serde_json::Map::new(),
         context: Context::default(),
     };
-    let result = read_and_decode(path, &request, config);
+    let result = read_and_decode(path, &request, config, decoders);
     Prepared { request, result }
 }
 
@@ -147,6 +154,7 @@ fn read_and_decode(
     path: &Path,
     request: &Request,
     config: &Config,
+    decoders: &Pool,
 ) -> Result<(JudgedImage, Decoded, Timing), (FailureCode, String)> {
     let started = Instant::now();
     let failed = |error: std::io::Error| match error.kind() {
@@ -161,8 +169,7 @@ fn read_and_decode(
     let bytes = std::fs::read(path).map_err(failed)?;
     let fetch = started.elapsed();
     let started = Instant::now();
-    let decoded = imaging::decode(&bytes, &config.imaging.limits())
-        .map_err(|error| (FailureCode::of_decoding(&error), error.to_string()))?;
+    let decoded = decoders.decode(&bytes).map_err(|error| (error.code(), error.to_string()))?;
     let image = JudgedImage {
         bucket: String::new(),
         key: request.image.key.clone(),

@@ -9,6 +9,7 @@ use super::End;
 use crate::broker::Broker;
 use crate::broker::rabbit::Rabbit;
 use crate::config::Config;
+use crate::decoding::Pool;
 use crate::ledger::Ledger;
 use crate::ledger::postgres::Postgres;
 use crate::objects::s3::S3;
@@ -32,11 +33,14 @@ pub async fn run(_args: &Args, config: &Config) -> Result<(), End> {
     }
     let settings = config.detector.clone();
     let loading = tokio::task::spawn_blocking(move || detector::open(&settings));
+    let settings = config.decoders();
+    let decoders = tokio::task::spawn_blocking(move || Pool::open(settings));
     let rabbit = Rabbit::connect(&config.broker).await?;
     let ledger = Postgres::connect(&config.ledger).await?;
     ledger.check().await?;
     let objects = S3::connect(&config.objects).await;
     let detector = loading.await.map_err(End::work)??;
+    let decoders = Arc::new(decoders.await.map_err(End::work)??);
     let card = detector.card();
     tracing::info!(
         model = %card.version, sha256 = %card.sha256, trained = card.trained, labels = %card.labels.id,
@@ -50,7 +54,8 @@ pub async fn run(_args: &Args, config: &Config) -> Result<(), End> {
     if let Some(address) = serving {
         tracing::info!(%address, "admin port: /livez /readyz /metrics");
     }
-    let parts = Parts { broker: Arc::new(rabbit), objects: Arc::new(objects), ledger: Arc::new(ledger), detector };
+    let (broker, objects, ledger) = (Arc::new(rabbit), Arc::new(objects), Arc::new(ledger));
+    let parts = Parts { broker, objects, ledger, decoders, detector };
     worker::run(parts, config.plan(), condition, shutdown).await?;
     tracing::info!("stopped: everything is settled or back on the queue");
     Ok(())

@@ -36,6 +36,7 @@ pub use format::Format;
 pub struct Settings {
     pub max_pixels: u64,
     pub max_decoded_bytes: u64,
+    pub timeout_s: u64,
 }
 
 impl Settings {
@@ -77,7 +78,7 @@ pub struct Decoded {
     pub quality: Vec<Quality>,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum DecodeError {
     #[error("the object is empty")]
     Empty,
@@ -131,6 +132,12 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, DecodeError> {
     }
     let crop = window.fill_up(&picture.window);
     Ok(Decoded { crop, format, width: picture.width, height: picture.height, quality })
+}
+
+/// A picture of one grey pixel, to try a decoder with.
+pub fn sample() -> Vec<u8> {
+    let header = b"BM\x3a\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x01\0\0\0\x01\0\0\0\x01\0\x18\0";
+    [&header[..], &[0; 24], &[128, 128, 128, 0]].concat()
 }
 
 impl Limits {

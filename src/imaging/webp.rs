@@ -11,10 +11,10 @@ use super::crop::Window;
 use super::{DecodeError, Format, Limits, Picture, Quality};
 
 pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeError> {
-    let canvas = features(bytes)?;
+    let canvas = features(bytes, limits)?;
     limits.admit(Format::Webp, canvas.width as u32, canvas.height as u32)?;
     let file = Container::open(bytes)?;
-    let frame = file.first_frame()?;
+    let frame = file.first_frame(limits)?;
     limits.admit(Format::Webp, frame.width as u32, frame.height as u32)?;
     limits.afford(frame.decoding_bytes())?;
 
@@ -24,7 +24,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeErr
     // Where the frame does not cover the canvas, it is transparent black.
     let mut pixels = vec![0; window.bytes()];
     if let Some(part) = frame.part_in(&window) {
-        let decoded = frame.decode(&part)?;
+        let decoded = frame.decode(&part, limits)?;
         let row_bytes = part.width * 3;
         for (y, row) in decoded.chunks_exact(row_bytes).enumerate() {
             let place =
@@ -43,22 +43,27 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeErr
     Ok(Picture { width, height, window: pixels, quality })
 }
 
-fn features(bytes: &[u8]) -> Result<webp::WebPBitstreamFeatures, DecodeError> {
+fn features(bytes: &[u8], limits: &Limits) -> Result<webp::WebPBitstreamFeatures, DecodeError> {
     let mut features = MaybeUninit::zeroed();
     // SAFETY: pointer and length are those of one slice; the answer has room, and all zeros is a value of it.
     let (status, features) = unsafe {
         let status = webp::WebPGetFeatures(bytes.as_ptr(), bytes.len(), features.as_mut_ptr());
         (status, features.assume_init())
     };
-    accept(status)?;
+    accept(status, limits)?;
     Ok(features)
 }
 
-fn accept(status: webp::VP8StatusCode) -> Result<(), DecodeError> {
+/// `limits` are those that libwebp could not keep to: it runs out of memory only where the process is held to them.
+fn accept(status: webp::VP8StatusCode, limits: &Limits) -> Result<(), DecodeError> {
     use webp::VP8StatusCode::*;
     Err(Format::Webp.damaged(match status {
         VP8_STATUS_OK => return Ok(()),
-        VP8_STATUS_OUT_OF_MEMORY => "libwebp ran out of memory",
+        VP8_STATUS_OUT_OF_MEMORY => {
+            // libwebp does not say how much it wanted.
+            let limit = limits.max_decoded_bytes;
+            return Err(DecodeError::TooManyDecodedBytes { bytes: limit.saturating_add(1), limit });
+        }
         VP8_STATUS_UNSUPPORTED_FEATURE => return Err(Format::Webp.unsupported("libwebp does not know a feature of it")),
         VP8_STATUS_SUSPENDED | VP8_STATUS_NOT_ENOUGH_DATA => "it is cut off",
         VP8_STATUS_INVALID_PARAM | VP8_STATUS_BITSTREAM_ERROR | VP8_STATUS_USER_ABORT => "its bitstream is corrupt",
@@ -95,7 +100,7 @@ impl<'a> Container<'a> {
         })
     }
 
-    fn first_frame(&self) -> Result<Frame<'a>, DecodeError> {
+    fn first_frame(&self, limits: &Limits) -> Result<Frame<'a>, DecodeError> {
         let mut iterator = MaybeUninit::<webp::WebPIterator>::zeroed();
         // SAFETY: the demuxer is alive, and the iterator has room; if libwebp answers 1, it is filled in, and its
         // fragment is a part of the bytes that the container was opened with. Releasing it frees nothing of those.
@@ -108,7 +113,7 @@ impl<'a> Container<'a> {
             webp::WebPDemuxReleaseIterator(&mut iterator);
             (iterator, data)
         };
-        let features = features(data)?;
+        let features = features(data, limits)?;
         Ok(Frame {
             data,
             left: iterator.x_offset as usize,
@@ -141,7 +146,8 @@ struct Frame<'a> {
 
 impl Frame<'_> {
     /// What libwebp allocates for what encoders write: lossless images as a whole, lossy ones by rows, their alpha as a
-    /// whole. A lossless file made for it can have 65,536 sets of codes, some 1.3 GB, which no header announces.
+    /// whole. A lossless file made for it can have 65,536 sets of codes, some 1.3 GB, which no header
+    /// announces: only a limit of the process stops it (see `decoding/`).
     fn decoding_bytes(&self) -> u64 {
         let pixels = (self.width * self.height) as u64;
         let rows = self.width as u64 * 256;
@@ -160,7 +166,7 @@ impl Frame<'_> {
         (left < right && top < bottom).then(|| Window { left, top, width: right - left, height: bottom - top })
     }
 
-    fn decode(&self, part: &Window) -> Result<Vec<u8>, DecodeError> {
+    fn decode(&self, part: &Window, limits: &Limits) -> Result<Vec<u8>, DecodeError> {
         // libwebp rounds the corner down to even numbers; beginning on one keeps the arithmetic here.
         let (left, top) = (part.left.saturating_sub(2) & !1, part.top.saturating_sub(2) & !1);
         let (right, bottom) = ((part.right() + 2).min(self.width), (part.bottom() + 2).min(self.height));
@@ -181,7 +187,7 @@ impl Frame<'_> {
         // SAFETY: libwebp writes `height` rows of `stride` bytes and is told the buffer's size, which it checks.
         // It keeps neither pointer. External memory needs no release.
         let status = unsafe { webp::WebPDecode(self.data.as_ptr(), self.data.len(), &mut config) };
-        accept(status)?;
+        accept(status, limits)?;
         Ok(part.cut(&pixels, left, top, stride))
     }
 }

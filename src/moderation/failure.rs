@@ -66,6 +66,8 @@ failure_codes! {
     /// Transient trouble that outlasted the retry ladder.
     ObjectStoreUnavailable = "object_store_unavailable", Fetch, "The object store did not answer in time";
     UnsupportedFormat = "unsupported_format", Decode, "The bytes are no image of a supported format";
+    /// Trouble of the worker that outlasted the retry ladder.
+    DecoderUnavailable = "decoder_unavailable", Decode, "The worker could not start its decoder";
     DecodeFailed = "decode_failed", Decode, "The image is damaged and cannot be decoded";
     /// The network could not score this one image, though it scored its neighbours.
     InferenceFailed = "inference_failed", Infer, "The detector could not score the image";
@@ -85,7 +87,10 @@ impl FailureCode {
 
     /// Whether asking again later, with the next generation, can end otherwise without mending the image.
     pub fn retryable(self) -> bool {
-        matches!(self, FailureCode::ObjectStoreUnavailable | FailureCode::InferenceFailed)
+        matches!(
+            self,
+            FailureCode::ObjectStoreUnavailable | FailureCode::DecoderUnavailable | FailureCode::InferenceFailed
+        )
     }
 }
 

@@ -23,8 +23,8 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::{Broker, BrokerError, Lane};
+use crate::decoding::Pool;
 use crate::detector::{Detector, ScoreError};
-use crate::imaging::Limits;
 use crate::ledger::Ledger;
 use crate::objects::Objects;
 use crate::shutdown::Shutdown;
@@ -69,7 +69,6 @@ impl Settings {
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub worker: Settings,
-    pub limits: Limits,
     pub allowed_buckets: Vec<String>,
     pub max_object_bytes: u64,
     /// Tries before transient trouble becomes a failure.
@@ -89,6 +88,7 @@ pub struct Parts {
     pub broker: Arc<dyn Broker>,
     pub objects: Arc<dyn Objects>,
     pub ledger: Arc<dyn Ledger>,
+    pub decoders: Arc<Pool>,
     pub detector: Box<dyn Detector>,
 }
 
@@ -111,7 +111,7 @@ pub enum WorkerError {
 /// Runs until the shutdown asks it to stop and everything under way is settled or released, or until the
 /// device is lost. `condition` is what the admin port shows of it.
 pub async fn run(parts: Parts, plan: Plan, condition: Arc<Condition>, shutdown: Shutdown) -> Result<(), WorkerError> {
-    let Parts { broker, objects, ledger, detector } = parts;
+    let Parts { broker, objects, ledger, decoders, detector } = parts;
     let batch_size = plan.worker.batch_for(detector.device());
     let judge = detector.card().judge(detector.device());
     let engine = detector.engine();
@@ -163,7 +163,7 @@ pub async fn run(parts: Parts, plan: Plan, condition: Arc<Condition>, shutdown: 
             max_attempts: plan.max_attempts,
             allowed_buckets: plan.allowed_buckets,
             max_object_bytes: plan.max_object_bytes,
-            limits: plan.limits,
+            pool: decoders,
             condition: condition.clone(),
             prepared: prepared_sender,
             concluded: concluded_sender,

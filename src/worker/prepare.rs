@@ -11,8 +11,9 @@ use super::Condition;
 use super::condition::Flight;
 use super::reuse::Reuse;
 use super::settlement::{Concluded, Conclusion};
+use crate::decoding::{self, Pool};
 use crate::delivery::{Job, Settlement};
-use crate::imaging::{self, Crop, DecodeError, Decoded, Format, Limits, Quality};
+use crate::imaging::{Crop, Decoded, Format, Quality};
 use crate::moderation::{Evidence, FailureCode, Grounds, JudgedImage, OutcomeId, Request, Timing};
 use crate::objects::{FetchError, Object, Objects};
 
@@ -46,7 +47,7 @@ pub(super) struct Preparer {
     pub max_attempts: u32,
     pub allowed_buckets: Vec<String>,
     pub max_object_bytes: u64,
-    pub limits: Limits,
+    pub pool: Arc<Pool>,
     pub condition: Arc<Condition>,
     pub prepared: mpsc::Sender<Prepared>,
     pub concluded: mpsc::Sender<Concluded>,
@@ -64,8 +65,8 @@ enum Fetched {
 /// Why an image did not reach the device.
 enum Stopped {
     Failed(FailureCode, String),
-    /// Trouble of the moment: worth another attempt.
-    Later(String),
+    /// Trouble of the moment: worth another attempt. The code is for when there is none left.
+    Later(FailureCode, String),
 }
 
 impl Preparer {
@@ -90,7 +91,7 @@ impl Preparer {
                 let ready_at = Instant::now();
                 let _ = self.prepared.send(Prepared { arrived, crop, image, quality, timing, ready_at }).await;
             }
-            Err(Stopped::Later(reason)) if arrived.job.request.context.attempt < self.max_attempts => {
+            Err(Stopped::Later(_, reason)) if arrived.job.request.context.attempt < self.max_attempts => {
                 let request = &arrived.job.request;
                 tracing::warn!(
                     submission = %request.key.submission_id, attempt = request.context.attempt, reason,
@@ -102,10 +103,9 @@ impl Preparer {
             Err(stopped) => {
                 let (code, detail) = match stopped {
                     Stopped::Failed(code, detail) => (code, detail),
-                    Stopped::Later(reason) => (
-                        FailureCode::ObjectStoreUnavailable,
-                        format!("given up after {} attempts: {reason}", self.max_attempts),
-                    ),
+                    Stopped::Later(code, reason) => {
+                        (code, format!("given up after {} attempts: {reason}", self.max_attempts))
+                    }
                 };
                 let conclusion = Conclusion::Failed { code, detail };
                 let _ = self.concluded.send(Concluded { arrived, conclusion, at: Instant::now() }).await;
@@ -150,8 +150,8 @@ impl Preparer {
 
     async fn decode(&self, object: &Object) -> Result<Decoded, Stopped> {
         let _decoder = self.decoders.acquire().await.expect("the decoders are never closed");
-        let (bytes, limits) = (object.bytes.clone(), self.limits.clone());
-        match tokio::task::spawn_blocking(move || imaging::decode(&bytes, &limits)).await {
+        let (bytes, pool) = (object.bytes.clone(), self.pool.clone());
+        match tokio::task::spawn_blocking(move || pool.decode(&bytes)).await {
             Ok(decoded) => decoded.map_err(Stopped::from),
             Err(panic) => Err(Stopped::Failed(FailureCode::DecodeFailed, format!("the decoder broke down: {panic}"))),
         }
@@ -183,15 +183,18 @@ impl From<FetchError> for Stopped {
             FetchError::AccessDenied { .. } => FailureCode::AccessDenied,
             FetchError::Mismatch { .. } => FailureCode::ContentMismatch,
             FetchError::TooLarge { .. } => FailureCode::TooLarge,
-            FetchError::Unavailable { .. } => return Stopped::Later(error.to_string()),
+            FetchError::Unavailable { .. } => {
+                return Stopped::Later(FailureCode::ObjectStoreUnavailable, error.to_string());
+            }
         };
         Stopped::Failed(code, error.to_string())
     }
 }
 
-impl From<DecodeError> for Stopped {
-    fn from(error: DecodeError) -> Stopped {
-        Stopped::Failed(FailureCode::of_decoding(&error), error.to_string())
+impl From<decoding::Error> for Stopped {
+    fn from(error: decoding::Error) -> Stopped {
+        let stopped = if error.is_transient() { Stopped::Later } else { Stopped::Failed };
+        stopped(error.code(), error.to_string())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use assay::broker::Lane;
 use assay::broker::wire::Message;
+use assay::decoding;
 use assay::detector::Scripted;
 use assay::imaging::{Format, Limits, Quality};
 use assay::moderation::{FailureCode, Outcome};
@@ -10,7 +11,7 @@ use png::{BitDepth, ColorType};
 use serde_json::{Value, json};
 
 use crate::support::images::{self, Inks};
-use crate::support::rig::{BUCKET, Rig, failed, message, plan};
+use crate::support::rig::{BUCKET, Rig, decoders, failed, message, plan};
 
 /// The limits of these tests.
 const MAX_BYTES: u64 = 2 << 20;
@@ -20,8 +21,8 @@ const MAX_DECODED: u64 = 24 << 20;
 fn rig() -> Rig {
     let mut plan = plan();
     plan.max_object_bytes = MAX_BYTES;
-    plan.limits = Limits { max_pixels: MAX_PIXELS, max_decoded_bytes: MAX_DECODED };
-    Rig::start_with(Scripted::new(), plan)
+    let limits = Limits { max_pixels: MAX_PIXELS, max_decoded_bytes: MAX_DECODED };
+    Rig::start_with(Scripted::new(), plan, decoding::Settings { limits, ..decoders() })
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,7 @@ mod bad_input;
 mod cli;
 mod conformance;
 mod contracts;
+mod decoding;
 mod operating;
 mod pipeline;
 mod real_broker;

@@ -17,7 +17,7 @@ use assay::worker::WorkerError;
 use serde_json::json;
 
 use crate::support::images::{self, POISON};
-use crate::support::rig::{BUCKET, DEADLINE, Rig, failed, message, plan};
+use crate::support::rig::{BUCKET, DEADLINE, Rig, decoders, failed, message, plan};
 
 /// Counts up, and says yes to every `n`th.
 fn every(n: usize) -> impl FnMut() -> bool + Send {
@@ -250,7 +250,7 @@ async fn a_lost_device_ends_the_worker_and_releases_what_was_under_way() {
 async fn a_database_that_is_away_for_good_puts_the_messages_back() {
     let mut plan = plan();
     plan.patience = Duration::from_millis(300);
-    let rig = Rig::start_with(Scripted::new(), plan);
+    let rig = Rig::start_with(Scripted::new(), plan, decoders());
     rig.objects.put(BUCKET, "a", images::bmp(30, 200));
     rig.ledger.set_script(Box::new(|call| (call == Call::Record).then_some(LedgerFault::Unreachable)));
     rig.submit("patient", "a");

@@ -2,6 +2,8 @@
 
 pub mod canned;
 pub mod chaos;
+pub mod children;
+pub mod hostile;
 pub mod images;
 pub mod outcomes;
 pub mod proxy;

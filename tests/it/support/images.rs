@@ -6,8 +6,9 @@ use assay::imaging::Crop;
 use image::{ImageFormat, Rgb, RgbImage};
 use turbojpeg_sys::{
     TJCS_TJCS_CMYK, TJCS_TJCS_GRAY, TJCS_TJCS_YCbCr, TJINIT_TJINIT_COMPRESS, TJPARAM_TJPARAM_COLORSPACE,
-    TJPARAM_TJPARAM_QUALITY, TJPARAM_TJPARAM_SUBSAMP, TJPF_TJPF_CMYK, TJPF_TJPF_GRAY, TJPF_TJPF_RGB, TJSAMP_TJSAMP_420,
-    TJSAMP_TJSAMP_444, TJSAMP_TJSAMP_GRAY, tj3Compress8, tj3Destroy, tj3Free, tj3Init, tj3Set,
+    TJPARAM_TJPARAM_PROGRESSIVE, TJPARAM_TJPARAM_QUALITY, TJPARAM_TJPARAM_SUBSAMP, TJPF_TJPF_CMYK, TJPF_TJPF_GRAY,
+    TJPF_TJPF_RGB, TJSAMP_TJSAMP_420, TJSAMP_TJSAMP_444, TJSAMP_TJSAMP_GRAY, tj3Compress8, tj3Destroy, tj3Free,
+    tj3Init, tj3Set,
 };
 
 /// The shade that a scripted detector chokes on.
@@ -34,6 +35,14 @@ pub enum Inks {
 
 /// A baseline JPEG of noise over a gradient; about as large as a photograph of that size.
 pub fn jpeg(width: usize, height: usize, inks: Inks) -> Vec<u8> {
+    jpeg_in(width, height, inks, 0)
+}
+
+pub fn progressive_jpeg(width: usize, height: usize) -> Vec<u8> {
+    jpeg_in(width, height, Inks::Rgb, 1)
+}
+
+fn jpeg_in(width: usize, height: usize, inks: Inks, progressive: i32) -> Vec<u8> {
     let (channels, format, space, subsampling) = match inks {
         Inks::Rgb => (3, TJPF_TJPF_RGB, TJCS_TJCS_YCbCr, TJSAMP_TJSAMP_420),
         Inks::Grey => (1, TJPF_TJPF_GRAY, TJCS_TJCS_GRAY, TJSAMP_TJSAMP_GRAY),
@@ -46,6 +55,7 @@ pub fn jpeg(width: usize, height: usize, inks: Inks) -> Vec<u8> {
     unsafe {
         let handle = tj3Init(TJINIT_TJINIT_COMPRESS as i32);
         tj3Set(handle, TJPARAM_TJPARAM_QUALITY as i32, 85);
+        tj3Set(handle, TJPARAM_TJPARAM_PROGRESSIVE as i32, progressive);
         tj3Set(handle, TJPARAM_TJPARAM_SUBSAMP as i32, subsampling);
         tj3Set(handle, TJPARAM_TJPARAM_COLORSPACE as i32, space as i32);
         let (width, height) = (width as i32, height as i32);
@@ -89,12 +99,32 @@ pub fn gif(width: usize, height: usize) -> Vec<u8> {
 }
 
 pub fn webp(width: usize, height: usize) -> Vec<u8> {
+    let encode = |pixels, columns, rows, stride, bytes| {
+        // SAFETY: as `encoded_webp` calls it.
+        unsafe { libwebp_sys::WebPEncodeRGB(pixels, columns, rows, stride, 80.0, bytes) }
+    };
+    encoded_webp(width, height, encode)
+}
+
+pub fn lossless_webp(width: usize, height: usize) -> Vec<u8> {
+    let encode = |pixels, columns, rows, stride, bytes| {
+        // SAFETY: as `encoded_webp` calls it.
+        unsafe { libwebp_sys::WebPEncodeLosslessRGB(pixels, columns, rows, stride, bytes) }
+    };
+    encoded_webp(width, height, encode)
+}
+
+fn encoded_webp(
+    width: usize,
+    height: usize,
+    encode: impl Fn(*const u8, i32, i32, i32, *mut *mut u8) -> usize,
+) -> Vec<u8> {
     let pixels = noise(width, height, 3);
     let mut bytes = std::ptr::null_mut();
     // SAFETY: the pixels are width × height × 3 bytes; the library allocates the result, which is copied and freed here.
     unsafe {
         let (columns, rows) = (width as i32, height as i32);
-        let length = libwebp_sys::WebPEncodeRGB(pixels.as_ptr(), columns, rows, columns * 3, 80.0, &raw mut bytes);
+        let length = encode(pixels.as_ptr(), columns, rows, columns * 3, &raw mut bytes);
         assert!(length > 0);
         let webp = std::slice::from_raw_parts(bytes, length).to_vec();
         libwebp_sys::WebPFree(bytes.cast());
@@ -125,6 +155,28 @@ pub fn tiff(width: usize, height: usize) -> Vec<u8> {
     let image = RgbImage::from_raw(width as u32, height as u32, noise(width, height, 3)).unwrap();
     image.write_to(&mut bytes, ImageFormat::Tiff).unwrap();
     bytes.into_inner()
+}
+
+/// A picture of every kind, with its name.
+pub fn one_of_each() -> Vec<(&'static str, Vec<u8>)> {
+    use png::BitDepth::{Eight, One, Sixteen};
+    use png::ColorType::{Grayscale, Indexed, Rgb, Rgba};
+    vec![
+        ("rgb.jpg", jpeg(300, 270, Inks::Rgb)),
+        ("grey.jpg", jpeg(90, 120, Inks::Grey)),
+        ("cmyk.jpg", jpeg(120, 90, Inks::Cmyk)),
+        ("progressive.jpg", progressive_jpeg(280, 260)),
+        ("rgb.png", png(280, 60, Rgb, Eight)),
+        ("rgba16.png", png(40, 260, Rgba, Sixteen)),
+        ("palette.png", png(70, 80, Indexed, Eight)),
+        ("bits.png", png(290, 300, Grayscale, One)),
+        ("lossy.webp", webp(270, 280)),
+        ("lossless.webp", lossless_webp(120, 100)),
+        ("moving.webp", animated_webp(60, 50)),
+        ("moving.gif", gif(100, 90)),
+        ("plain.bmp", bmp(60, 80)),
+        ("plain.tiff", tiff(70, 60)),
+    ]
 }
 
 /// Noise over a gradient, the same each time.

@@ -8,6 +8,7 @@ use assay::broker::memory::Memory as MemoryBroker;
 use assay::broker::wire::Message;
 use assay::broker::{Broker, Lane};
 use assay::config::Config;
+use assay::decoding::{self, Pool};
 use assay::detector::Scripted;
 use assay::ledger::memory::Memory as MemoryLedger;
 use assay::moderation::{FailureCode, Outcome};
@@ -29,6 +30,12 @@ pub struct Rig {
     pub running: tokio::task::JoinHandle<Result<(), WorkerError>>,
 }
 
+/// The decoders of the default configuration.
+pub fn decoders() -> decoding::Settings {
+    let program = env!("CARGO_BIN_EXE_assay-decoder").into();
+    decoding::Settings { program, ..Config::load(None).unwrap().decoders() }
+}
+
 /// The plan of the default configuration, but for the bucket; and every image is scored.
 pub fn plan() -> Plan {
     let mut config = Config::load(None).unwrap();
@@ -41,10 +48,10 @@ pub fn plan() -> Plan {
 
 impl Rig {
     pub fn start(detector: Scripted) -> Rig {
-        Self::start_with(detector, plan())
+        Self::start_with(detector, plan(), decoders())
     }
 
-    pub fn start_with(detector: Scripted, plan: Plan) -> Rig {
+    pub fn start_with(detector: Scripted, plan: Plan, decoders: decoding::Settings) -> Rig {
         let broker = MemoryBroker::new(PREFETCH);
         let objects = Arc::new(MemoryObjects::new());
         objects.create_bucket(BUCKET);
@@ -55,6 +62,7 @@ impl Rig {
             broker: Arc::new(broker.clone()),
             objects: objects.clone(),
             ledger: ledger.clone(),
+            decoders: Arc::new(Pool::open(decoders).unwrap()),
             detector: Box::new(detector),
         };
         let running = tokio::spawn(worker::run(parts, plan, condition.clone(), shutdown.clone()));

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use assay::broker::rabbit::{Reader, Submitter, survey};
@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Executor, Row};
 
+use super::children::Child;
 use super::rabbit;
 use super::servers::{Servers, servers, unique};
 
@@ -177,7 +178,7 @@ pub fn request(id: &str, key: &str) -> Value {
 
 /// A running `assay worker`. Dropping it kills it.
 pub struct Worker {
-    child: Child,
+    child: std::process::Child,
     log: PathBuf,
 }
 
@@ -225,11 +226,14 @@ impl Worker {
         line.map_or(0.0, |value| value.parse().unwrap())
     }
 
-    /// `VmRSS`, `VmHWM` and so on, in bytes.
+    /// `VmRSS`, `VmHWM` and so on of the worker and its decoders together, in bytes.
     pub fn memory(&self, field: &str) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).unwrap();
-        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+        let id = self.child.id();
+        Child::with_id(id).memory(field) + self.decoders().iter().map(|decoder| decoder.memory(field)).sum::<u64>()
+    }
+
+    pub fn decoders(&self) -> Vec<Child> {
+        Child::all_of(self.child.id())
     }
 
     /// `kill -9`.
