@@ -17,6 +17,10 @@ pub const DEFAULTS: &str = include_str!("../configs/default.toml");
 
 /// Keys whose value in the environment is a comma-separated list.
 const LISTS: &[&str] = &["objects.allowed_buckets", "broker.retry_delays_s"];
+/// Tables whose value in the environment is `name=value,name=value`; what it says of a name wins over the file.
+const TABLES: &[&str] = &["broker.tenants"];
+/// The same, where each name has a list: it may come several times.
+const TABLES_OF_LISTS: &[&str] = &["objects.tenants"];
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -61,8 +65,20 @@ impl Config {
         }
         for key in LISTS {
             let Some(text) = variables.remove(&variable(key)) else { continue };
-            let members: Vec<_> = text.split(',').map(str::trim).filter(|member| !member.is_empty()).collect();
-            layers = layers.set_override(*key, members).expect("the key is well formed");
+            layers = layers.set_override(*key, members(&text).collect::<Vec<_>>()).expect("the key is well formed");
+        }
+        for key in TABLES {
+            let Some(text) = variables.remove(&variable(key)) else { continue };
+            let table: HashMap<String, String> = pairs(key, &text)?.into_iter().collect();
+            layers = layers.set_override(*key, table).expect("the key is well formed");
+        }
+        for key in TABLES_OF_LISTS {
+            let Some(text) = variables.remove(&variable(key)) else { continue };
+            let mut table: HashMap<String, Vec<String>> = HashMap::new();
+            for (name, value) in pairs(key, &text)? {
+                table.entry(name).or_default().push(value);
+            }
+            layers = layers.set_override(*key, table).expect("the key is well formed");
         }
         let environment = Environment::with_prefix("ASSAY").prefix_separator("__").separator("__").try_parsing(true);
         let config: Config = layers
@@ -107,7 +123,7 @@ impl Config {
     pub fn plan(&self) -> worker::Plan {
         worker::Plan {
             worker: self.worker.clone(),
-            allowed_buckets: self.objects.allowed_buckets.clone(),
+            allowed: self.objects.allowed(),
             max_object_bytes: self.objects.max_bytes,
             max_attempts: self.broker.max_attempts(),
             bulk: self.broker.bulk_prefetch > 0,
@@ -133,6 +149,20 @@ impl Config {
             + 3 * batch * crop
             + (u64::from(self.broker.prefetch) + u64::from(self.broker.bulk_prefetch)) * broker::wire::MAX_BODY as u64
     }
+}
+
+fn members(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|member| !member.is_empty())
+}
+
+fn pairs(key: &str, text: &str) -> Result<Vec<(String, String)>, ConfigError> {
+    let pair = |member: &str| {
+        let (name, value) = member.split_once('=')?;
+        Some((name.trim().to_string(), value.trim().to_string()))
+    };
+    let wrong =
+        |member: &str| ConfigError::Wrong(format!("{} holds {member:?}; write NAME=VALUE,NAME=VALUE", variable(key)));
+    members(text).map(|member| pair(member).ok_or_else(|| wrong(member))).collect()
 }
 
 /// The environment variable of a key.
@@ -181,6 +211,27 @@ mod tests {
         let buckets =
             load("", &[("ASSAY__OBJECTS__ALLOWED_BUCKETS", "2024")]).map(|config| config.objects.allowed_buckets);
         assert_eq!(buckets.unwrap(), ["2024"]);
+    }
+
+    #[test]
+    fn tables_in_the_environment_win_name_by_name() {
+        let file = "[objects]\nallowed_buckets = [\"uploads\", \"b\"]\n[objects.tenants]\nAcme = [\"uploads/acme/\"]\n\
+                    other = [\"uploads/other/\"]\n[broker.tenants]\n\"my.bucket\" = \"acme\"";
+        let environment = [
+            ("ASSAY__OBJECTS__TENANTS", "Acme=uploads/a/, Acme=b/,*=b/shared/"),
+            ("ASSAY__BROKER__TENANTS", "uploads=globex,b.c=other"),
+        ];
+        let config = load(file, &environment).unwrap();
+        assert_eq!(config.objects.tenants["Acme"], ["uploads/a/", "b/"]);
+        assert_eq!(config.objects.tenants["other"], ["uploads/other/"]);
+        assert_eq!(config.objects.tenants["*"], ["b/shared/"]);
+        let tenants: Vec<_> =
+            config.broker.tenants.iter().map(|(bucket, tenant)| format!("{bucket}={tenant}")).collect();
+        assert_eq!(tenants, ["b.c=other", "my.bucket=acme", "uploads=globex"]);
+        let wrong = load("", &[("ASSAY__OBJECTS__TENANTS", "acme")]).unwrap_err().to_string();
+        assert!(wrong.contains("ASSAY__OBJECTS__TENANTS") && wrong.contains("NAME=VALUE"), "{wrong}");
+        let contradiction = load("", &[("ASSAY__OBJECTS__TENANTS", "acme=uploads/")]).unwrap_err().to_string();
+        assert!(contradiction.contains("objects.allowed_buckets"), "{contradiction}");
     }
 
     #[test]

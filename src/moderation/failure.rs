@@ -57,7 +57,7 @@ macro_rules! failure_codes {
 
 failure_codes! {
     DeadlineExceeded = "deadline_exceeded", Intake, "The deadline passed before the image could be judged";
-    BucketNotAllowed = "bucket_not_allowed", Intake, "The bucket is not on the allow-list";
+    BucketNotAllowed = "bucket_not_allowed", Intake, "The bucket or the key is not on the allow-list";
     ObjectNotFound = "object_not_found", Fetch, "The object does not exist";
     AccessDenied = "access_denied", Fetch, "The worker may not read the object";
     /// The bytes are not those that the submitter described (etag or sha256).

@@ -38,19 +38,23 @@ pub struct ImageRef {
 impl ImageRef {
     /// Whether two references may name the same image: they agree wherever both say something.
     pub fn agrees_with(&self, other: &ImageRef) -> bool {
-        fn agree(left: &Option<String>, right: &Option<String>) -> bool {
-            match (left, right) {
-                // HTTP puts etags in quotes, event notifications leave them out.
-                (Some(left), Some(right)) => left.trim_matches('"') == right.trim_matches('"'),
-                _ => true,
-            }
+        fn etag(image: &ImageRef) -> Option<&str> {
+            image.etag.as_deref().map(bare_etag)
+        }
+        fn agree(left: Option<&str>, right: Option<&str>) -> bool {
+            left.zip(right).is_none_or(|(left, right)| left == right)
         }
         self.bucket == other.bucket
             && self.key == other.key
-            && agree(&self.version_id, &other.version_id)
-            && agree(&self.etag, &other.etag)
-            && agree(&self.sha256, &other.sha256)
+            && agree(self.version_id.as_deref(), other.version_id.as_deref())
+            && agree(etag(self), etag(other))
+            && agree(self.sha256.as_deref(), other.sha256.as_deref())
     }
+}
+
+/// An etag without the quotes that HTTP puts around it and that S3's event notifications leave off.
+pub fn bare_etag(etag: &str) -> &str {
+    etag.strip_prefix("W/").unwrap_or(etag).trim_matches('"')
 }
 
 /// Why the image is judged.
@@ -227,6 +231,7 @@ mod tests {
         assert!(!digested.agrees_with(&other));
         let tagged = |etag: &str| ImageRef { etag: Some(etag.into()), ..plain.clone() };
         assert!(tagged("\"1a\"").agrees_with(&tagged("1a")) && !tagged("1a").agrees_with(&tagged("1b")));
+        assert!(tagged("W/\"1a\"").agrees_with(&tagged("1a")));
         assert!(!plain.agrees_with(&ImageRef { key: "u/2.jpg".into(), ..plain.clone() }));
     }
 }

@@ -10,8 +10,9 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
-use super::{FetchError, Listed, NO_VERSION, Object, Objects, StoreError, bare_etag, verify};
+use super::{FetchError, Listed, NO_VERSION, Object, Objects, StoreError, verify};
 use crate::moderation::ImageRef;
+use crate::moderation::request::bare_etag;
 
 /// How one fetch goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

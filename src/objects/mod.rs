@@ -6,8 +6,11 @@
 //! - a version, an etag or a sha256 in the reference is checked; other bytes are a `Mismatch`;
 //! - errors tell the permanent from the transient.
 
+mod allowed;
 pub mod memory;
 pub mod s3;
+
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -16,6 +19,9 @@ use tokio::sync::mpsc;
 use url::Url;
 
 use crate::moderation::ImageRef;
+use crate::moderation::request::bare_etag;
+
+pub use allowed::Allowed;
 
 /// `[objects]` of the configuration.
 #[derive(Clone, Debug, Deserialize)]
@@ -25,6 +31,9 @@ pub struct Settings {
     pub region: String,
     pub path_style: bool,
     pub allowed_buckets: Vec<String>,
+    /// Tenant → the only `bucket/prefix/`es that it may have read.
+    #[serde(default)]
+    pub tenants: BTreeMap<String, Vec<String>>,
     pub max_bytes: u64,
     pub connect_timeout_s: u64,
     pub timeout_s: u64,
@@ -44,7 +53,12 @@ impl Settings {
         if self.connect_timeout_s == 0 || self.timeout_s == 0 || self.tries == 0 {
             return Err("objects.connect_timeout_s, objects.timeout_s and objects.tries must be at least 1".into());
         }
-        Ok(())
+        self.allowed().validate()
+    }
+
+    /// What may be read, and for whom.
+    pub fn allowed(&self) -> Allowed {
+        Allowed { buckets: self.allowed_buckets.clone(), tenants: self.tenants.clone() }
     }
 }
 
@@ -140,9 +154,4 @@ fn verify(image: &ImageRef, object: &Object) -> Result<(), FetchError> {
         return other(format!("its sha256 is {}, not {asked}", object.sha256));
     }
     Ok(())
-}
-
-/// An etag without the quotes that HTTP puts around it and that S3's event notifications leave off.
-pub fn bare_etag(etag: &str) -> &str {
-    etag.strip_prefix("W/").unwrap_or(etag).trim_matches('"')
 }

@@ -22,8 +22,9 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
-use super::{FetchError, Listed, Object, Objects, Settings, StoreError, bare_etag, verify};
+use super::{FetchError, Listed, Object, Objects, Settings, StoreError, verify};
 use crate::moderation::ImageRef;
+use crate::moderation::request::bare_etag;
 
 /// Pause before the second try, before jitter; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);

@@ -26,7 +26,7 @@ use crate::broker::{Broker, BrokerError, Lane};
 use crate::decoding::Pool;
 use crate::detector::{Detector, ScoreError};
 use crate::ledger::Ledger;
-use crate::objects::Objects;
+use crate::objects::{Allowed, Objects};
 use crate::shutdown::Shutdown;
 
 pub use batcher::{Batcher, Flush};
@@ -69,7 +69,7 @@ impl Settings {
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub worker: Settings,
-    pub allowed_buckets: Vec<String>,
+    pub allowed: Allowed,
     pub max_object_bytes: u64,
     /// Tries before transient trouble becomes a failure.
     pub max_attempts: u32,
@@ -161,7 +161,7 @@ pub async fn run(parts: Parts, plan: Plan, condition: Arc<Condition>, shutdown: 
             reuse,
             decoders: Semaphore::new(plan.worker.decoders()),
             max_attempts: plan.max_attempts,
-            allowed_buckets: plan.allowed_buckets,
+            allowed: plan.allowed,
             max_object_bytes: plan.max_object_bytes,
             pool: decoders,
             condition: condition.clone(),

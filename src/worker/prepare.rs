@@ -15,7 +15,7 @@ use crate::decoding::{self, Pool};
 use crate::delivery::{Job, Settlement};
 use crate::imaging::{Crop, Decoded, Format, Quality};
 use crate::moderation::{Evidence, FailureCode, Grounds, JudgedImage, OutcomeId, Request, Timing};
-use crate::objects::{FetchError, Object, Objects};
+use crate::objects::{Allowed, FetchError, Object, Objects};
 
 /// A request that the worker has taken, and that has no outcome yet.
 pub(super) struct Arrived {
@@ -45,7 +45,7 @@ pub(super) struct Preparer {
     pub reuse: Option<Reuse>,
     pub decoders: Semaphore,
     pub max_attempts: u32,
-    pub allowed_buckets: Vec<String>,
+    pub allowed: Allowed,
     pub max_object_bytes: u64,
     pub pool: Arc<Pool>,
     pub condition: Arc<Condition>,
@@ -116,7 +116,7 @@ impl Preparer {
     /// The encoded bytes end here: beyond this point an image costs its crop alone.
     async fn fetch_and_decode(&self, arrived: &Arrived) -> Result<Fetched, Stopped> {
         let request = &arrived.job.request;
-        gate(request, &self.allowed_buckets, OffsetDateTime::now_utc())?;
+        gate(request, &self.allowed, OffsetDateTime::now_utc())?;
 
         let started = Instant::now();
         let object = self.objects.fetch(&request.image, self.max_object_bytes).await.map_err(Stopped::from)?;
@@ -141,7 +141,7 @@ impl Preparer {
         let decoded = self.decode(&object).await?;
         let decode = started.elapsed();
         self.condition.metrics.stage("decode", decode);
-        gate(request, &self.allowed_buckets, OffsetDateTime::now_utc())?;
+        gate(request, &self.allowed, OffsetDateTime::now_utc())?;
 
         let image = judged_image(request, &object, decoded.format, decoded.width, decoded.height);
         let timing = Timing { decode: decode.as_millis() as u64, ..timing };
@@ -159,14 +159,11 @@ impl Preparer {
 }
 
 /// What can be said without looking at the image.
-fn gate(request: &Request, allowed_buckets: &[String], now: OffsetDateTime) -> Result<(), Stopped> {
-    if !allowed_buckets.contains(&request.image.bucket) {
-        let detail = format!(
-            "bucket {:?} is not in objects.allowed_buckets; add it there if it may be read",
-            request.image.bucket
-        );
-        return Err(Stopped::Failed(FailureCode::BucketNotAllowed, detail));
-    }
+fn gate(request: &Request, allowed: &Allowed, now: OffsetDateTime) -> Result<(), Stopped> {
+    let Request { key, image, .. } = request;
+    allowed
+        .admits(&key.tenant, &image.bucket, &image.key)
+        .map_err(|detail| Stopped::Failed(FailureCode::BucketNotAllowed, detail))?;
     match request.deadline {
         Some(deadline) if deadline <= now => {
             let late = (now - deadline).whole_milliseconds();

@@ -8,6 +8,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::fields::Fields;
 use super::{WireError, tenant_of};
+use crate::moderation::request::bare_etag;
 use crate::moderation::{Context, ImageRef, Purpose, Request, SubmissionKey};
 
 pub(super) fn read(
@@ -63,7 +64,7 @@ fn read_image(fields: &Fields<'_>) -> Result<ImageRef, WireError> {
         bucket: fields.text("bucket")?.to_string(),
         key: fields.text("key")?.to_string(),
         version_id: optional("version_id")?,
-        etag: fields.text_if_given("etag")?.map(|etag| etag.trim_matches('"').to_string()),
+        etag: fields.text_if_given("etag")?.map(|etag| bare_etag(etag).to_string()),
         sha256: fields.text_if_given("sha256")?.map(str::to_ascii_lowercase),
     })
 }

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::fields::Fields;
 use super::native::read_time;
 use super::{MAX_RECORDS, WireError, tenant_of};
-use crate::moderation::request::MAX_SUBMISSION_ID;
+use crate::moderation::request::{MAX_SUBMISSION_ID, bare_etag};
 use crate::moderation::{Context, ImageRef, Purpose, Request, SubmissionKey};
 
 /// What AWS sends once when notifications are set up.
@@ -55,7 +55,7 @@ fn read_record(
         Some(etag) => Some(etag),
         None => object.text_if_given("etag")?,
     };
-    let etag = etag.map(|etag| etag.trim_matches('"')).filter(|etag| !etag.is_empty());
+    let etag = etag.map(bare_etag).filter(|etag| !etag.is_empty());
     let sequencer = object.text_if_given("sequencer")?.unwrap_or("");
     let submission_id = submission_id(&bucket, &key, version_id.unwrap_or(""), etag.unwrap_or(""), sequencer);
     if context.enqueued_at.is_none() {

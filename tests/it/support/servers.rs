@@ -1,7 +1,7 @@
 //! RabbitMQ, PostgreSQL and S3 for the tests, apart from those of `make up`: started once for each test process,
 //! and left running for the next.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -80,6 +80,7 @@ impl Servers {
             region: self.setting("ASSAY__OBJECTS__REGION").into(),
             path_style: true,
             allowed_buckets: Vec::new(),
+            tenants: BTreeMap::new(),
             max_bytes: 20 << 20,
             connect_timeout_s: 3,
             timeout_s: 30,

@@ -1,5 +1,6 @@
 //! What only a real server, or a bad one, can do.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use assay::moderation::ImageRef;
@@ -21,6 +22,7 @@ fn store_at(address: SocketAddr) -> S3 {
         region: "us-east-1".into(),
         path_style: true,
         allowed_buckets: Vec::new(),
+        tenants: BTreeMap::new(),
         max_bytes: LIMIT,
         connect_timeout_s: 1,
         timeout_s: 3,
