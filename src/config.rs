@@ -119,6 +119,11 @@ impl Config {
         Ok(())
     }
 
+    /// What crosses a network for anybody to read, with the mend for each.
+    pub fn exposures(&self) -> impl Iterator<Item = String> {
+        [self.broker.exposure(), ledger::postgres::exposure(&self.ledger)].into_iter().flatten()
+    }
+
     /// What the worker's rooms need to know of it all.
     pub fn plan(&self) -> worker::Plan {
         worker::Plan {

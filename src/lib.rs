@@ -15,4 +15,5 @@ pub mod moderation; // [pure] the vocabulary: request, scores, decision, verdict
 pub mod objects; // images by reference
 pub mod shutdown; // signals → a graceful stop
 pub mod telemetry; // logs and metrics
+pub mod tls; // whom to believe, and why not
 pub mod worker; // the main job, in three rooms // one file for each subcommand

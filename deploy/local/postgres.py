@@ -7,6 +7,7 @@ import socket
 import struct
 import subprocess
 
+from certificates import HOST, Certificates
 from process import Owner, Server, Trouble
 
 USER = PASSWORD = DATABASE = "assay"
@@ -19,14 +20,21 @@ class Postgres(Server):
     stop_signal = signal.SIGINT
     tries = 10
 
-    def __init__(self, data: pathlib.Path, who: Owner, base_port: int):
+    def __init__(self, data: pathlib.Path, who: Owner, base_port: int, certificates: Certificates):
         super().__init__(data, who)
         self.port = base_port + 3
         self.cluster = data / "cluster"
+        self.certificates = certificates
 
     @property
     def url(self) -> str:
-        return f"postgres://{USER}:{PASSWORD}@127.0.0.1:{self.port}/{DATABASE}"
+        """Plain: on loopback, TLS would only cost time."""
+        return f"postgres://{USER}:{PASSWORD}@127.0.0.1:{self.port}/{DATABASE}?sslmode=disable"
+
+    @property
+    def tls_url(self) -> str:
+        verified = f"sslmode=verify-full&sslrootcert={self.certificates.authority}"
+        return f"postgres://{USER}:{PASSWORD}@{HOST}:{self.port}/{DATABASE}?{verified}"
 
     def ports(self) -> dict[str, int]:
         return {"PostgreSQL": self.port}
@@ -48,7 +56,8 @@ class Postgres(Server):
         unfinished.rename(self.cluster)
 
     def launch(self) -> None:
-        settings = ["-h", "127.0.0.1", "-p", str(self.port), "-k", "", "-c", "log_checkpoints=off"]
+        settings = ["-h", "127.0.0.1", "-p", str(self.port), "-k", "", "-c", "log_checkpoints=off", "-c", "ssl=on",
+                    "-c", f"ssl_cert_file={self.certificates.certificate}", "-c", f"ssl_key_file={self.certificates.key}"]
         self.process.start([str(programs() / "postgres"), "-D", str(self.cluster), *settings],
                            {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}, self.data, self.log, self.who)
 

@@ -8,6 +8,7 @@ import socket
 import struct
 import subprocess
 
+from certificates import HOST, Certificates
 from process import Owner, Process, Server, Trouble
 
 USER = PASSWORD = "assay"
@@ -21,17 +22,23 @@ class RabbitMQ(Server):
     name = "rabbitmq"
     title = "RabbitMQ"
 
-    def __init__(self, data: pathlib.Path, who: Owner, base_port: int):
+    def __init__(self, data: pathlib.Path, who: Owner, base_port: int, certificates: Certificates):
         super().__init__(data, who)
         self.port, self.dist_port, self.epmd_port, self.ctl_port = base_port, base_port + 1, base_port + 2, base_port + 12
+        self.tls_port = base_port + 18
+        self.certificates = certificates
         self.epmd = Process(data / "epmd.pid")
 
     @property
     def url(self) -> str:
         return f"amqp://{USER}:{PASSWORD}@127.0.0.1:{self.port}/%2f"
 
+    @property
+    def tls_url(self) -> str:
+        return f"amqps://{USER}:{PASSWORD}@{HOST}:{self.tls_port}/%2f"
+
     def ports(self) -> dict[str, int]:
-        ports = {"RabbitMQ": self.port, "RabbitMQ's tools": self.dist_port}
+        ports = {"RabbitMQ": self.port, "RabbitMQ by TLS": self.tls_port, "RabbitMQ's tools": self.dist_port}
         return ports if self.epmd.pid() else ports | {"RabbitMQ's name server": self.epmd_port}
 
     def prepare(self) -> None:
@@ -46,6 +53,11 @@ class RabbitMQ(Server):
         (self.data / "enabled_plugins").write_text("[].\n")
         (self.data / "rabbitmq.conf").write_text(
             f"listeners.tcp.1 = 127.0.0.1:{self.port}\n"
+            f"listeners.ssl.1 = 127.0.0.1:{self.tls_port}\n"
+            f"ssl_options.cacertfile = {self.certificates.authority}\n"
+            f"ssl_options.certfile = {self.certificates.certificate}\n"
+            f"ssl_options.keyfile = {self.certificates.key}\n"
+            "ssl_options.verify = verify_none\n"
             f"default_user = {USER}\n"
             f"default_pass = {PASSWORD}\n"
             f"default_vhost = {VHOST}\n"
@@ -92,7 +104,7 @@ class RabbitMQ(Server):
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": LOOPBACK,
             "RABBITMQ_CTL_ERL_ARGS": LOOPBACK,
             "RABBITMQ_CTL_DIST_PORT_MIN": str(self.ctl_port),
-            "RABBITMQ_CTL_DIST_PORT_MAX": str(self.ctl_port + 7),
+            "RABBITMQ_CTL_DIST_PORT_MAX": str(self.ctl_port + 5),
             # Makes the start script become the server, so that our pid is the server's.
             "RUNNING_UNDER_SYSTEMD": "true",
         }

@@ -8,6 +8,7 @@ import http.client
 import json
 import pathlib
 
+from certificates import HOST, Certificates
 from process import Owner, Server, Trouble, wait_until
 
 VERSION = "4.48"
@@ -23,19 +24,26 @@ class S3(Server):
     name = "s3"
     title = "SeaweedFS"
 
-    def __init__(self, data: pathlib.Path, who: Owner, base_port: int, weed: pathlib.Path):
+    def __init__(self, data: pathlib.Path, who: Owner, base_port: int, weed: pathlib.Path, certificates: Certificates):
         super().__init__(data, who)
         self.port, self.first_inner_port = base_port + 4, base_port + 5
+        self.tls_port = base_port + 19
         self.weed = weed
+        self.certificates = certificates
 
     @property
     def endpoint(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def tls_endpoint(self) -> str:
+        return f"https://{HOST}:{self.tls_port}"
+
     def ports(self) -> dict[str, int]:
         names = ["S3 inside (gateway)", "S3 inside (filer)", "S3 inside (filer's calls)", "S3 inside (master)",
                  "S3 inside (master's calls)", "S3 inside (volumes)", "S3 inside (volumes' calls)"]
-        return {"S3": self.port} | {name: self.first_inner_port + place for place, name in enumerate(names)}
+        inner = {name: self.first_inner_port + place for place, name in enumerate(names)}
+        return {"S3": self.port, "S3 by TLS": self.tls_port} | inner
 
     def prepare(self) -> None:
         self._remove_sockets()
@@ -47,7 +55,7 @@ class S3(Server):
         (self.data / "s3.config").write_text(json.dumps({"identities": [identity]}, indent=2) + "\n")
 
     def launch(self) -> None:
-        gateway, filer, filer_calls, master, master_calls, volume, volume_calls = list(self.ports().values())[1:]
+        gateway, filer, filer_calls, master, master_calls, volume, volume_calls = list(self.ports().values())[2:]
         flags = {
             "dir": self.data / "store", "ip": "127.0.0.1", "ip.bind": "127.0.0.1", "filer": "true", "s3": "true",
             "master.port": master, "master.port.grpc": master_calls, "master.telemetry": "false",
@@ -55,7 +63,8 @@ class S3(Server):
             "volume.port": volume, "volume.port.grpc": volume_calls, "volume.preStopSeconds": 0, "volume.max": 0,
             "filer.port": filer, "filer.port.grpc": filer_calls,
             "s3.port": self.port, "s3.port.grpc": gateway, "s3.port.iceberg": 0, "s3.port.lance": 0,
-            "s3.config": self.data / "s3.config",
+            "s3.config": self.data / "s3.config", "s3.port.https": self.tls_port,
+            "s3.cert.file": self.certificates.certificate, "s3.key.file": self.certificates.key,
         }
         command = [str(self.weed), "-logtostderr=true", "server", *(f"-{name}={value}" for name, value in flags.items())]
         environment = {"PATH": "/usr/bin:/bin", "HOME": str(self.data / "store")}

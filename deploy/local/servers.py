@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 
+import certificates
 import packages
 import postgres
 import rabbitmq
@@ -51,9 +52,10 @@ class Set:
         self.base_port = self._settle_port(base_port)
         self.tools = self._within_reach(DEFAULT_DIR / "tools")
         weed = self.tools / f"seaweedfs-{s3.VERSION}" / "bin" / "weed"
-        self.rabbitmq = rabbitmq.RabbitMQ(self.data / "rabbitmq", self.who, self.base_port)
-        self.postgres = postgres.Postgres(self.data / "postgres", self.who, self.base_port)
-        self.s3 = s3.S3(self.data / "s3", self.who, self.base_port, weed)
+        self.certificates = certificates.Certificates(self.data / "tls", self.who)
+        self.rabbitmq = rabbitmq.RabbitMQ(self.data / "rabbitmq", self.who, self.base_port, self.certificates)
+        self.postgres = postgres.Postgres(self.data / "postgres", self.who, self.base_port, self.certificates)
+        self.s3 = s3.S3(self.data / "s3", self.who, self.base_port, weed, self.certificates)
         self.all: list[Server] = [self.rabbitmq, self.postgres, self.s3]
 
     def named(self, name: str) -> Server:
@@ -97,6 +99,7 @@ class Set:
         for server in servers:
             server.claim_ports()
         (self.data / "base-port").write_text(f"{self.base_port}\n")
+        self.certificates.prepare()
         with concurrent.futures.ThreadPoolExecutor() as pool:
             starts = {server.title: pool.submit(server.start) for server in servers}
         errors = [f"{title}: {error}" for title, start in starts.items() if (error := start.exception())]
@@ -114,9 +117,18 @@ class Set:
             "AWS_SECRET_ACCESS_KEY": s3.SECRET_KEY,
             "AWS_REGION": s3.REGION,
         }
+        by_tls = {
+            "ASSAY__BROKER__URL": self.rabbitmq.tls_url,
+            "ASSAY__BROKER__CA_FILE": self.certificates.authority,
+            "ASSAY__LEDGER__URL": self.postgres.tls_url,
+            "ASSAY__OBJECTS__ENDPOINT": self.s3.tls_endpoint,
+            "ASSAY__OBJECTS__CA_FILE": self.certificates.authority,
+        }
         path = self.folder / "env"
         unfinished = self.folder / "env.new"
-        unfinished.write_text("".join(f"export {key}='{value}'\n" for key, value in settings.items()))
+        plain = "".join(f"export {key}='{value}'\n" for key, value in settings.items())
+        tls = "".join(f"# export {key}='{value}'\n" for key, value in by_tls.items())
+        unfinished.write_text(f"{plain}# The same servers by TLS:\n{tls}")
         unfinished.rename(path)
         return path
 

@@ -25,12 +25,15 @@ use url::Url;
 use crate::delivery::Job;
 use crate::moderation::request::validate_tenant;
 use crate::moderation::{Context, Outcome, Request};
+use crate::tls;
 
 /// `[broker]` of the configuration.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     pub url: SecretString,
+    /// "" for the system's authorities.
+    pub ca_file: String,
     pub topology: TopologyMode,
     pub prefix: String,
     pub prefetch: u16,
@@ -76,7 +79,15 @@ impl Settings {
         for (bucket, tenant) in &self.tenants {
             validate_tenant(tenant).map_err(|error| format!("broker.tenants.{bucket}: {error}"))?;
         }
-        Ok(())
+        tls::check_authorities("broker.ca_file", &self.ca_file)
+    }
+
+    /// What crosses the network for anybody to read, with the mend.
+    pub fn exposure(&self) -> Option<String> {
+        let url = Url::parse(self.url.expose_secret()).ok()?;
+        let host = url.host_str()?;
+        let plain = url.scheme() == "amqp" && url.password().is_some() && !tls::is_loopback(host);
+        plain.then(|| format!("the password in broker.url goes to {host} unencrypted; use amqps://"))
     }
 
     /// The URL without its password, for people.
@@ -146,6 +157,8 @@ pub enum BrokerError {
     Unreachable { address: String, detail: String },
     #[error("the broker refuses the login of {address}: {detail}; check the user, password and vhost in broker.url")]
     Refused { address: String, detail: String },
+    #[error("the broker at {address} is not trusted: {detail}")]
+    Untrusted { address: String, detail: String },
     #[error("{what} is missing or declared otherwise: {detail}; {mend}")]
     Topology { what: String, detail: String, mend: String },
     #[error("nothing is bound to receive {routing_key:?} on {exchange:?}: bind a queue, or declare the topology again")]
@@ -159,7 +172,7 @@ pub enum BrokerError {
 impl BrokerError {
     /// Whether waiting can mend it, without anybody changing the configuration.
     pub fn is_transient(&self) -> bool {
-        !matches!(self, BrokerError::Refused { .. } | BrokerError::Topology { .. })
+        !matches!(self, BrokerError::Refused { .. } | BrokerError::Untrusted { .. } | BrokerError::Topology { .. })
     }
 }
 

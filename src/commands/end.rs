@@ -56,7 +56,9 @@ impl From<ConfigError> for End {
 impl From<BrokerError> for End {
     fn from(error: BrokerError) -> End {
         match error {
-            BrokerError::Refused { .. } | BrokerError::Topology { .. } => End::usage(error),
+            BrokerError::Refused { .. } | BrokerError::Untrusted { .. } | BrokerError::Topology { .. } => {
+                End::usage(error)
+            }
             _ => End::unreachable(error),
         }
     }
@@ -66,7 +68,7 @@ impl From<LedgerError> for End {
     fn from(error: LedgerError) -> End {
         match error {
             LedgerError::Unreachable { .. } => End::unreachable(error),
-            LedgerError::NotMigrated { .. } => End::usage(error),
+            LedgerError::NotMigrated { .. } | LedgerError::Untrusted { .. } => End::usage(error),
             _ => End::work(error),
         }
     }
@@ -76,6 +78,7 @@ impl From<StoreError> for End {
     fn from(error: StoreError) -> End {
         match error {
             StoreError::Unreachable { .. } => End::unreachable(error),
+            StoreError::Untrusted { .. } => End::usage(error),
             StoreError::Bucket { .. } => End::work(error),
         }
     }

@@ -69,6 +69,9 @@ impl Cli {
         }
         let config = Config::load(self.config.as_deref())?;
         telemetry::start(&config.log).map_err(End::usage)?;
+        if !matches!(self.command, Command::Scan(_) | Command::Model(_)) {
+            config.exposures().for_each(|exposure| tracing::warn!("{exposure}"));
+        }
         match self.command {
             Command::Scan(args) => scan::run(&args, &config),
             Command::Model(args) => model::run(&args),

@@ -105,6 +105,8 @@ pub enum Recorded {
 pub enum LedgerError {
     #[error("the database at {address} can't be reached: {detail}; check ledger.url and that PostgreSQL runs")]
     Unreachable { address: String, detail: String },
+    #[error("the database at {address} is not trusted: {detail}")]
+    Untrusted { address: String, detail: String },
     #[error("the database is not migrated: {detail}; run `assay migrate`")]
     NotMigrated { detail: String },
     #[error("the database failed: {detail}")]

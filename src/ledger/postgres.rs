@@ -16,16 +16,19 @@ use std::time::Duration;
 use async_trait::async_trait;
 use secrecy::ExposeSecret;
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgSslMode};
 use sqlx::{ConnectOptions, Connection};
 
 use super::{Content, Found, Ledger, LedgerError, Recorded, Seen, Settings, WorkerReport};
 use crate::moderation::{ModelRef, Outcome, SubmissionKey, Verdict};
+use crate::tls;
 
 pub use migrations::migrate;
 
 /// Tries of one `record` while the database asks for another one (deadlock, serialization).
 const TRIES: u32 = 4;
+/// How authorities are made known to the database's client; libpq's own names.
+const ROOTS: &str = "ledger.url, as ?sslmode=verify-full&sslrootcert=FILE";
 
 pub struct Postgres {
     pool: PgPool,
@@ -180,10 +183,33 @@ pub fn address(settings: &Settings) -> String {
     }
 }
 
+/// What crosses the network for anybody to read, with the mend.
+pub fn exposure(settings: &Settings) -> Option<String> {
+    let options = PgConnectOptions::from_str(settings.url.expose_secret()).ok()?;
+    let host = options.get_host();
+    let encrypted = matches!(options.get_ssl_mode(), PgSslMode::Require | PgSslMode::VerifyCa | PgSslMode::VerifyFull);
+    // A socket in the file system goes nowhere.
+    (!encrypted && !host.starts_with('/') && !tls::is_loopback(host)).then(|| {
+        format!("what goes to the database at {host} may go unencrypted, the login too; add ?sslmode=verify-full to ledger.url")
+    })
+}
+
+/// The file of authorities that the URL names.
+fn authorities(settings: &Settings) -> Option<String> {
+    let url = url::Url::parse(settings.url.expose_secret()).ok()?;
+    let mut pairs = url.query_pairs();
+    pairs
+        .find(|(name, _)| matches!(name.as_ref(), "sslrootcert" | "ssl-root-cert" | "ssl-ca"))
+        .map(|(_, path)| path.into())
+}
+
 fn options(settings: &Settings) -> Result<PgConnectOptions, LedgerError> {
     settings.validate().map_err(|detail| LedgerError::Failed { detail })?;
     let options = PgConnectOptions::from_str(settings.url.expose_secret())
         .map_err(|error| LedgerError::Failed { detail: format!("ledger.url can't be read: {error}") })?;
+    if let Some(Err(detail)) = authorities(settings).map(|path| tls::authorities(&path)) {
+        return Err(LedgerError::Untrusted { address: address(settings), detail: format!("sslrootcert={detail}") });
+    }
     let named = options.get_application_name().is_some();
     let options = if named { options } else { options.application_name("assay") };
     Ok(options.options([("search_path", &settings.schema)]))
@@ -207,6 +233,9 @@ fn code(error: &sqlx::Error) -> String {
 
 /// What an error means to whoever waits for the database.
 fn trouble(address: &str, error: &sqlx::Error) -> LedgerError {
+    if let Some(detail) = distrust(error) {
+        return LedgerError::Untrusted { address: address.into(), detail };
+    }
     let detail = match error {
         // Without what sqlx puts in front.
         sqlx::Error::Io(error) => error.to_string(),
@@ -226,6 +255,15 @@ fn trouble(address: &str, error: &sqlx::Error) -> LedgerError {
         },
     }
     LedgerError::Unreachable { address: address.into(), detail }
+}
+
+fn distrust(error: &sqlx::Error) -> Option<String> {
+    match error {
+        sqlx::Error::Io(error) => tls::distrust(error, ROOTS),
+        sqlx::Error::Tls(error) => tls::distrust(error.as_ref(), ROOTS)
+            .or_else(|| Some(format!("{error}; have it offer TLS, or set sslmode in ledger.url to what it offers"))),
+        _ => None,
+    }
 }
 
 /// Whether the connection may be out of step, or may lead to a server that no longer takes writes.

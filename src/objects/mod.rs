@@ -20,6 +20,7 @@ use url::Url;
 
 use crate::moderation::ImageRef;
 use crate::moderation::request::bare_etag;
+use crate::tls;
 
 pub use allowed::Allowed;
 
@@ -28,6 +29,8 @@ pub use allowed::Allowed;
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     pub endpoint: String,
+    /// "" for the system's authorities.
+    pub ca_file: String,
     pub region: String,
     pub path_style: bool,
     pub allowed_buckets: Vec<String>,
@@ -53,6 +56,7 @@ impl Settings {
         if self.connect_timeout_s == 0 || self.timeout_s == 0 || self.tries == 0 {
             return Err("objects.connect_timeout_s, objects.timeout_s and objects.tries must be at least 1".into());
         }
+        tls::check_authorities("objects.ca_file", &self.ca_file)?;
         self.allowed().validate()
     }
 
@@ -109,6 +113,8 @@ pub enum StoreError {
         "the object store at {endpoint} can't be reached: {detail}; check objects.endpoint and that the server runs"
     )]
     Unreachable { endpoint: String, detail: String },
+    #[error("the object store at {endpoint} is not trusted: {detail}")]
+    Untrusted { endpoint: String, detail: String },
     #[error("bucket {bucket:?}: {detail}")]
     Bucket { bucket: String, detail: String },
 }

@@ -52,8 +52,11 @@ impl S3 {
     /// They are looked for when they are first needed, so this can't fail.
     pub async fn connect(settings: &Settings) -> S3 {
         let region = Region::new(settings.region.clone());
-        let shared =
-            aws_config::defaults(BehaviorVersion::latest()).http_client(http_client()).region(region).load().await;
+        let shared = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(http_client(&settings.ca_file))
+            .region(region)
+            .load()
+            .await;
         Self::with_config(Builder::from(&shared), settings)
     }
 
@@ -62,7 +65,7 @@ impl S3 {
         let credentials = Credentials::new(access_key_id, secret.expose_secret(), None, None, "settings");
         let config = Builder::new()
             .behavior_version(BehaviorVersion::latest())
-            .http_client(http_client())
+            .http_client(http_client(&settings.ca_file))
             .region(Region::new(settings.region.clone()))
             .credentials_provider(credentials);
         Self::with_config(config, settings)
@@ -208,7 +211,19 @@ impl Objects for S3 {
     }
 }
 
-fn http_client() -> SharedHttpClient {
+/// Believes the authorities of `ca_file` and no others, or the system's where it is "".
+fn http_client(ca_file: &str) -> SharedHttpClient {
     let ring = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
-    aws_smithy_http_client::Builder::new().tls_provider(ring).build_https()
+    let builder = aws_smithy_http_client::Builder::new().tls_provider(ring);
+    if ca_file.is_empty() {
+        return builder.build_https();
+    }
+    // The settings were found to be good; if the file is gone or spoilt since, nobody is believed.
+    let pem = match crate::tls::authorities(ca_file) {
+        Ok(_) => std::fs::read(ca_file).unwrap_or_default(),
+        Err(_) => Vec::new(),
+    };
+    let store = tls::TrustStore::empty().with_pem_certificate(pem);
+    let context = tls::TlsContext::builder().with_trust_store(store).build().expect("nothing in it can be wrong");
+    builder.tls_context(context).build_https()
 }

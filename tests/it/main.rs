@@ -11,5 +11,6 @@ mod decoding;
 mod operating;
 mod pipeline;
 mod real_broker;
+mod real_tls;
 mod real_worker;
 mod support;

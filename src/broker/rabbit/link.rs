@@ -13,7 +13,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::board::{Board, Part};
+use super::secure;
 use crate::broker::{BrokerError, Health, Settings};
+use crate::tls;
 
 /// Seconds between heartbeats unless the URL says otherwise (`?heartbeat=`): a cut cable is noticed in twice that.
 const HEARTBEAT_S: u16 = 20;
@@ -32,6 +34,7 @@ pub(super) struct Address {
     uri: AMQPUri,
     /// Without the password.
     shown: String,
+    ca_file: String,
     timeout: Duration,
 }
 
@@ -42,13 +45,18 @@ impl Address {
         let mut uri: AMQPUri =
             url.parse().map_err(|detail| BrokerError::Unreachable { address: shown.clone(), detail })?;
         uri.query.heartbeat.get_or_insert(HEARTBEAT_S);
-        Ok(Address { uri, shown, timeout: Duration::from_secs(settings.connect_timeout_s) })
+        Ok(Address {
+            uri,
+            shown,
+            ca_file: settings.ca_file.clone(),
+            timeout: Duration::from_secs(settings.connect_timeout_s),
+        })
     }
 
     async fn connect(&self, part: Part) -> Result<Arc<Connection>, BrokerError> {
         let name = format!("assay {} ({})", env!("CARGO_PKG_VERSION"), part.name());
         let properties = ConnectionProperties::default().with_connection_name(name.into());
-        let connecting = Connection::connect_uri(self.uri.clone(), properties);
+        let connecting = secure::connect(self.uri.clone(), &self.ca_file, properties);
         match tokio::time::timeout(self.timeout, connecting).await {
             Ok(Ok(connection)) => Ok(Arc::new(connection)),
             Ok(Err(error)) => Err(self.trouble(&error)),
@@ -61,7 +69,10 @@ impl Address {
             ErrorKind::ProtocolError(protocol) if LOGIN_REFUSED.contains(&protocol.get_id()) => {
                 BrokerError::Refused { address: self.shown.clone(), detail: error.to_string() }
             }
-            _ => self.unreachable(error.to_string()),
+            _ => match tls::distrust(error, "broker.ca_file") {
+                Some(detail) => BrokerError::Untrusted { address: self.shown.clone(), detail },
+                None => self.unreachable(error.to_string()),
+            },
         }
     }
 

@@ -12,6 +12,7 @@ mod dead;
 mod link;
 mod publish;
 mod read;
+mod secure;
 mod settle;
 mod submit;
 

@@ -7,6 +7,7 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use crate::moderation::ImageRef;
 use crate::objects::{FetchError, StoreError};
+use crate::tls;
 
 /// Refusals that are about the worker's own key, not about the object: an operator mends them, and every
 /// submission would fail for good if they counted against it.
@@ -20,6 +21,9 @@ const OWN_KEY: &[&str] = &[
     "SignatureDoesNotMatch",
     "TokenRefreshRequired",
 ];
+
+/// The setting that names the authorities.
+const ROOTS: &str = "objects.ca_file";
 
 const MEND_CREDENTIALS: &str =
     "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the worker a profile or a role";
@@ -58,6 +62,9 @@ where
     E: Error + ProvideErrorMetadata + 'static,
 {
     let (status, code) = said(error);
+    if let Some(detail) = tls::distrust(error, ROOTS) {
+        return StoreError::Untrusted { endpoint: endpoint.into(), detail };
+    }
     let (bucket, said) = (bucket.to_string(), describe(error));
     let detail = match (status, code) {
         (404, _) | (_, "NoSuchBucket") => format!("it does not exist at {endpoint}; create it, or correct its name"),
@@ -98,7 +105,7 @@ where
         (None, _) if status > 0 => format!("{code} (HTTP {status})"),
         (Some(message), _) if status > 0 => format!("{code}: {message} (HTTP {status})"),
         // What the client puts around it says less than the cause.
-        _ => chain(error.source().unwrap_or(error)),
+        _ => tls::distrust(error, ROOTS).unwrap_or_else(|| chain(error.source().unwrap_or(error))),
     }
 }
 

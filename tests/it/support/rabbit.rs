@@ -39,6 +39,7 @@ pub async fn until<Fut: Future<Output = bool>>(what: &str, mut condition: impl F
 pub fn settings(url: &str) -> Settings {
     Settings {
         url: url.to_string().into(),
+        ca_file: String::new(),
         topology: TopologyMode::Declare,
         prefix: format!("t-{}", uuid::Uuid::new_v4().simple()),
         prefetch: 4,
@@ -150,7 +151,12 @@ impl Bystander {
 /// Deletes the queues and the exchange of these settings, by a connection of its own: the server may have been
 /// restarted since the beginning.
 pub async fn delete(settings: &Settings) {
-    let connection = Connection::connect(settings.url.expose_secret(), ConnectionProperties::default()).await.unwrap();
+    delete_at(settings, settings.url.expose_secret()).await;
+}
+
+/// The same by another way to the server.
+pub async fn delete_at(settings: &Settings, url: &str) {
+    let connection = Connection::connect(url, ConnectionProperties::default()).await.unwrap();
     let channel = connection.create_channel().await.unwrap();
     let topology = Topology::new(settings);
     for queue in topology.queues() {

@@ -18,6 +18,7 @@ const BASE_PORT: &str = "21800";
 
 pub struct Servers {
     settings: HashMap<String, String>,
+    by_tls: HashMap<String, String>,
 }
 
 /// The servers, running.
@@ -33,7 +34,8 @@ pub fn servers() -> &'static Servers {
             .output()
             .expect("python3 starts the servers");
         assert!(started.status.success(), "{}", String::from_utf8_lossy(&started.stderr));
-        Servers { settings: read_env(&folder.join("env")) }
+        let env = folder.join("env");
+        Servers { settings: read_env(&env), by_tls: read_lines(&env, "# export ") }
     })
 }
 
@@ -45,8 +47,12 @@ pub(super) fn script(root: &Path) -> Command {
 
 /// Lines like `export KEY='value'`.
 pub(super) fn read_env(path: &PathBuf) -> HashMap<String, String> {
+    read_lines(path, "export ")
+}
+
+fn read_lines(path: &PathBuf, begin: &str) -> HashMap<String, String> {
     let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let pairs = text.lines().filter_map(|line| line.strip_prefix("export ")?.split_once('='));
+    let pairs = text.lines().filter_map(|line| line.strip_prefix(begin)?.split_once('='));
     pairs.map(|(key, value)| (key.to_string(), value.trim_matches('\'').to_string())).collect()
 }
 
@@ -54,6 +60,11 @@ impl Servers {
     /// A setting as `source .local/test/env` would make it.
     pub fn setting(&self, key: &str) -> &str {
         self.settings.get(key).unwrap_or_else(|| panic!("{key} is not in .local/test/env"))
+    }
+
+    /// What this setting is for the same servers by TLS.
+    pub fn by_tls(&self, key: &str) -> &str {
+        self.by_tls.get(key).unwrap_or_else(|| panic!("{key} by TLS is not in .local/test/env"))
     }
 
     pub fn rabbitmq_url(&self) -> &str {
@@ -77,6 +88,7 @@ impl Servers {
     pub fn objects_settings(&self) -> objects::Settings {
         objects::Settings {
             endpoint: self.setting("ASSAY__OBJECTS__ENDPOINT").into(),
+            ca_file: String::new(),
             region: self.setting("ASSAY__OBJECTS__REGION").into(),
             path_style: true,
             allowed_buckets: Vec::new(),

@@ -19,6 +19,7 @@ const LIMIT: u64 = 1000;
 fn store_at(address: SocketAddr) -> S3 {
     let settings = Settings {
         endpoint: format!("http://{address}"),
+        ca_file: String::new(),
         region: "us-east-1".into(),
         path_style: true,
         allowed_buckets: Vec::new(),
