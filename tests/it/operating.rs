@@ -9,7 +9,7 @@ use assay::detector::Scripted;
 use serde_json::Value;
 
 use crate::support::images;
-use crate::support::rig::{DEADLINE, Rig, plan};
+use crate::support::rig::{DEADLINE, Rig, decoders, plan};
 use crate::support::site::{Site, request};
 
 fn run(site: &Site, arguments: &[&str]) -> Output {
@@ -115,7 +115,7 @@ async fn status_shows_queues_and_workers() {
 async fn a_worker_that_takes_nothing_while_messages_wait_is_not_alive() {
     let mut plan = plan();
     plan.worker.stuck_after_s = 0;
-    let rig = Rig::start_with(Scripted::new(), plan);
+    let rig = Rig::start_with(Scripted::new(), plan, decoders());
     rig.broker.go_deaf();
     rig.submit("unheard", "a");
     let found_out = async {

@@ -127,7 +127,7 @@ async fn the_same_bytes_are_scored_once_and_get_a_verdict_for_each_submission() 
     }));
     let mut plan = plan();
     plan.worker.reuse = true;
-    let rig = Rig::start_with(detector, plan);
+    let rig = Rig::start_with(detector, plan, decoders());
     rig.objects.put(BUCKET, "a", images::bmp(30, 200));
     rig.objects.put(BUCKET, "copy of a", images::bmp(30, 200));
     rig.objects.put(BUCKET, "b", images::bmp(30, 201));
