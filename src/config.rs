@@ -50,10 +50,6 @@ pub enum ConfigError {
 impl Config {
     /// Reads all layers.
     pub fn load(file: Option<&Path>) -> Result<Config, ConfigError> {
-        if let Some(path) = file {
-            std::fs::metadata(path)
-                .map_err(|error| ConfigError::File { path: path.to_owned(), detail: error.to_string() })?;
-        }
         let text = |(key, value): (OsString, OsString)| Some((key.into_string().ok()?, value.into_string().ok()?));
         Self::from_layers(file, std::env::vars_os().filter_map(text).collect())
     }
@@ -61,7 +57,7 @@ impl Config {
     fn from_layers(file: Option<&Path>, mut variables: HashMap<String, String>) -> Result<Config, ConfigError> {
         let mut layers = Layers::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
         if let Some(path) = file {
-            layers = layers.add_source(File::from(path).format(FileFormat::Toml));
+            layers = layers.add_source(File::from_str(&read(path)?, FileFormat::Toml));
         }
         for key in LISTS {
             let Some(text) = variables.remove(&variable(key)) else { continue };
@@ -85,7 +81,7 @@ impl Config {
             .add_source(environment.source(Some(variables)))
             .build()
             .and_then(Layers::try_deserialize)
-            .map_err(|error| ConfigError::Wrong(error.to_string()))?;
+            .map_err(|error| ConfigError::Wrong(without_passwords(&error.to_string())))?;
         config.check().map_err(ConfigError::Contradiction)?;
         Ok(config)
     }
@@ -156,6 +152,32 @@ impl Config {
     }
 }
 
+/// The text of a file of settings, if it is TOML. An error names the place, but does not show what stands there: it may
+/// be a password.
+fn read(path: &Path) -> Result<String, ConfigError> {
+    let failed = |detail: String| ConfigError::File { path: path.to_owned(), detail };
+    let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+    toml::from_str::<toml::Table>(&text).map_err(|error| {
+        let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+        failed(format!("line {line}: {}", error.message()))
+    })?;
+    Ok(text)
+}
+
+/// A URL may stand where it should not, and be quoted for it: what lies between `user:` and `@` is taken out.
+fn without_passwords(text: &str) -> String {
+    let ends = |letter: char| letter.is_whitespace() || matches!(letter, '"' | '\'' | '`');
+    let hide = |word: &str| {
+        let begin = word.find("://").map_or(0, |at| at + 3);
+        let (colon, at) = (word[begin..].find(':').map(|at| begin + at), word.rfind('@'));
+        match (colon, at) {
+            (Some(colon), Some(at)) if colon < at => format!("{}…{}", &word[..=colon], &word[at..]),
+            _ => word.to_string(),
+        }
+    };
+    text.split_inclusive(ends).map(hide).collect()
+}
+
 fn members(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|member| !member.is_empty())
 }
@@ -165,8 +187,10 @@ fn pairs(key: &str, text: &str) -> Result<Vec<(String, String)>, ConfigError> {
         let (name, value) = member.split_once('=')?;
         Some((name.trim().to_string(), value.trim().to_string()))
     };
-    let wrong =
-        |member: &str| ConfigError::Wrong(format!("{} holds {member:?}; write NAME=VALUE,NAME=VALUE", variable(key)));
+    let wrong = |member: &str| {
+        let holds = without_passwords(&format!("{member:?}"));
+        ConfigError::Wrong(format!("{} holds {holds}; write NAME=VALUE,NAME=VALUE", variable(key)))
+    };
     members(text).map(|member| pair(member).ok_or_else(|| wrong(member))).collect()
 }
 
@@ -254,6 +278,23 @@ mod tests {
         assert!(error("[broker]\nprefetch = \"many\"").contains("prefetch"));
         let typo = load("", &[("ASSAY__OBJECTS__MAX_BYTE", "1")]).unwrap_err().to_string();
         assert!(typo.contains("max_byte"), "{typo}");
+    }
+
+    #[test]
+    fn a_password_that_leaves_the_machine_unencrypted_is_told_of() {
+        let exposed = |broker: &str, ledger: &str| {
+            let file = format!("[broker]\nurl = \"{broker}\"\n[ledger]\nurl = \"{ledger}\"");
+            load(&file, &[]).unwrap().exposures().collect::<Vec<_>>().join("\n")
+        };
+        let (near, far) = ("amqp://u:p@127.0.0.1/", "postgres://u:p@db.example/d");
+        let verified = "postgres://u:p@db.example/d?sslmode=verify-full";
+        assert_eq!(exposed(near, "postgres://u:p@localhost/d?sslmode=disable"), "");
+        assert_eq!(exposed("amqps://u:p@rabbit.example/", verified), "");
+        for mode in ["", "?sslmode=disable", "?sslmode=prefer"] {
+            assert!(exposed(near, &format!("{far}{mode}")).contains("sslmode=verify-full"), "{mode}");
+        }
+        let both = exposed("amqp://u:p@rabbit.example/", far);
+        assert!(both.contains("amqps://") && both.contains("rabbit.example") && both.contains("db.example"), "{both}");
     }
 
     #[test]

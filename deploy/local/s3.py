@@ -14,6 +14,9 @@ from process import Owner, Server, Trouble, wait_until
 VERSION = "4.48"
 ACCESS_KEY = "assay"
 SECRET_KEY = "assay-local-secret"
+# May only read, as docs/least-rights.md has it.
+READER_KEY = "assay-reader"
+READER_SECRET = "assay-local-reader-secret"
 REGION = "us-east-1"
 BUCKET = "uploads"
 # Written and deleted when the server starts: a bucket answers before there is anywhere to put an object.
@@ -52,7 +55,9 @@ class S3(Server):
         self.who.take(store, 0o755)
         identity = {"name": "assay", "credentials": [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}],
                     "actions": ["Admin", "Read", "List", "Tagging", "Write"]}
-        (self.data / "s3.config").write_text(json.dumps({"identities": [identity]}, indent=2) + "\n")
+        reader = {"name": READER_KEY, "credentials": [{"accessKey": READER_KEY, "secretKey": READER_SECRET}],
+                  "actions": [f"Read:{BUCKET}", f"List:{BUCKET}"]}
+        (self.data / "s3.config").write_text(json.dumps({"identities": [identity, reader]}, indent=2) + "\n")
 
     def launch(self) -> None:
         gateway, filer, filer_calls, master, master_calls, volume, volume_calls = list(self.ports().values())[2:]

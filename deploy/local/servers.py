@@ -117,18 +117,20 @@ class Set:
             "AWS_SECRET_ACCESS_KEY": s3.SECRET_KEY,
             "AWS_REGION": s3.REGION,
         }
-        by_tls = {
+        others = {
             "ASSAY__BROKER__URL": self.rabbitmq.tls_url,
             "ASSAY__BROKER__CA_FILE": self.certificates.authority,
             "ASSAY__LEDGER__URL": self.postgres.tls_url,
             "ASSAY__OBJECTS__ENDPOINT": self.s3.tls_endpoint,
             "ASSAY__OBJECTS__CA_FILE": self.certificates.authority,
+            "AWS_ACCESS_KEY_ID": s3.READER_KEY,
+            "AWS_SECRET_ACCESS_KEY": s3.READER_SECRET,
         }
         path = self.folder / "env"
         unfinished = self.folder / "env.new"
         plain = "".join(f"export {key}='{value}'\n" for key, value in settings.items())
-        tls = "".join(f"# export {key}='{value}'\n" for key, value in by_tls.items())
-        unfinished.write_text(f"{plain}# The same servers by TLS:\n{tls}")
+        commented = "".join(f"# export {key}='{value}'\n" for key, value in others.items())
+        unfinished.write_text(f"{plain}# The same servers by TLS, with an S3 key that may only read:\n{commented}")
         unfinished.rename(path)
         return path
 

@@ -96,6 +96,12 @@ impl Settings {
             Ok(mut url) => {
                 // Fails only for a URL that can't have a password.
                 let _ = url.set_password(None);
+                url.set_query(None);
+                url.set_fragment(None);
+                // A password with a slash that isn't written %2f.
+                if url.path().contains('@') {
+                    url.set_path("");
+                }
                 url.to_string()
             }
             Err(_) => "broker.url".into(),

@@ -61,7 +61,7 @@ impl Table {
 
     fn failure(&self, name: &str, failure: &Failure) -> String {
         let word = format!("{:<WORD$}", failure.code.as_str());
-        format!("{:<NAME$}  {} {}", fit(name, NAME), self.paint(&word, "35"), failure.detail)
+        format!("{:<NAME$}  {} {}", fit(name, NAME), self.paint(&word, "35"), harmless(&failure.detail))
     }
 
     /// What must be said below the table, if anything.
@@ -76,12 +76,18 @@ impl Table {
 
 /// At most `width` characters of a name; the end is what tells names apart.
 pub(super) fn fit(name: &str, width: usize) -> String {
+    let name = harmless(name);
     let length = name.chars().count();
     if length <= width {
-        return name.to_string();
+        return name;
     }
     let tail: String = name.chars().skip(length - width + 1).collect();
     format!("…{tail}")
+}
+
+/// Names come from submitters: nothing in them may command the terminal.
+fn harmless(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
 }
 
 #[cfg(test)]
@@ -93,5 +99,6 @@ mod tests {
         assert_eq!(fit("short", 8), "short");
         assert_eq!(fit("a/very/long/name.jpg", 9), "…name.jpg");
         assert_eq!(fit("日本語の名前", 4), "…の名前");
+        assert_eq!(fit("\x1b[2Jgone\n", 12), "\u{fffd}[2Jgone\u{fffd}");
     }
 }

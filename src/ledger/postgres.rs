@@ -176,7 +176,8 @@ impl Ledger for Postgres {
 pub fn address(settings: &Settings) -> String {
     match PgConnectOptions::from_str(settings.url.expose_secret()) {
         Ok(options) => {
-            let database = options.get_database().unwrap_or(options.get_username());
+            // One with an @ is a piece of a password with a slash that isn't written %2f.
+            let database = options.get_database().filter(|name| !name.contains('@')).unwrap_or(options.get_username());
             format!("{}:{}/{database}", options.get_host(), options.get_port())
         }
         Err(_) => "an unreadable address".into(),

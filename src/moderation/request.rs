@@ -223,6 +223,16 @@ mod tests {
     }
 
     #[test]
+    fn metadata_may_fill_its_limit_and_no_more() {
+        let sized = |bytes: usize| {
+            let mut request = request();
+            request.metadata.insert("k".into(), "v".repeat(bytes - r#"{"k":""}"#.len()).into());
+            request.validate().is_ok()
+        };
+        assert!(sized(MAX_METADATA) && !sized(MAX_METADATA + 1));
+    }
+
+    #[test]
     fn references_agree_where_both_speak() {
         let plain = request().image;
         let digested = ImageRef { sha256: Some("a".repeat(64)), ..plain.clone() };

@@ -47,6 +47,13 @@ impl Settings {
     /// What the types do not hold; the error names the key and the mend.
     pub fn validate(&self) -> Result<(), String> {
         let endpoint = self.endpoint.as_str();
+        if Url::parse(endpoint).is_ok_and(|url| url.password().is_some() || !url.username().is_empty()) {
+            return Err(
+                "objects.endpoint holds a login, which S3 has no use for; leave it out, and set AWS_ACCESS_KEY_ID \
+                        and AWS_SECRET_ACCESS_KEY"
+                    .into(),
+            );
+        }
         let http = |url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host();
         if !endpoint.is_empty() && !Url::parse(endpoint).is_ok_and(|url| http(&url)) {
             return Err(format!(

@@ -50,18 +50,18 @@ impl Drop for Stranger {
 }
 
 fn broker(host: &str, ca_file: &str) -> broker::Settings {
-    let url = servers().by_tls("ASSAY__BROKER__URL").replace("localhost", host);
+    let url = servers().other("ASSAY__BROKER__URL").replace("localhost", host);
     broker::Settings { ca_file: ca_file.into(), ..rabbit::settings(&url) }
 }
 
 fn ledger(host: &str, ca_file: &str) -> ledger::Settings {
-    let url = servers().by_tls("ASSAY__LEDGER__URL").replace("localhost", host);
-    let url = url.replace(servers().by_tls("ASSAY__BROKER__CA_FILE"), ca_file);
+    let url = servers().other("ASSAY__LEDGER__URL").replace("localhost", host);
+    let url = url.replace(servers().other("ASSAY__BROKER__CA_FILE"), ca_file);
     ledger::Settings { url: SecretString::from(url), ..servers().ledger_settings("public") }
 }
 
 fn store(host: &str, ca_file: &str) -> S3 {
-    let endpoint = servers().by_tls("ASSAY__OBJECTS__ENDPOINT").replace("localhost", host);
+    let endpoint = servers().other("ASSAY__OBJECTS__ENDPOINT").replace("localhost", host);
     let settings = objects::Settings { endpoint, ca_file: ca_file.into(), ..servers().objects_settings() };
     let secret = SecretString::from(servers().setting("AWS_SECRET_ACCESS_KEY"));
     S3::with_credentials(&settings, servers().setting("AWS_ACCESS_KEY_ID"), &secret)
@@ -69,7 +69,7 @@ fn store(host: &str, ca_file: &str) -> S3 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn servers_with_a_certificate_by_the_named_authority_are_believed() {
-    let ca = servers().by_tls("ASSAY__BROKER__CA_FILE");
+    let ca = servers().other("ASSAY__BROKER__CA_FILE");
     let settings = broker("localhost", ca);
     within(60, survey(&settings)).await.unwrap();
     rabbit::delete_at(&settings, servers().rabbitmq_url()).await;
@@ -101,7 +101,7 @@ async fn a_certificate_by_another_authority_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_for_another_name_is_refused() {
-    let ca = servers().by_tls("ASSAY__BROKER__CA_FILE");
+    let ca = servers().other("ASSAY__BROKER__CA_FILE");
     let error = within(60, survey(&broker(OTHER_NAME, ca))).await.unwrap_err();
     assert!(matches!(error, BrokerError::Untrusted { .. }), "{error}");
     names(&error, &["localhost", OTHER_NAME, "that name"]);
@@ -115,7 +115,7 @@ async fn a_certificate_for_another_name_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_without_tls_and_a_file_without_certificates_are_named() {
-    let ca = servers().by_tls("ASSAY__BROKER__CA_FILE");
+    let ca = servers().other("ASSAY__BROKER__CA_FILE");
     let mut settings = broker("localhost", ca);
     settings.url = servers().rabbitmq_url().replace("amqp://", "amqps://").into();
     let error = within(60, survey(&settings)).await.unwrap_err();

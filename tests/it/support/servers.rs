@@ -18,7 +18,7 @@ const BASE_PORT: &str = "21800";
 
 pub struct Servers {
     settings: HashMap<String, String>,
-    by_tls: HashMap<String, String>,
+    others: HashMap<String, String>,
 }
 
 /// The servers, running.
@@ -35,7 +35,7 @@ pub fn servers() -> &'static Servers {
             .expect("python3 starts the servers");
         assert!(started.status.success(), "{}", String::from_utf8_lossy(&started.stderr));
         let env = folder.join("env");
-        Servers { settings: read_env(&env), by_tls: read_lines(&env, "# export ") }
+        Servers { settings: read_env(&env), others: read_lines(&env, "# export ") }
     })
 }
 
@@ -62,9 +62,9 @@ impl Servers {
         self.settings.get(key).unwrap_or_else(|| panic!("{key} is not in .local/test/env"))
     }
 
-    /// What this setting is for the same servers by TLS.
-    pub fn by_tls(&self, key: &str) -> &str {
-        self.by_tls.get(key).unwrap_or_else(|| panic!("{key} by TLS is not in .local/test/env"))
+    /// What this setting is for the same servers by TLS, with an S3 key that may only read.
+    pub fn other(&self, key: &str) -> &str {
+        self.others.get(key).unwrap_or_else(|| panic!("there is no other {key} in .local/test/env"))
     }
 
     pub fn rabbitmq_url(&self) -> &str {

@@ -1,0 +1,312 @@
+//! Whom RabbitMQ, PostgreSQL and S3 let do what, by the very statements of docs/least-rights.md.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use assay::broker::rabbit::survey;
+use assay::broker::topology::Topology;
+use assay::broker::{self, Lane};
+use assay::objects::s3::S3;
+use assay::objects::{FetchError, Objects};
+use lapin::options::{
+    BasicConsumeOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, ExchangeDeleteOptions,
+    QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions, QueuePurgeOptions,
+};
+use lapin::types::FieldTable;
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ErrorKind};
+use secrecy::SecretString;
+use serde_json::Value;
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Connection as _, Executor};
+
+use crate::support::images;
+use crate::support::outcomes::{key, request};
+use crate::support::rabbit;
+use crate::support::servers::{servers, unique};
+use crate::support::site::{BUCKET, Site};
+use crate::support::within;
+
+const DOCUMENT: &str = include_str!("../../docs/least-rights.md");
+const ACCESS_REFUSED: u16 = 403;
+const INSUFFICIENT_PRIVILEGE: &str = "42501";
+
+/// The one block of this language that holds a word.
+fn block(language: &str, word: &str) -> &'static str {
+    let blocks = DOCUMENT.split("```").skip(1).step_by(2);
+    let mut found = blocks.filter_map(|block| block.strip_prefix(language)).filter(|block| block.contains(word));
+    let block = found.next().unwrap_or_else(|| panic!("no {language} block with {word}"));
+    assert!(found.next().is_none(), "two {language} blocks with {word}");
+    block
+}
+
+/// Users and roles of one site, under names of its own.
+struct Rights {
+    site: Site,
+    password: String,
+}
+
+impl Rights {
+    async fn grant() -> Rights {
+        let rights = Rights { site: Site::open().await, password: unique("hush") };
+        let name = rights.site.name.as_str();
+        let users = block("sh", "add_user").replace(r"assay\.", &format!(r"{name}\."));
+        rights.rabbitmqctl(&users.replace("assay_", &format!("{name}_")).replace("PASSWORD", &rights.password));
+        let grants = block("sql", "GRANT").replace("SCHEMA assay", &format!("SCHEMA {name}"));
+        let grants = grants.replace(" assay.", &format!(" {name}.")).replace("assay_worker", &rights.user("worker"));
+        rights.as_superuser(&grants.replace("'PASSWORD'", &format!("'{}'", rights.password))).await;
+        rights
+    }
+
+    fn user(&self, what: &str) -> String {
+        format!("{}_{what}", self.site.name)
+    }
+
+    /// The URL with another login.
+    fn login(&self, url: &str, user: &str) -> String {
+        let mut url = url::Url::parse(url).unwrap();
+        url.set_username(&self.user(user)).unwrap();
+        url.set_password(Some(&self.password)).unwrap();
+        url.to_string()
+    }
+
+    fn broker(&self, user: &str) -> broker::Settings {
+        broker::Settings { url: self.login(servers().rabbitmq_url(), user).into(), ..self.site.broker.clone() }
+    }
+
+    /// What a worker, or a command, with the rights of `user` is told of the servers: all of it by TLS.
+    fn settings(&self, user: &str) -> Vec<(&'static str, String)> {
+        let other = |key: &'static str| (key, servers().other(key).to_string());
+        vec![
+            ("ASSAY__BROKER__URL", self.login(servers().other("ASSAY__BROKER__URL"), user)),
+            ("ASSAY__BROKER__TOPOLOGY", "verify".into()),
+            ("ASSAY__LEDGER__URL", self.login(servers().other("ASSAY__LEDGER__URL"), user)),
+            other("ASSAY__BROKER__CA_FILE"),
+            other("ASSAY__OBJECTS__ENDPOINT"),
+            other("ASSAY__OBJECTS__CA_FILE"),
+            other("AWS_ACCESS_KEY_ID"),
+            other("AWS_SECRET_ACCESS_KEY"),
+            // All that is ever said, to look for secrets in it.
+            ("ASSAY__LOG__LEVEL", "trace,lapin=trace".into()),
+        ]
+    }
+
+    /// Runs a command to its end; gives what it printed and what it logged.
+    fn run<const N: usize>(&self, user: &str, arguments: [&str; N]) -> (String, String) {
+        let mut command = self.site.command();
+        let output = command.args(arguments).envs(self.settings(user)).stdin(Stdio::null()).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        let (out, log) = (text(output.stdout), text(output.stderr));
+        assert!(output.status.success(), "{arguments:?}: {out}{log}");
+        (out, log)
+    }
+
+    fn rabbitmqctl(&self, script: &str) {
+        let function = "rabbitmqctl() { python3 deploy/local/servers.py ctl --dir .local/test \"$@\"; }";
+        let output = Command::new("sh")
+            .args(["-ec", &format!("{function}\n{script}")])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    async fn as_superuser(&self, sql: &str) {
+        let mut url = url::Url::parse(servers().ledger_url()).unwrap();
+        url.set_username("postgres").unwrap();
+        let mut connection = PgConnection::connect(url.as_str()).await.unwrap();
+        connection.execute(AssertSqlSafe(sql.to_string())).await.unwrap();
+    }
+
+    async fn revoke(self) {
+        let users = ["setup", "worker", "submitter", "reader"].map(|user| self.user(user));
+        self.rabbitmqctl(&users.map(|user| format!("rabbitmqctl delete_user {user}")).join("\n"));
+        let worker = self.user("worker");
+        self.as_superuser(&format!("DROP OWNED BY {worker}; DROP ROLE {worker}")).await;
+        self.site.close().await;
+    }
+}
+
+fn reader_of_s3() -> S3 {
+    let secret = SecretString::from(servers().other("AWS_SECRET_ACCESS_KEY"));
+    S3::with_credentials(&servers().objects_settings(), servers().other("AWS_ACCESS_KEY_ID"), &secret)
+}
+
+#[test]
+fn the_s3_identity_of_the_document_is_the_one_that_the_servers_have() {
+    servers();
+    let wanted: Value = serde_json::from_str(block("json", "assay-reader")).unwrap();
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(".local/test/servers/s3/s3.config");
+    let config: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+    let identities = config["identities"].as_array().unwrap();
+    let found = identities.iter().find(|identity| identity["name"] == wanted["name"]).unwrap();
+    assert_eq!(found["actions"], wanted["actions"]);
+}
+
+/// By TLS to all three, with everything logged: and no secret is in it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_with_nothing_but_its_rights_judges_images() {
+    let rights = Rights::grant().await;
+    let site = &rights.site;
+    let key = site.put("a.bmp", images::bmp(256, 80)).await;
+    let settings = rights.settings("worker");
+    let settings: Vec<_> = settings.iter().map(|(key, value)| (*key, value.as_str())).collect();
+    let (checks, doctor) = rights.run("worker", ["doctor", "--json"]);
+    let mut worker = site.worker(&settings).await;
+    let keys = site.folder().join("keys");
+    std::fs::write(&keys, format!("{key}\n{}/nowhere.jpg\n", site.name)).unwrap();
+    let (_, enqueue) = rights.run("submitter", ["enqueue", "--keys", keys.to_str().unwrap(), "--bucket", BUCKET]);
+    site.submit_raw([b"no request".to_vec()]).await;
+    site.until_recorded(2).await;
+    let (outcomes, results) = rights.run("reader", ["results", "--json", "--count", "2", "--timeout", "60"]);
+    for word in ["\"decision\"", "object_not_found"] {
+        assert_eq!(outcomes.matches(word).count(), 1, "{word}: {outcomes}");
+    }
+    worker.terminate();
+    assert!(worker.ended(Duration::from_secs(25)).await.success(), "{}", worker.log());
+    assert_eq!(site.depth("dead").await, 1);
+    assert_eq!(site.depth("images").await, 0);
+
+    let secrets = [rights.password.as_str(), servers().other("AWS_SECRET_ACCESS_KEY")];
+    for (what, said) in
+        [("doctor", doctor + &checks), ("enqueue", enqueue), ("results", results), ("worker", worker.log())]
+    {
+        assert!(said.contains("TRACE"), "{what} was to log everything");
+        for secret in secrets {
+            crate::secrets::never_says(what, &said, secret);
+        }
+    }
+    rights.revoke().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_worker_must_not_do_at_the_broker_is_refused() {
+    let rights = Rights::grant().await;
+    let topology = Topology::new(&rights.site.broker);
+    let (live, results, verdicts) = (topology.lane(Lane::Live), topology.results(), topology.verdicts());
+    // Who sets up may declare it all.
+    rabbit::delete(&rights.site.broker).await;
+    survey(&rights.broker("setup")).await.unwrap();
+
+    let worker = Login::new(&rights.broker("worker")).await;
+    let none = FieldTable::default;
+    let declare = |name: &str| (name.to_string(), QueueDeclareOptions::durable());
+    for (name, options) in [declare(&format!("{}.new", rights.site.name)), declare("elsewhere")] {
+        let channel = worker.channel().await;
+        refused("declaring", channel.queue_declare(name.as_str().into(), options, none()).await);
+    }
+    let channel = worker.channel().await;
+    refused("deleting a lane", channel.queue_delete(live.as_str().into(), QueueDeleteOptions::default()).await);
+    let channel = worker.channel().await;
+    let options = ExchangeDeleteOptions::default();
+    refused("deleting the exchange", channel.exchange_delete(verdicts.as_str().into(), options).await);
+    let channel = worker.channel().await;
+    let (queue, exchange) = (live.as_str().into(), verdicts.as_str().into());
+    refused("binding", channel.queue_bind(queue, exchange, "#".into(), QueueBindOptions::default(), none()).await);
+    let channel = worker.channel().await;
+    refused("purging the results", channel.queue_purge(results.as_str().into(), QueuePurgeOptions::default()).await);
+    refused("publishing elsewhere", worker.publish("amq.topic", "x").await);
+    refused("reading the results", worker.consume(&results).await);
+
+    let submitter = Login::new(&rights.broker("submitter")).await;
+    refused("publishing an outcome", submitter.publish(&verdicts, "verdict.acme.real").await);
+    let channel = submitter.channel().await;
+    refused("reading a lane", channel.basic_get(live.as_str().into(), BasicGetOptions { no_ack: false }).await);
+    let reader = Login::new(&rights.broker("reader")).await;
+    refused("reading a lane", reader.consume(&live).await);
+    refused("submitting", reader.publish("", &live).await);
+    rights.revoke().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_worker_must_not_do_in_the_database_is_refused() {
+    let rights = Rights::grant().await;
+    let schema = rights.site.name.as_str();
+    let mut connection = PgConnection::connect(&rights.login(servers().ledger_url(), "worker")).await.unwrap();
+    let owned = ["outcomes", "verdicts", "failures", "_sqlx_migrations"];
+    let mut forbidden = vec![format!("CREATE TABLE {schema}.new (a int)"), format!("DROP SCHEMA {schema} CASCADE")];
+    for table in owned {
+        for statement in ["DELETE FROM #", "TRUNCATE #", "DROP TABLE #", "ALTER TABLE # ADD COLUMN a int"] {
+            forbidden.push(statement.replace('#', &format!("{schema}.{table}")));
+        }
+    }
+    forbidden.push(format!("UPDATE {schema}.verdicts SET decision = 'real'"));
+    forbidden.push(format!("UPDATE {schema}.outcomes SET tenant = 'a'"));
+    forbidden.push(format!("INSERT INTO {schema}._sqlx_migrations VALUES (9, 'x', now(), true, '', 0)"));
+    for statement in forbidden {
+        let error = connection.execute(AssertSqlSafe(statement.clone())).await.unwrap_err();
+        let code = error.as_database_error().and_then(|error| error.code()).unwrap_or_default().into_owned();
+        assert_eq!(code, INSUFFICIENT_PRIVILEGE, "{statement}: {error}");
+    }
+    rights.revoke().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_worker_must_not_do_in_the_object_store_is_refused() {
+    let (name, theirs) = (unique("kept"), unique("private").replace('_', "-"));
+    let (admin, reader) = (servers().s3(), reader_of_s3());
+    admin.client().create_bucket().bucket(&theirs).send().await.unwrap();
+    for bucket in [BUCKET, &theirs] {
+        admin.client().put_object().bucket(bucket).key(&name).body(b"kept".to_vec().into()).send().await.unwrap();
+    }
+    let mut image = request(key("a", 0)).image;
+    image.key.clone_from(&name);
+    assert_eq!(within(60, reader.fetch(&image, 100)).await.unwrap().bytes.as_ref(), b"kept");
+
+    let client = reader.client();
+    let denied = |what: &str, code: Option<&str>| assert_eq!(code, Some("AccessDenied"), "{what}");
+    use aws_sdk_s3::error::ProvideErrorMetadata;
+    let body = || b"changed".to_vec().into();
+    denied("write", client.put_object().bucket(BUCKET).key(&name).body(body()).send().await.unwrap_err().code());
+    denied("delete", client.delete_object().bucket(BUCKET).key(&name).send().await.unwrap_err().code());
+    denied(
+        "make a bucket",
+        client.create_bucket().bucket(unique("b").replace('_', "-")).send().await.unwrap_err().code(),
+    );
+    denied("delete a bucket", client.delete_bucket().bucket(BUCKET).send().await.unwrap_err().code());
+    image.bucket.clone_from(&theirs);
+    let error = within(60, reader.fetch(&image, 100)).await.unwrap_err();
+    assert!(matches!(error, FetchError::AccessDenied { .. }), "{error}");
+    assert!(within(60, reader.check(&theirs)).await.is_err());
+
+    image.bucket = BUCKET.into();
+    assert_eq!(within(60, reader.fetch(&image, 100)).await.unwrap().bytes.as_ref(), b"kept");
+    for bucket in [BUCKET, &theirs] {
+        admin.client().delete_object().bucket(bucket).key(&name).send().await.unwrap();
+    }
+    admin.client().delete_bucket().bucket(&theirs).send().await.unwrap();
+}
+
+/// A connection to try forbidden things by, each on a channel of its own, which it costs.
+struct Login(Connection);
+
+impl Login {
+    async fn new(settings: &broker::Settings) -> Login {
+        use secrecy::ExposeSecret;
+        Login(Connection::connect(settings.url.expose_secret(), ConnectionProperties::default()).await.unwrap())
+    }
+
+    async fn channel(&self) -> Channel {
+        self.0.create_channel().await.unwrap()
+    }
+
+    async fn publish(&self, exchange: &str, routing_key: &str) -> lapin::Result<()> {
+        let channel = self.channel().await;
+        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
+        channel.basic_publish(exchange.into(), routing_key.into(), options, b"x", properties).await?.await.map(drop)
+    }
+
+    async fn consume(&self, queue: &str) -> lapin::Result<lapin::Consumer> {
+        let (options, none) = (BasicConsumeOptions::default(), FieldTable::default());
+        self.channel().await.basic_consume(queue.into(), "".into(), options, none).await
+    }
+}
+
+fn refused<T>(what: &str, answer: lapin::Result<T>) {
+    let error = answer.err().unwrap_or_else(|| panic!("{what} is allowed"));
+    let code = match error.kind() {
+        ErrorKind::ProtocolError(error) => error.get_id(),
+        other => panic!("{what}: {other:?}"),
+    };
+    assert_eq!(code, ACCESS_REFUSED, "{what}: {error}");
+}
