@@ -105,7 +105,8 @@ fn engine(model: &Path, crops: &Path, precision: &str, device: String, threads: 
         other => bail!("no precision: {other}"),
     };
     let model = model.to_string_lossy().into_owned();
-    let mut engine = detector::open(&detector::Settings { model, device, precision, threads })?;
+    let mut engine =
+        detector::open(&detector::Settings { model, public_key: String::new(), device, precision, threads })?;
     let pixels = std::fs::read(crops).with_context(|| crops.display().to_string())?;
     let crops: Vec<Crop> =
         pixels.chunks_exact(Crop::BYTES).filter_map(|crop| Crop::from_pixels(crop.to_vec())).collect();

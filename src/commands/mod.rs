@@ -74,7 +74,7 @@ impl Cli {
         }
         match self.command {
             Command::Scan(args) => scan::run(&args, &config),
-            Command::Model(args) => model::run(&args),
+            Command::Model(args) => model::run(&args, &config),
             Command::Worker(args) => block_on(worker::run(&args, &config)),
             Command::Enqueue(args) => block_on(enqueue::run(&args, &config)),
             Command::Results(args) => block_on(results::run(&args, &config)),

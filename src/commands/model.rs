@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Parser, Subcommand};
 
 use super::End;
+use crate::config::Config;
 use crate::detector::checkpoint::{self, Import};
 use crate::detector::{Architecture, Manifest, untrained};
 
@@ -49,21 +50,22 @@ enum Command {
 }
 
 #[allow(clippy::print_stdout, reason = "it is the command's answer")]
-pub fn run(args: &Args) -> Result<(), End> {
+pub fn run(args: &Args, config: &Config) -> Result<(), End> {
+    let public_key = &config.detector.public_key;
     let (folder, manifest) = match &args.command {
         Command::Init { arch, out, seed } => (out, untrained::create(out, *arch, *seed)?),
         Command::Import { checkpoint, out, generators, version } => {
             let asked = Import { checkpoint, generators: generators.as_deref(), version: version.clone() };
             (out, checkpoint::import(asked, out)?)
         }
-        Command::Show { dir } => (dir, Manifest::read(dir)?),
+        Command::Show { dir } => (dir, Manifest::read(dir, public_key)?),
     };
-    println!("{}", describe(folder, &manifest));
+    println!("{}", describe(folder, &manifest, public_key));
     Ok(())
 }
 
 /// What a model is, a line for each thing that one asks.
-fn describe(folder: &Path, manifest: &Manifest) -> String {
+fn describe(folder: &Path, manifest: &Manifest, public_key: &str) -> String {
     let trained = if manifest.trained { "yes" } else { "no: its verdicts say nothing about the images" };
     let generators: Vec<_> = manifest.labels.generators.iter().map(|generator| generator.label.as_str()).collect();
     let generators = if generators.is_empty() { "none: it names no generator".into() } else { generators.join(", ") };
@@ -79,6 +81,7 @@ fn describe(folder: &Path, manifest: &Manifest) -> String {
         ("thresholds", format!("real below {}, synthetic from {}", thresholds.low, thresholds.high)),
         ("source", manifest.lineage.source.clone()),
         ("sha256", manifest.weights.sha256.clone()),
+        ("signature", Manifest::signature(folder, public_key).into()),
     ]
     .map(|(name, value)| format!("{name:<13} {value}"))
     .join("\n")

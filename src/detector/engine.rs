@@ -38,7 +38,7 @@ impl Engine {
             tch::set_num_threads(i32::try_from(settings.threads).unwrap_or(i32::MAX));
         }
         fused::keep_pages();
-        let manifest = Manifest::read(folder)?;
+        let manifest = Manifest::read(folder, &settings.public_key)?;
         let weights = manifest.weights(folder)?;
         Ok(Self::new(&manifest, &weights, place))
     }

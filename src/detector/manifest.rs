@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 
 use super::architecture::Architecture;
 use super::weights::Weights;
-use super::{Card, LabelSet, LoadError};
+use super::{Card, LabelSet, LoadError, signature};
 use crate::moderation::{Calibration, Generator, Policy, Thresholds};
 
 const MANIFEST: &str = "manifest.json";
@@ -92,14 +92,21 @@ impl Manifest {
         Ok(manifest)
     }
 
-    pub fn read(folder: &Path) -> Result<Manifest, LoadError> {
+    /// What the folder says of itself; where a key is given, only if its owner has signed these very bytes.
+    pub fn read(folder: &Path, public_key: &str) -> Result<Manifest, LoadError> {
         let path = folder.join(MANIFEST);
-        let text = std::fs::read_to_string(&path)
+        let bytes = std::fs::read(&path)
             .map_err(|error| LoadError::NoModel { folder: folder.to_owned(), detail: error.to_string() })?;
+        signature::check(folder, &bytes, public_key)?;
         let wrong = |detail: String| LoadError::Manifest { path: path.clone(), detail };
-        let manifest: Manifest = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
         manifest.check().map_err(wrong)?;
         Ok(manifest)
+    }
+
+    /// Whether a folder is signed, in words.
+    pub fn signature(folder: &Path, public_key: &str) -> &'static str {
+        signature::describe(folder, public_key)
     }
 
     /// The weights, if their digest, names and shapes are what this manifest says.

@@ -17,6 +17,7 @@ pub mod manifest;
 mod pickle;
 pub mod scripted;
 pub mod selfcon;
+mod signature;
 pub mod untrained;
 pub mod wait_policy;
 pub mod weights;
@@ -43,6 +44,8 @@ const SCRIPTED: &str = "scripted";
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     pub model: String,
+    /// Of minisign; "" asks for no signature.
+    pub public_key: String,
     pub device: String,
     pub precision: Precision,
     pub threads: usize,
@@ -111,6 +114,11 @@ pub enum LoadError {
          and name its folder in detector.model", folder.display()
     )]
     NoModel { folder: PathBuf, detail: String },
+    #[error(
+        "the model is not signed by detector.public_key: {}: {detail}; have its maker sign it \
+         (`minisign -S -m manifest.json`), or fetch it again", path.display()
+    )]
+    Signature { path: PathBuf, detail: String },
     #[error("the manifest {} is wrong: {detail}", path.display())]
     Manifest { path: PathBuf, detail: String },
     #[error("{} can't be read: {detail}", path.display())]

@@ -62,6 +62,7 @@ const LIBRARIES: &[(&str, &str)] = &[
     ("aws_config", "objects"),
     ("aws_smithy_http_client", "objects"),
     ("rustls", "tls"),
+    ("minisign_verify", "detector"),
     ("sqlx", "ledger"),
     ("tch", "detector"),
     ("torch_sys", "detector"),

@@ -93,6 +93,7 @@ fn scores_are_pytorchs() {
 }
 
 fn engine(folder: &Path, precision: Precision) -> Engine {
-    let settings = Settings { model: String::new(), device: "cpu".into(), precision, threads: 0 };
+    let settings =
+        Settings { model: String::new(), public_key: String::new(), device: "cpu".into(), precision, threads: 0 };
     Engine::load(folder, &settings).unwrap()
 }
