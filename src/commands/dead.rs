@@ -7,7 +7,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 use serde_json::json;
 
 use super::End;
-use super::table::fit;
+use super::table::{fit, harmless};
 use crate::broker::rabbit::DeadLetters;
 use crate::config::Config;
 use letters::{Dead, Filter, printed};
@@ -107,7 +107,7 @@ fn row(dead: &Dead) -> String {
         fit(dead.queue.as_deref().unwrap_or("–"), 18),
         fit(dead.submission.as_deref().unwrap_or("–"), 28),
         dead.body.len(),
-        dead.reason
+        harmless(&dead.reason)
     )
 }
 
@@ -129,17 +129,17 @@ async fn show(args: &Show, config: &Config) -> Result<(), End> {
         return printed(&dead.document().to_string());
     }
     printed(&format!("id          {}", dead.id))?;
-    printed(&format!("reason      {}", dead.reason))?;
+    printed(&format!("reason      {}", harmless(&dead.reason)))?;
     printed(&format!("died        {}", dead.at.as_deref().unwrap_or("at an unknown time")))?;
     printed(&format!("from        {}", dead.queue.as_deref().unwrap_or("an unknown queue")))?;
-    printed(&format!("submission  {}", dead.submission.as_deref().unwrap_or("none that can be read")))?;
+    printed(&format!("submission  {}", dead.submission.as_deref().map_or("none that can be read".into(), harmless)))?;
     for (name, value) in &dead.headers {
-        printed(&format!("header      {name}: {value}"))?;
+        printed(&format!("header      {}: {}", harmless(name), harmless(value)))?;
     }
     printed(&format!("body        {} bytes", dead.body.len()))?;
     printed(&match serde_json::from_slice::<serde_json::Value>(&dead.body) {
         Ok(document) => format!("{document:#}"),
-        Err(_) => String::from_utf8_lossy(&dead.body).into_owned(),
+        Err(_) => String::from_utf8_lossy(&dead.body).lines().map(harmless).collect::<Vec<_>>().join("\n"),
     })
 }
 

@@ -86,7 +86,7 @@ pub(super) fn fit(name: &str, width: usize) -> String {
 }
 
 /// Names come from submitters: nothing in them may command the terminal.
-fn harmless(text: &str) -> String {
+pub(super) fn harmless(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
 }
 

@@ -118,7 +118,7 @@ impl Rights {
     }
 
     async fn revoke(self) {
-        let users = ["setup", "worker", "submitter", "reader"].map(|user| self.user(user));
+        let users = ["setup", "worker", "submitter", "reader", "operator"].map(|user| self.user(user));
         self.rabbitmqctl(&users.map(|user| format!("rabbitmqctl delete_user {user}")).join("\n"));
         let worker = self.user("worker");
         self.as_superuser(&format!("DROP OWNED BY {worker}; DROP ROLE {worker}")).await;
@@ -165,6 +165,12 @@ async fn a_worker_with_nothing_but_its_rights_judges_images() {
     assert!(worker.ended(Duration::from_secs(25)).await.success(), "{}", worker.log());
     assert_eq!(site.depth("dead").await, 1);
     assert_eq!(site.depth("images").await, 0);
+    let (dead, _) = rights.run("operator", ["dead", "list", "--json"]);
+    assert!(dead.contains("no request"), "{dead}");
+    assert!(rights.run("operator", ["dead", "replay", "--all"]).0.contains("1 replayed"));
+    assert_eq!((site.depth("dead").await, site.depth("images").await), (0, 1));
+    let (status, _) = rights.run("worker", ["status"]);
+    assert!(status.contains("stopped"), "{status}");
 
     let secrets = [rights.password.as_str(), servers().other("AWS_SECRET_ACCESS_KEY")];
     for (what, said) in
@@ -222,7 +228,7 @@ async fn what_a_worker_must_not_do_in_the_database_is_refused() {
     let rights = Rights::grant().await;
     let schema = rights.site.name.as_str();
     let mut connection = PgConnection::connect(&rights.login(servers().ledger_url(), "worker")).await.unwrap();
-    let owned = ["outcomes", "verdicts", "failures", "_sqlx_migrations"];
+    let owned = ["outcomes", "verdicts", "failures", "workers", "_sqlx_migrations"];
     let mut forbidden = vec![format!("CREATE TABLE {schema}.new (a int)"), format!("DROP SCHEMA {schema} CASCADE")];
     for table in owned {
         for statement in ["DELETE FROM #", "TRUNCATE #", "DROP TABLE #", "ALTER TABLE # ADD COLUMN a int"] {
