@@ -9,7 +9,7 @@ BINARY := target/release/assay
 TEST_SERVERS := .local/test .local/chaos .local/bench
 on_test_servers = for folder in $(TEST_SERVERS); do [ ! -d $$folder ] || $(SERVERS) $(1) --dir $$folder; done
 
-.PHONY: help toolchain build up down demo test conformance bench check fmt lint doc deny clean
+.PHONY: help toolchain build up down demo test conformance bench fuzz check fmt lint doc deny clean
 
 help:          ## this list
 	@grep -hE '^[a-z]+: *.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -38,6 +38,12 @@ conformance: toolchain  ## PyTorch's and Pillow's own answers, for the conforman
 
 bench: toolchain  ## ours beside PyTorch, Pillow and a Python worker; BENCH="--only decode --quick" for a part of it
 	@CARGO="$(CARGO)" $(PYTHON) benches/run.py $(BENCH)
+
+fuzz: toolchain  ## every reader of strangers' bytes for a minute each; SECONDS_EACH=600 for longer, TARGETS="png webp" for some
+	@command -v cargo-fuzz >/dev/null || { echo "make fuzz needs a nightly Rust and cargo-fuzz: cargo install cargo-fuzz"; exit 1; }
+	@cd fuzz && $(CARGO) +nightly run --quiet --bin seeds
+	@set -e; for target in $(or $(TARGETS),$$(cd fuzz/fuzz_targets && ls *.rs | sed 's/\.rs//')); do \
+	  $(CARGO) +nightly fuzz run --quiet $$target -- -max_total_time=$(or $(SECONDS_EACH),60) -max_len=65536 -rss_limit_mb=2048 -timeout=20 -print_final_stats=1; done
 
 check: fmt lint doc deny  ## what a reviewer would say first
 

@@ -6,9 +6,10 @@
 use std::hint::black_box;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use assay::decoding::{self, Pool};
 use assay::detector::{self, Precision};
 use assay::imaging::{self, CROP_SIDE, Crop, Limits};
 use clap::{Parser, Subcommand, ValueEnum};
@@ -57,6 +58,8 @@ enum Contestant {
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Decoder {
     Assay,
+    /// The same in a process of its own, as the worker does it.
+    Apart,
     /// The decoder of the `image` crate: the whole image, then the centre.
     Zune,
 }
@@ -72,7 +75,13 @@ fn main() -> anyhow::Result<()> {
 }
 
 /// Says that it is warm, then answers rounds: `round(variant, count)` does the work that is timed.
-fn answer(warm: &Value, mut round: impl FnMut(&str, usize) -> anyhow::Result<()>) -> anyhow::Result<()> {
+///
+/// The processor time of these children counts too.
+fn answer(
+    warm: &Value,
+    children: &[u32],
+    mut round: impl FnMut(&str, usize) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{warm}")?;
     out.flush()?;
@@ -80,21 +89,27 @@ fn answer(warm: &Value, mut round: impl FnMut(&str, usize) -> anyhow::Result<()>
         let line = line?;
         let (variant, count) = line.rsplit_once(' ').context("a round is VARIANT COUNT")?;
         let count = count.parse()?;
-        let (started, used) = (Instant::now(), processor_seconds());
+        let (started, used) = (Instant::now(), processor_seconds(children));
         round(variant, count)?;
-        let (seconds, processor) = (started.elapsed().as_secs_f64(), processor_seconds() - used);
+        let (seconds, processor) = (started.elapsed().as_secs_f64(), processor_seconds(children) - used);
         writeln!(out, "{}", json!({ "seconds": seconds, "processor_seconds": processor }))?;
         out.flush()?;
     }
     Ok(())
 }
 
-/// Processor time that all threads of this process have used.
-fn processor_seconds() -> f64 {
+/// Processor time that all threads of this process have used, and those children.
+fn processor_seconds(children: &[u32]) -> f64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is valid for writes; the clock exists on every Linux.
     unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) };
-    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+    let mut seconds = time.tv_sec as f64 + time.tv_nsec as f64 / 1e9;
+    for child in children {
+        let times = std::fs::read_to_string(format!("/proc/{child}/schedstat")).unwrap_or_default();
+        let nanoseconds = times.split(' ').next().and_then(|time| time.parse::<f64>().ok());
+        seconds += nanoseconds.unwrap_or(f64::NAN) / 1e9;
+    }
+    seconds
 }
 
 fn engine(model: &Path, crops: &Path, precision: &str, device: String, threads: usize) -> anyhow::Result<()> {
@@ -116,7 +131,7 @@ fn engine(model: &Path, crops: &Path, precision: &str, device: String, threads: 
     let warm: Vec<&Crop> = crops.iter().take(2).collect();
     let logits: Vec<f32> = engine.score(&warm)?.iter().map(|scores| scores.logit).collect();
     let warm = json!({ "what": engine.engine(), "logits": logits });
-    answer(&warm, |batch, count| {
+    answer(&warm, &[], |batch, count| {
         let batch: usize = batch.parse()?;
         let images: Vec<&Crop> = crops.iter().cycle().take(count).collect();
         for images in images.chunks(batch) {
@@ -130,16 +145,30 @@ fn decode(by: Decoder) -> anyhow::Result<()> {
     let limits = Limits { max_pixels: 120_000_000, max_decoded_bytes: 512 << 20 };
     let what = match by {
         Decoder::Assay => "libjpeg-turbo, the centre only",
+        Decoder::Apart => "libjpeg-turbo, the centre only, in a process of its own",
         Decoder::Zune => "zune-jpeg (crate `image`), whole image",
     };
     let mut files = std::collections::HashMap::new();
-    answer(&json!({ "what": what }), |file, count| {
+    let program = env!("CARGO_BIN_EXE_assay-decoder").into();
+    let memory = decoding::memory(&limits, 20 << 20);
+    let pool = match by {
+        Decoder::Apart => Some(Pool::open(decoding::Settings {
+            program,
+            limits: limits.clone(),
+            memory,
+            timeout: Duration::from_secs(20),
+        })?),
+        _ => None,
+    };
+    let children: Vec<_> = pool.iter().flat_map(Pool::at_rest).map(|decoder| decoder.id).collect();
+    answer(&json!({ "what": what }), &children, |file, count| {
         if !files.contains_key(file) {
             files.insert(file.to_owned(), std::fs::read(file).with_context(|| file.to_owned())?);
         }
         let bytes = &files[file];
         for _ in 0..count {
             match by {
+                Decoder::Apart => drop(black_box(pool.as_ref().context("there is a pool")?.decode(bytes)?)),
                 Decoder::Assay => drop(black_box(imaging::decode(bytes, &limits)?)),
                 Decoder::Zune => drop(black_box(decode_with_zune(bytes)?)),
             }
@@ -224,7 +253,7 @@ fn machine(threads: usize) -> anyhow::Result<()> {
         "what": format!("{threads} threads; m×k×n fp32 {:?}, bf16 {:?}", fp32.shape, bf16.shape),
         "units": { "fp32": fp32.operations(), "bf16": bf16.operations(), "triad": 3 * 4 * length },
     });
-    answer(&warm, |variant, count| {
+    answer(&warm, &[], |variant, count| {
         for _ in 0..count {
             match variant {
                 "fp32" => fp32.run(),

@@ -142,6 +142,7 @@ def decode(stage: Stage, report: Report) -> None:
     files = pictures.for_decoders(stage.folder / "pictures")
     commands = {
         "ours": [stage.bench, "decode", "--by", "assay"],
+        "apart": [stage.bench, "decode", "--by", "apart"],
         "pillow": [sys.executable, HERE / "peer_pillow.py"],
         "zune": [stage.bench, "decode", "--by", "zune"],
     }
@@ -167,6 +168,9 @@ def decode(stage: Stage, report: Report) -> None:
             report.rows.append(Row(f"{key}.{size}", f"decode {size} JPEG to the centre vs {title}", ratio(rates["ours", size], rates[peer, size]),
                                    target if peer == "pillow" else None, f"{Spread(rates['ours', size]).median:.0f} img/s·core",
                                    f"{Spread(rates[peer, size]).median:.0f} img/s·core"))
+    for size in files:
+        report.rows.append(Row(f"decode_apart.{size}", f"decode {size} JPEG in a process of its own vs in this one", ratio(rates["apart", size], rates["ours", size]),
+                               None, f"{Spread(rates['apart', size]).median:.0f} img/s·core", f"{Spread(rates['ours', size]).median:.0f} img/s·core"))
     sizes = {size: path.stat().st_size for size, path in files.items()}
     report.raw["decode"] = {"rates": {f"{how} {size}": values for (how, size), values in rates.items()}, "what": what, "bytes": sizes}
 

@@ -12,6 +12,7 @@ QUALITY = {"format": "JPEG", "quality": 85, "subsampling": "4:2:0"}
 # What the decoders are measured with: name → (width, height, progressive).
 SIZES = {
     "640x480": (640, 480, False),
+    "940x720": (940, 720, False),
     "1920x1080": (1920, 1080, False),
     "12mp": (4032, 3024, False),
     "12mp_progressive": (4032, 3024, True),

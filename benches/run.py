@@ -34,8 +34,8 @@ def install_clients() -> None:
 
 
 def build() -> dict[str, str]:
-    """The two programs of ours, name → path."""
-    command = [*shlex.split(os.environ.get("CARGO", "cargo")), "build", "--release", "--locked", "--bin", "assay", "--bench", "bench",
+    """The programs of ours, name → path."""
+    command = [*shlex.split(os.environ.get("CARGO", "cargo")), "build", "--release", "--locked", "--bin", "assay", "--bin", "assay-decoder", "--bench", "bench",
                "--message-format", "json-render-diagnostics"]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     if done.returncode != 0:

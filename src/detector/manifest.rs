@@ -98,9 +98,13 @@ impl Manifest {
         let bytes = std::fs::read(&path)
             .map_err(|error| LoadError::NoModel { folder: folder.to_owned(), detail: error.to_string() })?;
         signature::check(folder, &bytes, public_key)?;
-        let wrong = |detail: String| LoadError::Manifest { path: path.clone(), detail };
-        let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
-        manifest.check().map_err(wrong)?;
+        Manifest::of_bytes(&bytes).map_err(|detail| LoadError::Manifest { path, detail })
+    }
+
+    /// The error is for a person.
+    pub fn of_bytes(bytes: &[u8]) -> Result<Manifest, String> {
+        let manifest: Manifest = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        manifest.check()?;
         Ok(manifest)
     }
 

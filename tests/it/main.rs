@@ -9,6 +9,7 @@ mod conformance;
 mod contracts;
 mod decoding;
 mod doors;
+mod hostile;
 mod least_rights;
 mod operating;
 mod pipeline;

@@ -5,6 +5,7 @@ pub mod chaos;
 pub mod children;
 pub mod hostile;
 pub mod images;
+pub mod mutants;
 pub mod outcomes;
 pub mod proxy;
 pub mod rabbit;

@@ -73,6 +73,37 @@ pub fn webp_of_many_codes() -> Vec<u8> {
     [b"RIFF", &(length + 12).to_le_bytes()[..], b"WEBPVP8L", &length.to_le_bytes(), &data].concat()
 }
 
+/// A PNG of black pixels: a thousand times as large as its file.
+pub fn png_bomb(side: u32) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, side, side);
+    encoder.set_color(png::ColorType::Grayscale);
+    encoder.set_compression(png::Compression::High);
+    encoder.set_filter(png::Filter::NoFilter);
+    encoder.write_header().unwrap().write_image_data(&vec![0; (side * side) as usize]).unwrap();
+    bytes
+}
+
+pub fn gif_of_many_frames(frames: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = gif::Encoder::new(&mut bytes, 40, 30, &[0, 0, 0, 9, 9, 9]).unwrap();
+    for _ in 0..frames {
+        encoder.write_frame(&gif::Frame::from_indexed_pixels(40, 30, vec![1; 1200], None)).unwrap();
+    }
+    drop(encoder);
+    bytes
+}
+
+/// A TIFF whose directory says that the next directory is itself.
+pub fn tiff_that_points_at_itself() -> Vec<u8> {
+    let mut bytes = super::images::tiff(20, 20);
+    let directory = u32::from_le_bytes(*bytes[4..].first_chunk().unwrap());
+    let entries = u16::from_le_bytes(*bytes[directory as usize..].first_chunk().unwrap());
+    let next = directory as usize + 2 + 12 * usize::from(entries);
+    bytes[next..next + 4].copy_from_slice(&directory.to_le_bytes());
+    bytes
+}
+
 /// Bits from the lowest of each byte on.
 #[derive(Default)]
 struct Bits {

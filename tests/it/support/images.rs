@@ -159,23 +159,29 @@ pub fn tiff(width: usize, height: usize) -> Vec<u8> {
 
 /// A picture of every kind, with its name.
 pub fn one_of_each() -> Vec<(&'static str, Vec<u8>)> {
+    one_of_each_at(100)
+}
+
+/// With sides of so many hundredths.
+pub fn one_of_each_at(percent: usize) -> Vec<(&'static str, Vec<u8>)> {
+    let side = |whole: usize| (whole * percent / 100).max(1);
     use png::BitDepth::{Eight, One, Sixteen};
     use png::ColorType::{Grayscale, Indexed, Rgb, Rgba};
     vec![
-        ("rgb.jpg", jpeg(300, 270, Inks::Rgb)),
-        ("grey.jpg", jpeg(90, 120, Inks::Grey)),
-        ("cmyk.jpg", jpeg(120, 90, Inks::Cmyk)),
-        ("progressive.jpg", progressive_jpeg(280, 260)),
-        ("rgb.png", png(280, 60, Rgb, Eight)),
-        ("rgba16.png", png(40, 260, Rgba, Sixteen)),
-        ("palette.png", png(70, 80, Indexed, Eight)),
-        ("bits.png", png(290, 300, Grayscale, One)),
-        ("lossy.webp", webp(270, 280)),
-        ("lossless.webp", lossless_webp(120, 100)),
-        ("moving.webp", animated_webp(60, 50)),
-        ("moving.gif", gif(100, 90)),
-        ("plain.bmp", bmp(60, 80)),
-        ("plain.tiff", tiff(70, 60)),
+        ("rgb.jpg", jpeg(side(300), side(270), Inks::Rgb)),
+        ("grey.jpg", jpeg(side(90), side(120), Inks::Grey)),
+        ("cmyk.jpg", jpeg(side(120), side(90), Inks::Cmyk)),
+        ("progressive.jpg", progressive_jpeg(side(280), side(260))),
+        ("rgb.png", png(side(280), side(60), Rgb, Eight)),
+        ("rgba16.png", png(side(40), side(260), Rgba, Sixteen)),
+        ("palette.png", png(side(70), side(80), Indexed, Eight)),
+        ("bits.png", png(side(290), side(300), Grayscale, One)),
+        ("lossy.webp", webp(side(270), side(280))),
+        ("lossless.webp", lossless_webp(side(120), side(100))),
+        ("moving.webp", animated_webp(side(60), side(50))),
+        ("moving.gif", gif(side(100), side(90))),
+        ("plain.bmp", bmp(side(60) as u32, 80)),
+        ("plain.tiff", tiff(side(70), side(60))),
     ]
 }
 
