@@ -26,6 +26,15 @@ fn listed(site: &Site, filter: &[&str]) -> Vec<Value> {
     lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
+async fn until_dead(site: &Site, letters: usize) {
+    let wait = async {
+        while site.depth("dead").await < letters {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, wait).await.unwrap_or_else(|_| panic!("not {letters} dead letters"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn dead_letters_are_listed_shown_and_replayed() {
     let site = Site::open().await;
@@ -36,12 +45,7 @@ async fn dead_letters_are_listed_shown_and_replayed() {
     // The same submission with another image, and what can't be read.
     site.submit([request("taken", &b)]).await;
     site.submit_raw([b"{half a message".to_vec(), b"no message".to_vec()]).await;
-    let dead = async {
-        while site.depth("dead").await < 3 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(DEADLINE, dead).await.expect("three die");
+    until_dead(&site, 3).await;
 
     let all = listed(&site, &[]);
     assert_eq!(all.len(), 3);
@@ -69,21 +73,22 @@ async fn dead_letters_are_listed_shown_and_replayed() {
     site.query(&format!("TRUNCATE {}.outcomes CASCADE", site.name)).await;
     let done = stdout(&run(&site, &["dead", "replay", "--submission", "taken", "--rate", "50", "--json"]));
     assert_eq!(serde_json::from_str::<Value>(&done).unwrap()["replayed"], 1);
-    let _worker = site.worker(&[]).await;
+    let worker = site.worker(&[]).await;
     site.until_recorded(1).await;
     let rows = site.query(&format!("SELECT object_key FROM {}.verdicts", site.name)).await;
     assert_eq!(sqlx::Row::get::<String, _>(&rows[0], "object_key"), b);
     assert_eq!(site.depth("dead").await, 2, "the others stay");
     // What can't be read dies again, once, and keeps its body.
     assert!(stdout(&run(&site, &["dead", "replay", id])).contains("1 replayed"));
-    let again = async {
-        while site.depth("dead").await < 2 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(DEADLINE, again).await.expect("it dies again");
+    until_dead(&site, 2).await;
     let bodies: BTreeSet<_> = listed(&site, &[]).iter().map(|dead| dead["body"].to_string()).collect();
     assert_eq!(bodies, BTreeSet::from(["\"{half a message\"".to_string(), "\"no message\"".to_string()]));
+    // As many as are read on several channels: each is on its queue once, and dead no longer.
+    site.submit_raw((0..80).map(|number| format!("{{unreadable {number}").into_bytes())).await;
+    until_dead(&site, 82).await;
+    worker.kill();
+    assert!(stdout(&run(&site, &["dead", "replay", "--all"])).contains("82 replayed"));
+    assert_eq!((site.depth("dead").await, site.depth("images").await), (0, 82));
     site.close().await;
 }
 

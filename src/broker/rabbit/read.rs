@@ -9,9 +9,8 @@ use lapin::{Acker, BasicProperties, Channel};
 
 use super::board::Board;
 use super::consume::MOST_UNSETTLED;
-use super::dead::DeadLetters;
 use super::{Address, Link, Part, amqp};
-use crate::broker::topology::{Topology, trouble};
+use crate::broker::topology::{Topology, leave, trouble};
 use crate::broker::wire::Message;
 use crate::broker::{BrokerError, Settings};
 
@@ -46,48 +45,60 @@ impl Letter {
 impl Reader {
     /// Reads the queue of the outcomes.
     pub async fn of_results(settings: &Settings) -> Result<Reader, BrokerError> {
-        Reader::open(settings, &Topology::new(settings).results(), MOST_UNSETTLED).await
+        Reader::open(settings, &Topology::new(settings).results()).await
     }
 
-    /// Reads the dead letters; many of them can be looked at before one is acknowledged.
+    /// Reads the dead letters, and takes each out before the next but a few.
     pub async fn of_dead(settings: &Settings) -> Result<Reader, BrokerError> {
-        Reader::open(settings, &Topology::new(settings).dead(), DeadLetters::MOST).await
+        Reader::open(settings, &Topology::new(settings).dead()).await
     }
 
-    /// At most `unsettled` messages are here and not acknowledged at a time.
-    async fn open(settings: &Settings, queue: &str, unsettled: u16) -> Result<Reader, BrokerError> {
-        let link = Link::open(Address::of(settings)?, Part::Consuming, Arc::new(Board::new())).await?;
-        let failed = |error| trouble(&format!("queue {queue:?}"), &error);
-        let connection = link.connection().await?;
-        Topology::new(settings).ensure(&connection).await?;
-        let channel = connection.create_channel().await.map_err(failed)?;
-        channel.basic_qos(unsettled, BasicQosOptions::default()).await.map_err(failed)?;
-        let deliveries = channel
-            .basic_consume(queue.into(), "".into(), BasicConsumeOptions::default(), FieldTable::default())
-            .await
-            .map_err(failed)?;
+    async fn open(settings: &Settings, queue: &str) -> Result<Reader, BrokerError> {
+        let link = link(settings).await?;
+        let (channel, deliveries) = consume(&link, queue).await?;
         Ok(Reader { link, channel, deliveries })
     }
 
     /// Waits for the next message. An error ends the reader.
     pub async fn next(&mut self) -> Result<Letter, BrokerError> {
-        let delivery = match self.deliveries.next().await {
-            Some(Ok(delivery)) => delivery,
-            Some(Err(error)) => return Err(BrokerError::Unconfirmed(error.to_string())),
-            None => return Err(BrokerError::Closed),
-        };
-        Ok(Letter {
-            message: amqp::message(delivery.data, &delivery.properties),
-            routing_key: delivery.routing_key.as_str().to_string(),
-            redelivered: delivery.redelivered,
-            properties: delivery.properties,
-            acker: delivery.acker,
-        })
+        next(&mut self.deliveries).await
     }
 
     /// Leaves; what was not acknowledged goes back to the queue.
     pub async fn close(self) {
-        let _ = self.channel.close(200, "done".into()).await;
+        leave(&self.channel).await;
         self.link.close().await;
     }
+}
+
+/// A connection to read by, with the topology as the settings ask for.
+pub(super) async fn link(settings: &Settings) -> Result<Link, BrokerError> {
+    let link = Link::open(Address::of(settings)?, Part::Consuming, Arc::new(Board::new())).await?;
+    Topology::new(settings).ensure(&*link.connection().await?).await?;
+    Ok(link)
+}
+
+/// A channel that hands out messages of a queue, as many at a time as it can settle to the last one when it closes.
+pub(super) async fn consume(link: &Link, queue: &str) -> Result<(Channel, lapin::Consumer), BrokerError> {
+    let failed = |error| trouble(&format!("queue {queue:?}"), &error);
+    let channel = link.connection().await?.create_channel().await.map_err(failed)?;
+    channel.basic_qos(MOST_UNSETTLED, BasicQosOptions::default()).await.map_err(failed)?;
+    let options = BasicConsumeOptions::default();
+    let deliveries = channel.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await;
+    Ok((channel, deliveries.map_err(failed)?))
+}
+
+pub(super) async fn next(deliveries: &mut lapin::Consumer) -> Result<Letter, BrokerError> {
+    let delivery = match deliveries.next().await {
+        Some(Ok(delivery)) => delivery,
+        Some(Err(error)) => return Err(BrokerError::Unconfirmed(error.to_string())),
+        None => return Err(BrokerError::Closed),
+    };
+    Ok(Letter {
+        message: amqp::message(delivery.data, &delivery.properties),
+        routing_key: delivery.routing_key.as_str().to_string(),
+        redelivered: delivery.redelivered,
+        properties: delivery.properties,
+        acker: delivery.acker,
+    })
 }
