@@ -6,10 +6,10 @@ SERVERS := $(PYTHON) deploy/local/servers.py
 CARGO ?= cargo
 BINARY := target/release/assay
 # Where the tests start servers of their own, which some of them kill.
-TEST_SERVERS := .local/test .local/chaos .local/bench
+TEST_SERVERS := .local/test .local/chaos .local/bench .local/soak
 on_test_servers = for folder in $(TEST_SERVERS); do [ ! -d $$folder ] || $(SERVERS) $(1) --dir $$folder; done
 
-.PHONY: help toolchain build up down demo test conformance bench fuzz check fmt lint doc deny clean
+.PHONY: help toolchain build up down demo test conformance chaos bench fuzz check fmt lint doc deny clean
 
 help:          ## this list
 	@grep -hE '^[a-z]+: *.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -30,8 +30,12 @@ down:          ## stop them, and those of the tests
 demo: build up ## the main job on real servers, with real and generated images
 	@$(PYTHON) deploy/demo/demo.py
 
-test: toolchain conformance  ## everything that can fail: unit, contract, crash and conformance tests
-	@trap '$(call on_test_servers,down)' EXIT; $(CARGO) test --release --locked
+test: toolchain conformance  ## everything that can fail: unit, contract, crash and conformance tests, and a short chaos
+	@trap '$(call on_test_servers,down)' EXIT; $(CARGO) test --release --locked && \
+	$(PYTHON) -m unittest discover -q -s chaos && $(PYTHON) chaos/run.py --short --assay $(BINARY)
+
+chaos: build   ## breaks everything under load and counts what is lost: 50 minutes; CHAOS="--short", "--only FAULT --seed N"
+	@$(PYTHON) chaos/run.py --assay $(BINARY) $(CHAOS)
 
 conformance: toolchain  ## PyTorch's and Pillow's own answers, for the conformance tests
 	@$(PYTHON) tests/conformance/prepare.py target/conformance

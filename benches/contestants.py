@@ -7,26 +7,14 @@ seconds that the round took, by the clock and of processor time. While one conte
 import json
 import os
 import pathlib
-import re
 import signal
 import subprocess
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.append(str(HERE.parent / "deploy" / "local"))
 
-
-class Trouble(Exception):
-    """What went wrong and how to mend it, for the person at the terminal."""
-
-
-def peak_resident_mb(pid: int) -> float | None:
-    """The most memory that a running process has held, in MB."""
-    try:
-        status = pathlib.Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return None
-    found = re.search(r"VmHWM:\s+(\d+) kB", status)
-    return int(found[1]) * 1024 / 1e6 if found else None
+from process import Trouble, memory  # noqa: E402
 
 
 class Contestant:
@@ -56,8 +44,9 @@ class Contestant:
         self.process.stdin.flush()
         return count / self._answer()[clock]
 
-    def peak_resident_mb(self) -> float | None:
-        return peak_resident_mb(self.process.pid)
+    def peak_resident_mb(self) -> float:
+        """The most memory that it has held."""
+        return memory(self.process.pid, "VmHWM") / 1e6
 
     def _answer(self) -> dict:
         line = self.process.stdout.readline()

@@ -6,15 +6,11 @@ import dataclasses
 import json
 import os
 import pathlib
-import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 
-from contestants import Trouble, peak_resident_mb
+from contestants import Trouble
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SERVERS = ROOT / "deploy" / "local" / "servers.py"
@@ -24,8 +20,11 @@ TICKS = os.sysconf("SC_CLK_TCK")
 # So long may nothing at all happen before we give up.
 PATIENCE = 120.0
 
-sys.path.insert(0, str(SERVERS.parent))
-from process import family  # noqa: E402
+sys.path.append(str(SERVERS.parent))
+
+import assay  # noqa: E402
+import clients  # noqa: E402
+from process import family, memory  # noqa: E402
 
 
 class Edges:
@@ -36,9 +35,7 @@ class Edges:
 
     def __enter__(self) -> "Edges":
         self._servers("up", "--base-port", str(self.base_port))
-        lines = (self.folder / "env").read_text().splitlines()
-        pairs = (line.removeprefix("export ").partition("=") for line in lines)
-        self.environment = {name: value.strip("'") for name, _, value in pairs}
+        self.environment = clients.settings(self.folder / "env")
         self.pids = {name: int((self.folder / "servers" / folder / "pid").read_text().split()[0])
                      for name, folder in [("RabbitMQ", "rabbitmq"), ("PostgreSQL", "postgres"), ("S3 server", "s3")]}
         import pika
@@ -65,19 +62,10 @@ class Edges:
             raise Trouble(f"servers.py {arguments[0]} failed: {done.stderr.strip() or done.stdout.strip()}")
 
     def run(self, command: list, **more: str) -> None:
-        done = subprocess.run([str(part) for part in command], env=os.environ | self.environment | more, capture_output=True, text=True)
-        if done.returncode != 0:
-            raise Trouble(f"{' '.join(map(str, command))} failed: {done.stderr.strip()}")
+        clients.run(command, " ".join(map(str, command)), env=os.environ | self.environment | more)
 
     def put(self, objects: dict[str, bytes]) -> None:
-        import boto3
-        import botocore.config
-
-        client = boto3.client("s3", endpoint_url=self.environment["ASSAY__OBJECTS__ENDPOINT"],
-                              region_name=self.environment["AWS_REGION"],
-                              aws_access_key_id=self.environment["AWS_ACCESS_KEY_ID"],
-                              aws_secret_access_key=self.environment["AWS_SECRET_ACCESS_KEY"],
-                              config=botocore.config.Config(s3={"addressing_style": "path"}, max_pool_connections=8))
+        client = clients.bucket_client(self.environment)
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda item: client.put_object(Bucket=BUCKET, Key=item[0], Body=item[1]), objects.items()))
 
@@ -125,53 +113,23 @@ def _seconds(pid: int) -> float:
     return sum(map(int, fields[11:15])) / TICKS
 
 
-class Worker:
+class Worker(assay.Worker):
     """`assay worker`, while a `with` lasts."""
 
     def __init__(self, binary: pathlib.Path, edges: Edges, log: pathlib.Path, **settings: str):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.admin = f"127.0.0.1:{free.getsockname()[1]}"
-        self.log = log
-        environment = os.environ | edges.environment | {"ASSAY__ADMIN__LISTEN": self.admin, "ASSAY__LOG__FORMAT": "json"} | settings
-        self.began = time.perf_counter()
-        with open(log, "wb") as output:
-            self.process = subprocess.Popen([binary, "worker"], env=environment, stdin=subprocess.DEVNULL, stdout=output,
-                                            stderr=output, start_new_session=True)
+        super().__init__(binary, edges.environment | {"ASSAY__LOG__FORMAT": "json"} | settings, log)
 
-    @property
-    def pid(self) -> int:
-        return self.process.pid
+    def wait_until_ready(self, seconds: float = PATIENCE) -> float:
+        return super().wait_until_ready(seconds)
 
-    def wait_until_ready(self) -> float:
-        """Seconds since its start."""
-        while time.perf_counter() - self.began < PATIENCE:
-            self.check()
-            try:
-                with urllib.request.urlopen(f"http://{self.admin}/readyz", timeout=2):
-                    return time.perf_counter() - self.began
-            except (urllib.error.URLError, OSError):
-                time.sleep(0.005)
-        raise Trouble(f"the worker isn't ready after {PATIENCE:.0f} s; see {self.log}")
-
-    def check(self) -> None:
-        if self.process.poll() is not None:
-            words = self.log.read_text(errors="replace").splitlines()[-5:]
-            raise Trouble("\n".join([f"the worker ended with exit code {self.process.returncode}:", *words]))
-
-    def peak_resident_mb(self) -> float | None:
-        return peak_resident_mb(self.pid)
+    def peak_resident_mb(self) -> float:
+        return memory(self.pid, "VmHWM") / 1e6
 
     def __enter__(self) -> "Worker":
         return self
 
     def __exit__(self, kind, *_) -> None:
-        self.process.send_signal(signal.SIGTERM if kind is None else signal.SIGKILL)
-        try:
-            self.process.wait(40)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        self.terminate(40) if kind is None else self.kill()
 
 
 @dataclasses.dataclass

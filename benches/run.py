@@ -16,21 +16,13 @@ import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
-CLIENTS = ROOT / ".local" / "bench" / f"python{sys.version_info.major}.{sys.version_info.minor}"
+FOLDER = ROOT / ".local" / "bench"
 SECTIONS = "engine,decode,worker,pipeline,start"
 
-sys.path[:0] = [str(ROOT / "tests" / "conformance"), str(ROOT / "deploy" / "demo")]
+sys.path[:0] = [str(ROOT / "tests" / "conformance"), str(ROOT / "deploy" / "local")]
+import clients  # noqa: E402
 import prepare  # noqa: E402
-import stage  # noqa: E402
-
-
-def install_clients() -> None:
-    complete = CLIENTS / "complete"
-    wanted = "\n".join(stage.PACKAGES)
-    if not (complete.exists() and complete.read_text() == wanted):
-        print(f"bench: installing {', '.join(stage.PACKAGES)}", flush=True)
-        stage.pip("install", "--upgrade", "--root-user-action=ignore", "--target", CLIENTS, *stage.PACKAGES)
-        complete.write_text(wanted)
+from process import Trouble  # noqa: E402
 
 
 def build() -> dict[str, str]:
@@ -58,14 +50,14 @@ def main() -> None:
     tools = prepare.Tools()
     try:
         tools.install()
-        install_clients()
-    except stage.Trouble as error:
+        installed = clients.install(FOLDER)
+    except Trouble as error:
         sys.exit(f"bench: {error}")
     programs = build()
     offered = tools.environment()
     # Only PyTorch in Python wants these libraries, and what else the conformance test sets is not for a comparison.
     libraries = offered.get("LD_LIBRARY_PATH", "")
-    folders = [folder for folder in (offered.get("PYTHONPATH"), str(CLIENTS)) if folder]
+    folders = [folder for folder in (offered.get("PYTHONPATH"), str(installed)) if folder]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(folders), "PYTHONDONTWRITEBYTECODE": "1"}
     command = [str(tools.python), str(HERE / "measure.py"), "--only", args.only, "--out", str(args.out.resolve()), "--rounds", str(args.rounds),
                "--base-port", str(args.base_port),

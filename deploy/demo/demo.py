@@ -17,7 +17,7 @@ import stage
 from stage import BINARY, BUCKET, HERE, Step, Trouble, coloured, run, say
 from submissions import NATIVE, Submission, compose, events, manifest
 from table import Table
-from worker import Worker
+from worker import SECONDS_TO_START, Worker
 
 MOST_COMPLAINTS = 5
 ARCHITECTURES = ["resnet50-nodown", "resnet18-nodown"]
@@ -49,15 +49,10 @@ def prepare(architecture: str) -> tuple[list[pictures.Picture], dict[str, str]]:
 
 
 def upload(submissions: list[Submission], environment: dict[str, str]) -> None:
-    import boto3
-    import botocore.config
     import botocore.exceptions
 
     with Step("upload") as step:
-        client = boto3.client(
-            "s3", endpoint_url=environment["ASSAY__OBJECTS__ENDPOINT"], region_name=environment["AWS_REGION"],
-            aws_access_key_id=environment["AWS_ACCESS_KEY_ID"], aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
-            config=botocore.config.Config(s3={"addressing_style": "path"}))
+        client = stage.bucket_client(environment)
 
         def put(one: Submission) -> int:
             one.etag = client.put_object(Bucket=BUCKET, Key=one.key, Body=one.body)["ETag"].strip('"')
@@ -95,7 +90,7 @@ def perform(architecture: str) -> int:
     upload(submissions, environment)
     with Worker(environment, HERE / "worker.log") as worker:
         with Step("worker") as step:
-            worker.wait_until_ready()
+            worker.wait_until_ready(SECONDS_TO_START)
             step.result = f"pid {worker.process.pid}, http://{worker.admin}/metrics, log in {os.path.relpath(worker.log)}"
         observer = Observer(environment["ASSAY__BROKER__URL"], submissions)
         began = time.monotonic()

@@ -74,6 +74,25 @@ def stat_of(pid: int) -> tuple[int, str] | None:
     return int(fields[1]), fields[19]
 
 
+def running(program: pathlib.Path) -> list[int]:
+    """Every process of this program that we may look at."""
+    found = []
+    for entry in os.listdir("/proc"):
+        with contextlib.suppress(OSError):
+            if entry.isdigit() and os.readlink(f"/proc/{entry}/exe") == str(program) and stat_of(int(entry)):
+                found.append(int(entry))
+    return found
+
+
+def memory(pid: int, what: str = "VmRSS") -> int:
+    """Bytes that a process holds now, or at most has held with `VmHWM`; 0 where there is none."""
+    try:
+        lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{what}:")), 0)
+
+
 def family(root: int) -> list[int]:
     """A process and all below it, whatever sessions and groups they made for themselves."""
     children: dict[int, list[int]] = {}

@@ -78,12 +78,12 @@ class RabbitMQ(Server):
         super().kill()
         self.epmd.end(signal.SIGKILL, 5.0)
 
-    def control(self, arguments: list[str]) -> int:
-        """rabbitmqctl on this node; its exit code."""
+    def control(self, arguments: list[str], **options) -> subprocess.CompletedProcess:
+        """rabbitmqctl on this node."""
         if self.process.pid() is None:
             raise Trouble("RabbitMQ isn't running here; start it with `up`")
         return subprocess.run([str(sbin() / "rabbitmqctl"), "-n", NODE, *arguments],
-                              env=self._env(), cwd=self.data, **self.who.identity()).returncode
+                              env=self._env(), cwd=self.data, **self.who.identity(), **options)
 
     def _env(self) -> dict[str, str]:
         return {

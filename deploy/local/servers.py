@@ -251,7 +251,7 @@ def run(argv: list[str]) -> int:
         print(table)
         return 0 if whole else 1
     if args.command == "ctl":
-        return Set(args.dir, args.base_port).rabbitmq.control(rest or ["help"])
+        return Set(args.dir, args.base_port).rabbitmq.control(rest or ["help"]).returncode
     with one_at_a_time(args.dir / "servers.lock"):
         if args.command == "up":
             up(args)

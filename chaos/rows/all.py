@@ -1,0 +1,3 @@
+"""All rows, in the order of the table."""
+
+from . import ROWS, kills, broker, database, store, images, model, soak  # noqa: F401

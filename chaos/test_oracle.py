@@ -1,0 +1,107 @@
+"""The oracle must catch what it is for, or a green row says nothing: `python3 -m unittest discover chaos`."""
+
+import dataclasses
+import json
+import unittest
+
+from oracle import DEAD, VERDICT, Evidence, Letter, Publication, Row, Submission, judge
+
+GOOD = Submission("good", frozenset({VERDICT}), "aa")
+MISSING = Submission("missing", frozenset({"object_not_found"}))
+UNREADABLE = Submission("unreadable", frozenset({DEAD}))
+
+
+def document(sha256: str) -> bytes:
+    return json.dumps({"image": {"sha256": sha256}}).encode()
+
+
+def whole() -> Evidence:
+    """What a run without a fault leaves behind."""
+    verdict, failure = Row("good", VERDICT, "v1", document("aa")), Row("missing", "object_not_found", "f1", b"{}")
+    told = [Publication(row.id, row.outcome_id, row.document) for row in (verdict, failure)]
+    return Evidence([verdict, failure], told, [Letter("unreadable", b"{", "no JSON")], {"images": 0})
+
+
+class TheOracle(unittest.TestCase):
+    def setUp(self):
+        self.evidence = whole()
+
+    def judged(self):
+        return judge([GOOD, MISSING, UNREADABLE], self.evidence)
+
+    def complains(self, kind: str, words: str):
+        findings = self.judged()
+        self.assertFalse(findings.good())
+        self.assertTrue(any(words in complaint for complaint in getattr(findings, kind)), findings)
+
+    def test_finds_nothing_wrong_where_nothing_is(self):
+        findings = self.judged()
+        self.assertTrue(findings.good(), findings)
+        self.assertEqual((findings.submissions, findings.repeated_publications), (3, 0))
+        self.assertEqual(findings.ends, {VERDICT: 1, "object_not_found": 1, DEAD: 1})
+
+    def test_counts_repetitions_and_allows_them(self):
+        self.evidence.publications += self.evidence.publications[:1] * 2
+        self.evidence.letters *= 2
+        self.assertTrue(self.judged().good())
+        self.assertEqual(self.judged().repeated_publications, 3)
+
+    def test_catches_a_lost_submission(self):
+        self.evidence.rows, self.evidence.publications = self.evidence.rows[1:], self.evidence.publications[1:]
+        self.complains("lost", "good: no end")
+
+    def test_catches_a_lost_unreadable_message(self):
+        self.evidence.letters = []
+        self.complains("lost", "unreadable: no end")
+
+    def test_catches_an_outcome_that_was_not_published(self):
+        self.evidence.publications = self.evidence.publications[1:]
+        self.complains("lost", "good: a row that was never published")
+
+    def test_catches_an_outcome_that_was_published_and_not_recorded(self):
+        self.evidence.rows = self.evidence.rows[1:]
+        self.complains("lost", "good: no end, though one was published")
+
+    def test_catches_a_doubled_outcome(self):
+        self.evidence.rows.append(Row("good", "decode_failed", "v1", document("aa")))
+        self.complains("doubled", "good: ended 2 times: verdict, decode_failed")
+
+    def test_catches_a_row_beside_a_dead_letter(self):
+        self.evidence.letters.append(Letter("good", b"{}", "delivered too often"))
+        self.complains("doubled", "good: ended 2 times: verdict, dead")
+
+    def test_catches_a_publication_beside_a_dead_letter(self):
+        self.evidence.publications.append(Publication("unreadable", "x", b"{}"))
+        self.complains("doubled", "unreadable: published without a row")
+
+    def test_catches_a_contradicting_publication(self):
+        self.evidence.publications.append(dataclasses.replace(self.evidence.publications[0], body=document("ab")))
+        self.complains("doubled", "good: 2 different texts")
+
+    def test_catches_a_publication_under_another_id(self):
+        self.evidence.publications.append(dataclasses.replace(self.evidence.publications[0], message_id="v2"))
+        self.complains("doubled", "good: 2 ids")
+
+    def test_catches_what_nobody_submitted(self):
+        for kind, one in [("rows", Row("stranger", VERDICT, "s", document("aa"))), ("publications", Publication("stranger", "s", b"")),
+                          ("letters", Letter("stranger", b"", ""))]:
+            self.evidence = whole()
+            getattr(self.evidence, kind).append(one)
+            self.complains("doubled", "stranger")
+
+    def test_catches_the_wrong_end(self):
+        self.evidence.rows[0] = Row("good", "decode_failed", "v1", document("aa"))
+        self.complains("wrong", "good: ended in decode_failed, where verdict was due")
+
+    def test_catches_a_verdict_on_other_bytes(self):
+        self.evidence.rows[0] = dataclasses.replace(self.evidence.rows[0], document=document("bb"))
+        self.evidence.publications[0] = dataclasses.replace(self.evidence.publications[0], body=document("bb"))
+        self.complains("wrong", "other bytes")
+
+    def test_catches_what_is_left_on_a_queue(self):
+        self.evidence.left["images"] = 2
+        self.complains("left", "images: 2 messages left")
+
+
+if __name__ == "__main__":
+    unittest.main()
