@@ -27,23 +27,20 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeErr
     let shortened = outline.shortened(bytes, window.bottom() + MARGIN);
     let bytes = shortened.as_deref().unwrap_or(bytes);
     let megabytes = (limits.max_decoded_bytes >> 20).clamp(1, 1 << 20) as i32;
-    let pixels = Decompressor::with(|decompressor| {
-        decompressor.bound(&Bounds { megabytes, scans: MAX_SCANS as i32 });
-        let header = decompressor.read_header(bytes).map_err(damaged)?;
-        let region = region(&header, &window, outline.is_smoothed());
-        limits
-            .afford(outline.decoding_bytes(bytes.len()) + region.pixels() * header.layout.bytes_per_pixel() as u64)?;
-        let pixels = decompressor.decode(bytes, &header, region).map_err(damaged)?;
-        let pixels = match header.layout {
-            Layout::Rgb => pixels,
-            Layout::Cmyk => rgb_of_inverted_cmyk(&pixels),
-        };
-        Ok(window.cut(&pixels, region.left, region.top, region.width * 3))
-    })
-    .map_err(damaged)??;
+    let mut decompressor = Decompressor::new().map_err(damaged)?;
+    decompressor.bound(&Bounds { megabytes, scans: MAX_SCANS as i32 });
+    let header = decompressor.read_header(bytes).map_err(damaged)?;
+    let region = region(&header, &window, outline.is_smoothed());
+    limits.afford(outline.decoding_bytes(bytes.len()) + region.pixels() * header.layout.bytes_per_pixel() as u64)?;
+    let pixels = decompressor.decode(bytes, &header, region).map_err(damaged)?;
+    let pixels = match header.layout {
+        Layout::Rgb => pixels,
+        Layout::Cmyk => rgb_of_inverted_cmyk(&pixels),
+    };
 
     let quality = if outline.components.len() == 1 { vec![Quality::Greyscale] } else { vec![] };
-    Ok(Picture { width: outline.width, height: outline.height, window: pixels, quality })
+    let window = window.cut(&pixels, region.left, region.top, region.width * 3);
+    Ok(Picture { width: outline.width, height: outline.height, window, quality })
 }
 
 fn damaged(detail: String) -> DecodeError {

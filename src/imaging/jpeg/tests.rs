@@ -91,16 +91,14 @@ fn encoded(kind: &Kind) -> Vec<u8> {
 
 /// The crop by way of the whole image.
 fn crop_of_whole(bytes: &[u8]) -> Vec<u8> {
-    Decompressor::with(|decompressor| {
-        decompressor.bound(&Bounds { megabytes: 1 << 10, scans: 1000 });
-        let header = decompressor.read_header(bytes).unwrap();
-        let whole = Region { left: 0, top: 0, width: header.width, height: header.height };
-        let pixels = decompressor.decode(bytes, &header, whole).unwrap();
-        let pixels = if header.layout == Layout::Cmyk { rgb_of_inverted_cmyk(&pixels) } else { pixels };
-        let window = Window::centre(header.width as u32, header.height as u32);
-        window.fill_up(&window.cut(&pixels, 0, 0, header.width * 3)).pixels().to_vec()
-    })
-    .unwrap()
+    let mut decompressor = Decompressor::new().unwrap();
+    decompressor.bound(&Bounds { megabytes: 1 << 10, scans: 1000 });
+    let header = decompressor.read_header(bytes).unwrap();
+    let whole = Region { left: 0, top: 0, width: header.width, height: header.height };
+    let pixels = decompressor.decode(bytes, &header, whole).unwrap();
+    let pixels = if header.layout == Layout::Cmyk { rgb_of_inverted_cmyk(&pixels) } else { pixels };
+    let window = Window::centre(header.width as u32, header.height as u32);
+    window.fill_up(&window.cut(&pixels, 0, 0, header.width * 3)).pixels().to_vec()
 }
 
 fn damage(bytes: &[u8]) -> String {
@@ -246,6 +244,46 @@ fn what_pillow_does_not_decode_either_is_called_unsupported() {
     bytes[frame + 4] = 12;
     let error = decode(&bytes, &AMPLE).unwrap_err();
     assert!(matches!(error, DecodeError::UnsupportedKind { .. }), "{error}");
+}
+
+/// Where the segments of a header begin that carry this marker.
+fn segments(bytes: &[u8], marker: u8) -> Vec<std::ops::Range<usize>> {
+    let mut found = Vec::new();
+    let mut place = 2;
+    while bytes[place + 1] != 0xDA {
+        let end = place + 2 + usize::from(u16::from_be_bytes([bytes[place + 2], bytes[place + 3]]));
+        if bytes[place + 1] == marker {
+            found.push(place..end);
+        }
+        place = end;
+    }
+    found
+}
+
+#[test]
+fn a_damaged_image_leaves_nothing_behind_for_the_next_one() {
+    let good = encoded(&Kind { width: 48, height: 32, ..PLAIN });
+    let alone = decode(&good, &AMPLE).unwrap();
+    for place in 2..scans(&good)[0] + 14 {
+        for change in [0x01, 0x10, 0x80, 0xFF] {
+            let mut damaged = good.clone();
+            damaged[place] ^= change;
+            let _ = decode(&damaged, &AMPLE);
+            let after = decode(&good, &AMPLE).map_err(|error| format!("{error}, after {change:#x} at {place}"));
+            assert_eq!(after.as_ref(), Ok(&alone));
+        }
+    }
+}
+
+#[test]
+fn an_image_without_its_own_tables_is_damaged_whatever_came_before() {
+    let good = encoded(&PLAIN);
+    decode(&good, &AMPLE).unwrap();
+    let mut bare = good;
+    for segment in segments(&bare, 0xDB).into_iter().rev() {
+        bare.drain(segment);
+    }
+    assert!(damage(&bare).contains("Quantization table"), "{}", damage(&bare));
 }
 
 #[test]

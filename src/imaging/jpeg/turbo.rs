@@ -1,6 +1,9 @@
-//! A safe hold on TurboJPEG: one decompressor for each thread, kept between images.
+//! A safe hold on TurboJPEG: one decompressor for each image.
+//!
+//! A kept one would save some microseconds, and remember: libjpeg gives the Huffman and quantisation tables of an image
+//! to those after it. A damaged table would spoil its successors, and an image without tables would be read by a
+//! stranger's.
 
-use std::cell::RefCell;
 use std::ffi::{CStr, c_int};
 
 use turbojpeg_sys as tj;
@@ -55,22 +58,7 @@ pub(super) struct Header {
 pub(super) struct Decompressor(tj::tjhandle);
 
 impl Decompressor {
-    /// Lends this thread's decompressor.
-    pub fn with<T>(work: impl FnOnce(&mut Decompressor) -> T) -> Result<T, String> {
-        thread_local! {
-            static KEPT: RefCell<Option<Decompressor>> = const { RefCell::new(None) };
-        }
-        KEPT.with(|kept| {
-            let mut kept = kept.borrow_mut();
-            let decompressor = match &mut *kept {
-                Some(decompressor) => decompressor,
-                none => none.insert(Decompressor::new()?),
-            };
-            Ok(work(decompressor))
-        })
-    }
-
-    fn new() -> Result<Decompressor, String> {
+    pub fn new() -> Result<Decompressor, String> {
         // SAFETY: no precondition; null is checked.
         let handle = unsafe { tj::tj3Init(tj::TJINIT_TJINIT_DECOMPRESS as c_int) };
         if handle.is_null() {
