@@ -8,7 +8,9 @@ import random
 from PIL import Image, ImageDraw
 
 FORMATS = ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"]
-TEXT, DAMAGED = "text", "damaged"
+ENDS_OF_MUTANTS = frozenset({"verdict", "decode_failed", "unsupported_format", "too_large"})
+# So much of a file is mostly what describes the rest.
+HEADER = 700
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +55,15 @@ def picture(rng: random.Random) -> Image.Image:
         x, y = rng.randrange(width), rng.randrange(height)
         draw.rectangle([x, y, x + rng.randrange(20, 120), y + rng.randrange(20, 120)], fill=tuple(rng.randrange(256) for _ in range(3)))
     return image
+
+
+def mutated(rng: random.Random, one: Object, key: str) -> Object:
+    """A good picture with some bytes changed, half of the time only where the file describes itself."""
+    body = bytearray(one.body)
+    reach = len(body) if rng.random() < 0.5 else min(HEADER, len(body))
+    for _ in range(rng.randint(1, 20)):
+        body[rng.randrange(reach)] = rng.randrange(256)
+    return Object(key, bytes(body), "verdict")
 
 
 def with_note(one: Object, note: str) -> Object:

@@ -100,8 +100,9 @@ def main() -> int:
     args = parser.parse_args()
     if sys.stdout.encoding.lower() != "utf-8":
         sys.stdout.reconfigure(encoding="utf-8")
-    # Whoever ends us gets the same orderly end as Ctrl-C.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    # Whoever ends us gets the same orderly end as Ctrl-C, also where a shell has us in the background.
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, signal.default_int_handler)
     began = time.monotonic()
 
     def say(text: str) -> None:

@@ -13,12 +13,13 @@ from pictures import Object
 
 BUCKET = "uploads"
 LIVE, BULK = "images", "images.bulk"
-# Of a hundred messages: again what was sent before, no object, a bad object, nobody can read it.
-REPEATED, MISSING, BAD, UNREADABLE = 6, 2, 4, 2
+# Of a hundred messages. `repeated`: sent before; `event`: S3's, with several images; `missing`: no object; `bad`: an object that
+# is no whole picture; `mutant`: one with some bytes changed; `unreadable`: nobody can read the message.
+SHARES = {"good": 70, "cloud event": 7, "event": 8, "repeated": 6, "bad": 3, "missing": 2, "mutant": 2, "unreadable": 2}
 # Of a hundred good pictures: bytes of their own. What was judged before is not scored again.
 FRESH = 30
-# Of a hundred: in the other two forms, and by the other lane.
-S3_EVENT, CLOUD_EVENT, BACKFILL = 8, 8, 10
+# Of a hundred messages: by the other lane.
+BACKFILL = 10
 RECORDS = 3
 
 
@@ -41,23 +42,28 @@ class Composer:
         self.recent: list[Message] = []
 
     def next(self) -> Message:
-        rng, roll = self.rng, self.rng.randrange(100)
-        if roll < REPEATED and self.recent:
-            return rng.choice(self.recent)
+        [kind] = self.rng.choices(list(SHARES), SHARES.values())
+        if kind == "repeated" and self.recent:
+            return self.rng.choice(self.recent)
         self.count += 1
         id = f"{self.name}/{self.count}"
-        if roll < REPEATED + UNREADABLE:
-            body = f'{{"submission_id": "{id}", "image": '.encode()
-            return Message(LIVE, body, id, [Submission(id, frozenset({DEAD}))])
-        if roll < REPEATED + UNREADABLE + S3_EVENT:
-            return self._keep(self._event(id))
-        if roll < REPEATED + UNREADABLE + S3_EVENT + MISSING:
-            one = Object(f"{self.name}/nowhere.jpg", b"", "object_not_found")
-        elif roll < REPEATED + UNREADABLE + S3_EVENT + MISSING + BAD:
-            one = rng.choice(self.world.bad)
-        else:
-            one = self._good()
-        return self._keep(self.native(id, one, cloud=rng.randrange(100) < CLOUD_EVENT))
+        match kind:
+            case "unreadable":
+                body = f'{{"submission_id": "{id}", "image": '.encode()
+                return Message(LIVE, body, id, [Submission(id, frozenset({DEAD}))])
+            case "event":
+                message = self._event(id)
+            case "mutant":
+                one = pictures.mutated(self.rng, self.rng.choice(self.world.good), f"chaos/mutants/{id}")
+                message = self.native(id, self.world.put_one(one), due=pictures.ENDS_OF_MUTANTS | self.also)
+            case "missing":
+                message = self.native(id, Object(f"{self.name}/nowhere.jpg", b"", "object_not_found"))
+            case "bad":
+                message = self.native(id, self.rng.choice(self.world.bad))
+            case _:
+                message = self.native(id, self._good(), cloud=kind == "cloud event")
+        self.recent = [*self.recent[-40:], message]
+        return message
 
     def native(self, id: str, one: Object, cloud: bool = False, due: frozenset[str] | None = None, checked: bool = False,
                lane: str = "") -> Message:
@@ -91,10 +97,6 @@ class Composer:
             return one
         one = pictures.with_note(self.rng.choice(self.world.notable), f"{self.name}/{self.count}")
         return self.world.put_one(one)
-
-    def _keep(self, message: Message) -> Message:
-        self.recent = [*self.recent[-40:], message]
-        return message
 
 
 def sha256(one: Object) -> str:

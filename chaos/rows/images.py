@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import signal
 import time
 
@@ -15,9 +14,6 @@ from world import wait
 from . import NotRun, row
 
 BURST, MUTANTS = 64, 16
-# So much of a file is mostly what describes the rest.
-HEADER = 700
-ENDS_OF_MUTANTS = frozenset({VERDICT, "decode_failed", "unsupported_format", "too_large"})
 
 
 @row("poison-image", "damaged images within full batches", full=40, short=2)
@@ -28,8 +24,9 @@ def poison(scene: Scene) -> None:
         fresh = scene.world.put(pictures.good(scene.rng, f"chaos/fresh/{number}", BURST))
         good = [scene.composer.native(f"{scene.name}/{number}-{place}", one) for place, one in enumerate(fresh)]
         bad = scene.composer.native(f"{scene.name}/{number}-poison", scene.rng.choice(scene.world.bad))
-        mutants = scene.world.put([mutated(scene.rng, scene.rng.choice(scene.world.good), f"chaos/mutants/{number}-{place}") for place in range(MUTANTS)])
-        messages = [*good, bad, *(scene.composer.native(f"{scene.name}/{number}-mutant-{place}", one, due=ENDS_OF_MUTANTS)
+        mutants = scene.world.put([pictures.mutated(scene.rng, scene.rng.choice(scene.world.good), f"chaos/mutants/{number}-{place}")
+                                   for place in range(MUTANTS)])
+        messages = [*good, bad, *(scene.composer.native(f"{scene.name}/{number}-mutant-{place}", one, due=pictures.ENDS_OF_MUTANTS)
                                   for place, one in enumerate(mutants))]
         scene.rng.shuffle(messages)
         scene.send(messages)
@@ -38,14 +35,6 @@ def poison(scene: Scene) -> None:
     sizes = [json.loads(one.document)["batch_size"] for one in scene.reader.rows() if one.kind == VERDICT]
     scene.details["largest_batch"] = max(sizes, default=0)
     scene.claim(max(sizes, default=0) >= 8, f"the batches are full; the largest was {max(sizes, default=0)}")
-
-
-def mutated(rng: random.Random, one: pictures.Object, key: str) -> pictures.Object:
-    body = bytearray(one.body)
-    reach = len(body) if rng.random() < 0.5 else min(HEADER, len(body))
-    for _ in range(rng.randint(1, 20)):
-        body[rng.randrange(reach)] = rng.randrange(256)
-    return pictures.Object(key, bytes(body), VERDICT)
 
 
 @row("decoder-killed", "the process that decodes is killed at its work", full=100, short=4)
