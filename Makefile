@@ -45,9 +45,11 @@ bench: toolchain  ## ours beside PyTorch, Pillow and a Python worker; BENCH="--o
 
 fuzz: toolchain  ## every reader of strangers' bytes for a minute each; SECONDS_EACH=600 for longer, TARGETS="png webp" for some
 	@command -v cargo-fuzz >/dev/null || { echo "make fuzz needs a nightly Rust and cargo-fuzz: cargo install cargo-fuzz"; exit 1; }
+	@# With clang (and libclang-rt-dev) the fuzzer sees into the C decoders too.
 	@cd fuzz && $(CARGO) +nightly run --quiet --bin seeds
-	@set -e; for target in $(or $(TARGETS),$$(cd fuzz/fuzz_targets && ls *.rs | sed 's/\.rs//')); do \
-	  $(CARGO) +nightly fuzz run --quiet $$target -- -max_total_time=$(or $(SECONDS_EACH),60) -max_len=65536 -rss_limit_mb=2048 -timeout=20 -print_final_stats=1; done
+	@set -e; if command -v clang >/dev/null; then export CC=clang CFLAGS=-fsanitize=fuzzer-no-link; fi; \
+	for target in $(or $(TARGETS),$$(cd fuzz/fuzz_targets && ls *.rs | sed 's/\.rs//')); do \
+	  $(CARGO) +nightly fuzz run $$target -- -max_total_time=$(or $(SECONDS_EACH),60) -max_len=65536 -rss_limit_mb=2048 -timeout=20 -print_final_stats=1; done
 
 check: fmt lint doc deny  ## what a reviewer would say first
 

@@ -110,9 +110,9 @@ fn what_was_crafted_is_refused_or_decoded_as_it_is_meant_to_be() {
     for (name, bytes) in judged {
         let result = decode(&bytes, &limits);
         let as_meant = match name {
-            "bomb.png" | "deep.jpg" | "many-frames.gif" | "endless.tiff" => result.is_ok(),
+            "bomb.png" | "deep.jpg" | "many-frames.gif" => result.is_ok(),
             "boasting.bmp" => matches!(result, Err(DecodeError::TooManyPixels { .. })),
-            "wide.bmp" => matches!(result, Err(DecodeError::Damaged { .. })),
+            "wide.bmp" | "endless.tiff" => matches!(result, Err(DecodeError::Damaged { .. })),
             "too-deep.jpg" => matches!(result, Err(DecodeError::UnsupportedKind { .. })),
             _ => result.is_err(),
         };

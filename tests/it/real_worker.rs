@@ -6,6 +6,7 @@ use std::time::Duration;
 use assay::moderation::{FailureCode, Outcome};
 use sqlx::Row;
 
+use crate::support::children::Child;
 use crate::support::images::{self, Inks};
 use crate::support::site::{Site, request};
 
@@ -44,7 +45,10 @@ async fn two_thousand_submissions_outlive_two_kills_of_the_worker() {
         let worker = site.worker(&[]).await;
         site.until_recorded(recorded).await;
         assert!(site.recorded().await < SUBMISSIONS, "the kill comes on the way");
+        let decoders = worker.decoders();
+        assert!(!decoders.is_empty());
         worker.kill();
+        decoders.into_iter().for_each(Child::wait_until_gone);
     }
     let mut worker = site.worker(&[]).await;
     site.until_recorded(SUBMISSIONS).await;

@@ -52,10 +52,14 @@ impl Child {
         self.state().is_none_or(|state| state == "Z")
     }
 
+    pub fn wait_until_gone(self) {
+        until(|| self.is_gone());
+    }
+
     /// `kill -9`.
     pub fn kill(self) {
         self.signal(libc::SIGKILL);
-        until(|| self.is_gone());
+        self.wait_until_gone();
     }
 
     /// `kill -STOP`: it is there, and does nothing.
