@@ -2,7 +2,7 @@
 //!
 //! Left alone, OpenMP's threads spin before they sleep, and burn the time of whoever shares their cores. Passive waiting
 //! is as fast on cores of one's own (within 3 %) and took 0.75 of the time beside two busy processes on two cores
-//! (docs/performance.md). libgomp reads its settings from the environment when it is loaded, which is before `main`:
+//! (docs/adr/0011). libgomp reads its settings from the environment when it is loaded, which is before `main`:
 //! the one way to set them is to begin again.
 
 use std::os::unix::process::CommandExt;
