@@ -53,31 +53,32 @@ def table(results: list[Result]) -> str:
     rows = [head, *(result.cells() for result in results)]
     figures = range(2, 8)
     widths = [max(len(row[column]) for row in rows if column < 8 or row is head) for column in range(9)]
-    lines = ["  ".join(cell.rjust(width) if column in figures else cell.ljust(width) for column, (cell, width) in enumerate(zip(row, widths))).rstrip()
-             for row in rows]
+    lines = ["  ".join(cell.rjust(width) if column in figures else cell.ljust(width)
+                       for column, (cell, width) in enumerate(zip(row, widths))).rstrip() for row in rows]
     lines.insert(1, "  ".join("─" * width for width in widths))
     return "\n".join(lines)
 
 
-def complaints(results: list[Result], seed: int) -> str:
+def complaints(results: list[Result], seed: int, form: str) -> str:
     lines = []
     for result in results:
         found = result.complaints()
         if result.good():
             continue
-        lines.append(f"{result.name}: again with  {command(result.name, seed)}")
+        lines.append(f"{result.name}: again with  {command(result.name, seed, form)}")
         lines += [f"    {complaint}" for complaint in found[:SHOWN]]
         if len(found) > SHOWN:
             lines.append(f"    and {len(found) - SHOWN} more")
     return "\n".join(lines)
 
 
-def command(name: str, seed: int) -> str:
-    return f'make chaos CHAOS="--only {name} --seed {seed}"'
+def command(name: str, seed: int, form: str) -> str:
+    short = " --short" if form == "short" else ""
+    return f'make chaos CHAOS="--only {name} --seed {seed}{short}"'
 
 
 def write(path: pathlib.Path, results: list[Result], seed: int, form: str, seconds: float) -> None:
-    faults = {result.name: result.json() | {"seed": seed, "again": command(result.name, seed)} for result in results}
+    faults = {result.name: result.json() | {"seed": seed, "again": command(result.name, seed, form)} for result in results}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"seed": seed, "form": form, "seconds": round(seconds, 1), "faults": faults}, indent=1) + "\n")
 

@@ -46,7 +46,8 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, help="of the schedule (default: another one each time; it is printed)")
     parser.add_argument("--short", action="store_true", help="few trials, no soak")
     parser.add_argument("--minutes", type=float, default=30.0, help="how long the soak lasts (default: %(default)s)")
-    parser.add_argument("--assay", type=pathlib.Path, default=ROOT / "target" / "release" / "assay", help="the binary (default: target/release/assay)")
+    parser.add_argument("--assay", type=pathlib.Path, default=ROOT / "target" / "release" / "assay",
+                        help="the binary (default: target/release/assay)")
     parser.add_argument("--out", type=pathlib.Path, default=TARGET / "report.json", help="where the figures go (default: target/chaos/report.json)")
     parser.add_argument("--base-port", type=int, default=os.environ.get("ASSAY_SOAK_BASE_PORT", str(BASE_PORT)),
                         help=f"the first of 80 ports for servers, proxies and workers (default: {BASE_PORT})")
@@ -137,7 +138,7 @@ def main() -> int:
             report.write(args.out, results, seed, form, time.monotonic() - began)
             say(report.one_line(results[-1]))
     print(report.table(results))
-    troubles = report.complaints(results, seed)
+    troubles = report.complaints(results, seed, form)
     print(troubles or f"seed {seed}: as promised; figures in {os.path.relpath(args.out)}")
     lock.close()
     return 0 if all(result.good() for result in results) else 1

@@ -52,7 +52,7 @@ def cut(scene: Scene) -> None:
         as_before(scene, worker)
 
 
-@row("broker-half-open", "packets to and from RabbitMQ dropped", full=5, short=1)
+@row("broker-half-open", "packets to and from RabbitMQ dropped", full=4, short=1)
 def half_open(scene: Scene) -> None:
     # The default notices within 40 s; the short form does not wait for it.
     settings = scene.world.proxied({"broker"})

@@ -45,7 +45,8 @@ def lost_reply(scene: Scene) -> None:
 
 @row("database-full", "PostgreSQL's disk is full", full=3, short=1)
 def full(scene: Scene) -> None:
-    small = postgres.Postgres(scene.world.set.data / "small", scene.world.set.who, scene.world.base_port + SMALL_DATABASE)
+    small = postgres.Postgres(scene.world.set.data / "small", scene.world.set.who, scene.world.base_port + SMALL_DATABASE,
+                              scene.world.set.certificates)
     room = tmpfs(scene, small)
     small.start()
     scene.closing.callback(small.kill)

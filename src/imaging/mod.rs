@@ -118,8 +118,7 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, DecodeError> {
         Format::Bmp => raster::decode_bmp,
         Format::Tiff => raster::decode_tiff,
     };
-    // Nothing that the closure touches outlives a panic: the decoders keep no state but JPEG's handle, which is
-    // reset by its next use.
+    // Nothing that the closure touches outlives a panic: the decoders keep no state.
     let picture = catch_unwind(AssertUnwindSafe(|| decoder(bytes, limits))).unwrap_or_else(|panic| {
         let words = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
         Err(format.damaged(format!("the decoder panicked: {}", words.unwrap_or("without a word"))))
