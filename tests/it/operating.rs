@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::support::images;
 use crate::support::rig::{DEADLINE, Rig, decoders, plan};
-use crate::support::site::{Site, request};
+use crate::support::site::{Site, Worker, request};
 
 fn run(site: &Site, arguments: &[&str]) -> Output {
     site.command().args(arguments).stdin(Stdio::null()).output().unwrap()
@@ -24,6 +24,12 @@ fn stdout(output: &Output) -> String {
 fn listed(site: &Site, filter: &[&str]) -> Vec<Value> {
     let lines = stdout(&run(site, &[&["dead", "list", "--json"], filter].concat()));
     lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Ends it in an orderly way: killed, it might have moved a letter and not yet said so.
+async fn drained(mut worker: Worker) {
+    worker.terminate();
+    assert!(worker.ended(DEADLINE).await.success(), "{}", worker.log());
 }
 
 async fn until_dead(site: &Site, letters: usize) {
@@ -69,7 +75,7 @@ async fn dead_letters_are_listed_shown_and_replayed() {
     assert_eq!(run(&site, &["dead", "replay"]).status.code(), Some(2));
     assert!(stdout(&run(&site, &["dead", "replay", "--all", "--dry-run"])).contains("3 would be replayed"));
     assert_eq!(site.depth("dead").await, 3);
-    worker.kill();
+    drained(worker).await;
     site.query(&format!("TRUNCATE {}.outcomes CASCADE", site.name)).await;
     let done = stdout(&run(&site, &["dead", "replay", "--submission", "taken", "--rate", "50", "--json"]));
     assert_eq!(serde_json::from_str::<Value>(&done).unwrap()["replayed"], 1);
@@ -86,7 +92,7 @@ async fn dead_letters_are_listed_shown_and_replayed() {
     // As many as are read on several channels: each is on its queue once, and dead no longer.
     site.submit_raw((0..80).map(|number| format!("{{unreadable {number}").into_bytes())).await;
     until_dead(&site, 82).await;
-    worker.kill();
+    drained(worker).await;
     assert!(stdout(&run(&site, &["dead", "replay", "--all"])).contains("82 replayed"));
     assert_eq!((site.depth("dead").await, site.depth("images").await), (0, 82));
     site.close().await;
@@ -99,7 +105,7 @@ async fn status_shows_queues_and_workers() {
     assert!(nobody.contains("no workers") && nobody.contains(".images.bulk"), "{nobody}");
     let key = site.put("a.bmp", images::bmp(256, 80)).await;
     site.submit([request("one", &key)]).await;
-    let mut worker = site.worker(&[]).await;
+    let worker = site.worker(&[]).await;
     site.until_recorded(1).await;
     let status = || serde_json::from_str::<Value>(&stdout(&run(&site, &["status", "--json"]))).unwrap();
     let seen = async { while status()["workers"].as_array().unwrap().is_empty() {} };
@@ -108,8 +114,7 @@ async fn status_shows_queues_and_workers() {
     assert_eq!(now["workers"][0]["state"], "ready", "{now}");
     assert_eq!(now["models"][0]["version"], "scripted", "{now}");
     assert!(now["queues"].as_array().unwrap().iter().any(|queue| queue["consumers"].as_u64() > Some(0)), "{now}");
-    worker.terminate();
-    assert!(worker.ended(DEADLINE).await.success());
+    drained(worker).await;
     let end = status();
     assert_eq!((&end["workers"][0]["state"], end["workers"][0]["at_work"].as_bool()), (&"stopped".into(), Some(false)));
     assert_eq!(end["models"].as_array().unwrap().len(), 0);
