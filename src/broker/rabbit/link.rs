@@ -18,11 +18,11 @@ use crate::broker::{BrokerError, Health, Settings};
 use crate::tls;
 
 /// Seconds between heartbeats unless the URL says otherwise (`?heartbeat=`): a cut cable is noticed in twice that.
-const HEARTBEAT_S: u16 = 20;
+const HEARTBEAT_S: u16 = 10;
 /// How often a connection is looked at, beside the events that it tells of itself.
 const LOOK: Duration = Duration::from_secs(1);
-/// Longest pause between two tries to connect.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// Longest pause between two tries to connect, before jitter, which may double it.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How long the broker may take to say goodbye.
 const FAREWELL: Duration = Duration::from_secs(5);
 /// Reply codes of AMQP that mean the login, not the network.
