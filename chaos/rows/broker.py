@@ -109,6 +109,7 @@ def consumer_timeout(scene: Scene) -> None:
         time.sleep(scene.rng.uniform(0, 4))
         scene.world.database.heal()
         scene.recovers(worker)
+        scene.until(lambda: prefetch(scene) == PREFETCH + BULK_PREFETCH, 60, "every channel is made again")
         scene.progress(number + 1)
     # Not filled up as elsewhere: these channels would be closed again.
     subscribed(scene)

@@ -30,10 +30,12 @@ def soak(scene: Scene) -> None:
     younger = [scene.worker(through=EVERYWHERE) for _ in range(YOUNGER)]
     began = judged = time.monotonic()
     scene.load(LOAD)
-    samples, done = [], dict.fromkeys((fault.__name__ for fault in FAULTS), 0)
+    samples, deck, done = [], [], dict.fromkeys((fault.__name__ for fault in FAULTS), 0)
     time.sleep(2)
     while time.monotonic() - began < scene.minutes * 60:
-        fault = scene.rng.choice(FAULTS)
+        # Shuffled rather than drawn, so that each comes as often as the others.
+        deck = deck or scene.rng.sample(FAULTS, len(FAULTS))
+        fault = deck.pop()
         fault(scene, younger)
         done[fault.__name__] += 1
         scene.recovers(elder)
