@@ -170,10 +170,12 @@ impl Topology {
     pub(super) async fn depths(&self, connection: &Connection) -> Result<Vec<Depth>, BrokerError> {
         look_at(self.queues(), connection).await
     }
+}
 
-    pub(super) async fn depth_of_lane(&self, lane: Lane, connection: &Connection) -> Result<u32, BrokerError> {
-        Ok(look_at(vec![self.lane(lane)], connection).await?.iter().map(|depth| depth.ready).sum())
-    }
+/// Messages of one queue that are ready.
+pub(super) async fn ready(queue: &str, connection: &Connection) -> Result<u32, BrokerError> {
+    let depths = look_at(vec![queue.to_string()], connection).await?;
+    Ok(depths.iter().map(|depth| depth.ready).sum())
 }
 
 async fn look_at(queues: Vec<String>, connection: &Connection) -> Result<Vec<Depth>, BrokerError> {

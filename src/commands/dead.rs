@@ -103,7 +103,7 @@ fn row(dead: &Dead) -> String {
     format!(
         "{:<8}  {:<20}  {:<18}  {:<28}  {:>7}  {}",
         dead.id,
-        dead.at.as_deref().unwrap_or("–").get(..19).unwrap_or("–"),
+        harmless(dead.at.as_deref().and_then(|at| at.get(..19)).unwrap_or("–")),
         fit(dead.queue.as_deref().unwrap_or("–"), 18),
         fit(dead.submission.as_deref().unwrap_or("–"), 28),
         dead.body.len(),
@@ -130,8 +130,8 @@ async fn show(args: &Show, config: &Config) -> Result<(), End> {
     }
     printed(&format!("id          {}", dead.id))?;
     printed(&format!("reason      {}", harmless(&dead.reason)))?;
-    printed(&format!("died        {}", dead.at.as_deref().unwrap_or("at an unknown time")))?;
-    printed(&format!("from        {}", dead.queue.as_deref().unwrap_or("an unknown queue")))?;
+    printed(&format!("died        {}", dead.at.as_deref().map_or("at an unknown time".into(), harmless)))?;
+    printed(&format!("from        {}", dead.queue.as_deref().map_or("an unknown queue".into(), harmless)))?;
     printed(&format!("submission  {}", dead.submission.as_deref().map_or("none that can be read".into(), harmless)))?;
     for (name, value) in &dead.headers {
         printed(&format!("header      {}: {}", harmless(name), harmless(value)))?;

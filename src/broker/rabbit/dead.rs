@@ -13,7 +13,7 @@ use lapin::options::BasicCancelOptions;
 use super::consume::MOST_UNSETTLED;
 use super::link::Link;
 use super::read::{Letter, consume, link, next};
-use crate::broker::topology::{Topology, leave};
+use crate::broker::topology::{Topology, leave, ready};
 use crate::broker::{BrokerError, Settings};
 
 /// So long without another message, and whatever the count said, there is none.
@@ -36,11 +36,9 @@ impl DeadLetters {
 
     pub async fn open(settings: &Settings) -> Result<DeadLetters, BrokerError> {
         let link = link(settings).await?;
-        let topology = Topology::new(settings);
-        let queue = topology.dead();
-        let depths = topology.depths(&*link.connection().await?).await?;
-        let ready = depths.iter().find(|depth| depth.queue == queue).map_or(0, |depth| depth.ready);
-        Ok(DeadLetters { link, queue, channels: Vec::new(), page: VecDeque::new(), unread: ready.min(Self::MOST) })
+        let queue = Topology::new(settings).dead();
+        let unread = ready(&queue, &*link.connection().await?).await?.min(Self::MOST);
+        Ok(DeadLetters { link, queue, channels: Vec::new(), page: VecDeque::new(), unread })
     }
 
     /// Letters that are still to come.

@@ -24,7 +24,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
-use super::topology::{Depth, Topology};
+use super::topology::{Depth, Topology, ready};
 use super::{Broker, BrokerError, Consumer, Health, Lane, Publication, Settings, wire};
 use board::{Board, Part};
 use consume::LaneConsumer;
@@ -94,7 +94,7 @@ impl Broker for Rabbit {
     }
 
     async fn waiting(&self, lane: Lane) -> Result<u32, BrokerError> {
-        self.topology.depth_of_lane(lane, &*self.consuming.connection().await?).await
+        ready(&self.topology.lane(lane), &*self.consuming.connection().await?).await
     }
 
     async fn close(&self) {

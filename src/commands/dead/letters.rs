@@ -40,6 +40,9 @@ impl Dead {
             },
         );
         let at = marks.get(headers::AT).cloned();
+        let mut shown = marks.clone();
+        // Counts how often people have looked, too.
+        shown.remove(headers::DELIVERY_COUNT);
         let digest = Sha256::new().chain_update(body).chain_update(at.as_deref().unwrap_or_default()).finalize();
         Dead {
             id: hex::encode(&digest[..4]),
@@ -47,14 +50,10 @@ impl Dead {
             at,
             queue: header(headers::QUEUE, "x-first-death-queue"),
             submission: submission(body),
-            headers: marks.iter().filter(|(name, _)| *name != headers::DELIVERY_COUNT).map(owned).collect(),
+            headers: shown,
             body: body.clone(),
         }
     }
-}
-
-fn owned((name, value): (&String, &String)) -> (String, String) {
-    (name.clone(), value.clone())
 }
 
 /// The submission that a message is about, as far as it can be read.

@@ -13,6 +13,7 @@ use crate::broker::Lane;
 use crate::broker::rabbit::{DeadLetters, Submitter};
 use crate::broker::topology::Topology;
 use crate::commands::End;
+use crate::commands::table::harmless;
 use crate::config::Config;
 
 #[derive(Debug, clap::Args)]
@@ -86,7 +87,7 @@ pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
         let lane = args.lane(&dead, &topology);
         if args.dry_run {
             if !args.json {
-                printed(&format!("{}  to {}  {}", dead.id, topology.lane(lane), dead.reason))?;
+                printed(&format!("{}  to {}  {}", dead.id, topology.lane(lane), harmless(&dead.reason)))?;
             }
         } else {
             if let Some(pace) = &mut pace {
