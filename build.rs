@@ -3,12 +3,12 @@
 
 use std::path::{Path, PathBuf};
 
-const SHIM: &str = "src/detector/fused.cpp";
+const SHIMS: [&str; 2] = ["src/detector/fused.cpp", "src/detector/staging.cpp"];
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=migrations");
-    println!("cargo:rerun-if-changed={SHIM}");
+    SHIMS.iter().for_each(|shim| println!("cargo:rerun-if-changed={shim}"));
     let lib = libtorch();
     let include = lib.parent().unwrap_or(Path::new("/")).join("include");
     cc::Build::new()
@@ -17,8 +17,8 @@ fn main() {
         .warnings(false)
         .include(&include)
         .include(include.join("torch/csrc/api/include"))
-        .file(SHIM)
-        .compile("assay_fused");
+        .files(SHIMS)
+        .compile("assay_shims");
     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
     println!("cargo:rustc-link-arg=-Wl,--disable-new-dtags");
 }

@@ -9,7 +9,7 @@ from world import wait
 
 from . import row
 
-PREFETCH, BULK_PREFETCH = 128, 32
+PREFETCH, BULK_PREFETCH = 160, 32
 # RabbitMQ 3.10 can lose a queue that was declared just before a kill.
 DECLARED = 2.0
 # What RabbitMQ logs when it closes a channel for its consumer's delay.

@@ -5,9 +5,11 @@ use std::path::Path;
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::backbone::Backbone;
+use super::buckets::{self, Buckets, Part};
 use super::conv::Place;
 use super::heads::{Generators, Origin};
 use super::manifest::Manifest;
+use super::staging::Staging;
 use super::weights::Weights;
 use super::{Card, Detector, LoadError, ScoreError, Settings, device, fused, wait_policy};
 use crate::imaging::{CROP_SIDE, Crop};
@@ -17,12 +19,22 @@ use crate::moderation::Scores;
 const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 const DEVIATION: [f32; 3] = [0.229, 0.224, 0.225];
 
+/// What the network says of one part of a batch. On a GPU it may still be computing when this is handed out.
+struct Answer {
+    images: usize,
+    logits: Tensor,
+    generators: Option<Tensor>,
+}
+
 /// A loaded model on its device.
 #[derive(Debug)]
 pub struct Engine {
     card: Card,
     device: String,
     place: Place,
+    buckets: Buckets,
+    /// On a GPU only.
+    staging: Option<Staging>,
     backbone: Backbone,
     origin: Origin,
     generators: Option<Generators>,
@@ -40,63 +52,108 @@ impl Engine {
         fused::keep_pages();
         let manifest = Manifest::read(folder, &settings.public_key)?;
         let weights = manifest.weights(folder)?;
-        Ok(Self::new(&manifest, &weights, place))
+        Self::new(&manifest, &weights, place).map_err(|error| LoadError::Device(error.to_string()))
     }
 
-    fn new(manifest: &Manifest, weights: &Weights, place: Place) -> Engine {
+    fn new(manifest: &Manifest, weights: &Weights, place: Place) -> Result<Engine, TchError> {
         let _no_grad = tch::no_grad_guard();
         let channel = |values: [f32; 3]| Tensor::from_slice(&values).view([1, 3, 1, 1]).to_device(place.device);
-        Engine {
+        let (buckets, staging) = match place.device {
+            Device::Cuda(index) => {
+                // The few sizes that come are worth trying every kernel for.
+                tch::Cuda::cudnn_set_benchmark(true);
+                (buckets::GPU, Some(Staging::new(index, buckets::GPU.largest())?))
+            }
+            _ => (buckets::CPU, None),
+        };
+        Ok(Engine {
             card: manifest.card(),
             device: device::name(place.device),
             place,
+            buckets,
+            staging,
             backbone: Backbone::new(weights, manifest.architecture, place),
             origin: Origin::new(weights, place.device),
             generators: (!manifest.labels.generators.is_empty()).then(|| Generators::new(weights, place.device)),
             mean: channel(MEAN),
             deviation: channel(DEVIATION),
-        }
+        })
     }
 
-    fn score_batch(&self, crops: &[&Crop]) -> Result<Vec<Scores>, TchError> {
+    /// Hands one part of a batch to the device.
+    fn launch(&mut self, crops: &[&Crop], size: usize) -> Result<Answer, TchError> {
         let _no_grad = tch::no_grad_guard();
-        let features = self.backbone.forward(&self.normalised(crops)?)?;
-        let logits = Vec::<f32>::try_from(&self.origin.forward(&features.embedding)?.to_device(Device::Cpu))?;
+        let images = self.images(crops, size)?;
+        let features = self.backbone.forward(&images)?;
+        let logits = self.origin.forward(&features.embedding)?;
+        let generators = self.generators.as_ref().map(|head| head.forward(&features.embedding)).transpose()?;
+        Ok(Answer { images: crops.len(), logits, generators })
+    }
+
+    /// `[size, 3, 256, 256]` with channels innermost, normalised; the bytes cross to the device as they are.
+    fn images(&mut self, crops: &[&Crop], size: usize) -> Result<Tensor, TchError> {
+        if let Some(staging) = &mut self.staging {
+            let crossing = staging.send(crops, size)?;
+            let images = normalised(&crossing.pixels, &self.mean, &self.deviation, self.place.kind)?;
+            staging.taken(crossing)?;
+            return Ok(images);
+        }
+        let side = CROP_SIDE as i64;
+        let mut pixels = Vec::with_capacity(size * Crop::BYTES);
+        crops.iter().for_each(|crop| pixels.extend_from_slice(crop.pixels()));
+        pixels.resize(size * Crop::BYTES, 0);
+        let pixels = Tensor::f_from_data_size(&pixels, &[size as i64, side, side, 3], Kind::Uint8)?;
+        normalised(&pixels, &self.mean, &self.deviation, self.place.kind)
+    }
+
+    fn score_parts(&mut self, crops: &[&Crop]) -> Result<Vec<Scores>, TchError> {
+        let mut rest = crops;
+        let mut answers = Vec::new();
+        for Part { images, size } in self.buckets.split(crops.len()) {
+            let (part, later) = rest.split_at(images);
+            answers.push(self.launch(part, size)?);
+            rest = later;
+        }
+        // Only now is the device waited for.
+        let mut scores = Vec::with_capacity(crops.len());
+        for answer in answers {
+            scores.extend(answer.read()?);
+        }
+        Ok(scores)
+    }
+}
+
+impl Answer {
+    /// The scores of the images that were asked about, without those that filled the part up.
+    fn read(self) -> Result<impl Iterator<Item = Scores>, TchError> {
+        let logits = Vec::<f32>::try_from(&self.logits.f_to_device(Device::Cpu)?)?;
         let generators = match &self.generators {
-            Some(head) => Vec::<Vec<f32>>::try_from(&head.forward(&features.embedding)?.to_device(Device::Cpu))?,
+            Some(probabilities) => Vec::<Vec<f32>>::try_from(&probabilities.f_to_device(Device::Cpu)?)?,
             None => vec![Vec::new(); logits.len()],
         };
-        let scores = logits.into_iter().zip(generators);
-        Ok(scores.map(|(logit, generators)| Scores { logit, generators, novelty: None }).collect())
+        let scores = logits.into_iter().zip(generators).take(self.images);
+        Ok(scores.map(|(logit, generators)| Scores { logit, generators, novelty: None }))
     }
+}
 
-    /// `[n, 3, 256, 256]` with channels innermost; the bytes cross to the device as they are.
-    fn normalised(&self, crops: &[&Crop]) -> Result<Tensor, TchError> {
-        let side = CROP_SIDE as i64;
-        let mut pixels = Vec::with_capacity(crops.len() * Crop::BYTES);
-        crops.iter().for_each(|crop| pixels.extend_from_slice(crop.pixels()));
-        let images = Tensor::f_from_data_size(&pixels, &[crops.len() as i64, side, side, 3], Kind::Uint8)?;
-        let images = images.f_to_device(self.place.device)?.f_permute([0, 3, 1, 2])?.f_to_kind(Kind::Float)?;
-        images.f_div_scalar(255.0)?.f_sub_(&self.mean)?.f_div_(&self.deviation)?.f_to_kind(self.place.kind)
-    }
-
-    /// Images that the device takes at once. On a CPU more than one only costs memory and misses its caches.
-    fn largest_batch(&self, asked: usize) -> usize {
-        if self.place.device.is_cuda() { asked } else { 1 }
-    }
+/// u8 `[n, h, w, 3]` → `[n, 3, h, w]` of ImageNet's mean and deviation, on the same device.
+fn normalised(pixels: &Tensor, mean: &Tensor, deviation: &Tensor, kind: Kind) -> Result<Tensor, TchError> {
+    let images = pixels.f_permute([0, 3, 1, 2])?.f_to_kind(Kind::Float)?;
+    images.f_div_scalar(255.0)?.f_sub_(mean)?.f_div_(deviation)?.f_to_kind(kind)
 }
 
 impl Detector for Engine {
     fn score(&mut self, crops: &[&Crop]) -> Result<Vec<Scores>, ScoreError> {
-        let mut scores = Vec::with_capacity(crops.len());
-        for batch in crops.chunks(self.largest_batch(crops.len()).max(1)) {
-            scores.extend(self.score_batch(batch).map_err(|error| explain(&error, crops.len()))?);
-        }
+        let scores = self.score_parts(crops).map_err(|error| explain(&error, crops.len()))?;
         if scores.iter().all(|scores| scores.logit.is_finite() && scores.generators.iter().all(|p| p.is_finite())) {
             Ok(scores)
         } else {
             Err(ScoreError::NotANumber)
         }
+    }
+
+    fn warm_up_sizes(&self, largest: usize) -> Vec<usize> {
+        self.buckets.up_to(largest)
     }
 
     fn device(&self) -> &str {

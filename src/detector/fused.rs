@@ -101,12 +101,20 @@ pub fn keep_pages() {
 
 /// # Safety
 /// `call` must either give null and have written a tensor that nobody else owns, or a message from `strdup`.
-unsafe fn output(call: impl FnOnce(*mut *mut C_tensor) -> *mut c_char) -> Result<Tensor, TchError> {
+pub(super) unsafe fn output(call: impl FnOnce(*mut *mut C_tensor) -> *mut c_char) -> Result<Tensor, TchError> {
     let mut tensor = std::ptr::null_mut();
-    let message = call(&raw mut tensor);
+    // SAFETY: as the caller promised.
+    unsafe {
+        check(call(&raw mut tensor))?;
+        Ok(Tensor::from_ptr(tensor))
+    }
+}
+
+/// # Safety
+/// `message` must be null, for success, or from `strdup`.
+pub(super) unsafe fn check(message: *mut c_char) -> Result<(), TchError> {
     if message.is_null() {
-        // SAFETY: as the caller promised.
-        return Ok(unsafe { Tensor::from_ptr(tensor) });
+        return Ok(());
     }
     // SAFETY: as the caller promised; the text is copied before it is freed.
     let text = unsafe {

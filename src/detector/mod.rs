@@ -6,6 +6,7 @@
 
 pub mod architecture;
 pub mod backbone;
+pub mod buckets;
 pub mod checkpoint;
 pub mod conv;
 pub mod device;
@@ -18,6 +19,7 @@ mod pickle;
 pub mod scripted;
 pub mod selfcon;
 mod signature;
+mod staging;
 pub mod untrained;
 pub mod wait_policy;
 pub mod weights;
@@ -158,6 +160,10 @@ impl ScoreError {
 pub trait Detector: Send {
     /// One answer for each crop, in order.
     fn score(&mut self, crops: &[&Crop]) -> Result<Vec<Scores>, ScoreError>;
+
+    /// The batch sizes to be scored before images come, so that none of up to `largest` images is the first of its size.
+    /// The largest comes first: it claims the memory.
+    fn warm_up_sizes(&self, largest: usize) -> Vec<usize>;
 
     /// `cpu` or `cuda:0`.
     fn device(&self) -> &str;

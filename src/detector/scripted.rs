@@ -50,6 +50,10 @@ impl Detector for Scripted {
         Ok(scores.collect())
     }
 
+    fn warm_up_sizes(&self, _largest: usize) -> Vec<usize> {
+        vec![1]
+    }
+
     fn device(&self) -> &str {
         "cpu"
     }

@@ -55,18 +55,17 @@ pub(super) fn spawn(
     Inference { warm, end }
 }
 
-/// Scores blank images until the device has made its choices; gives the seconds that one image takes.
+/// Scores blank images until the device has made its choices; gives the seconds that one image takes in the largest
+/// batch.
 fn warm_up(detector: &mut dyn Detector, batch_size: usize) -> Result<f64, ScoreError> {
-    let gpu = detector.device().starts_with("cuda");
-    let images = if gpu { batch_size } else { 1 };
     let blank = Crop::blank();
-    let crops = vec![&blank; images];
-    if gpu {
-        // The first batch is spent on choosing kernels; a CPU chooses within a fraction of an image.
-        detector.score(&crops)?;
+    let sizes = detector.warm_up_sizes(batch_size);
+    for &size in sizes.iter().filter(|size| **size > 1) {
+        detector.score(&vec![&blank; size])?;
     }
+    let images = sizes.first().copied().unwrap_or(1);
     let started = Instant::now();
-    detector.score(&crops)?;
+    detector.score(&vec![&blank; images])?;
     Ok(started.elapsed().as_secs_f64() / images as f64)
 }
 
