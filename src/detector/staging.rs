@@ -84,6 +84,7 @@ impl Staging {
     }
 
     /// What has been asked of the device so far is all that reads these pixels.
+    #[allow(clippy::needless_pass_by_value, reason = "the pixels are not to be read any more")]
     pub fn taken(&mut self, crossing: Crossing) -> Result<(), TchError> {
         // SAFETY: the handle lives as long as `self`, and the slot exists.
         unsafe { check(assay_staging_taken(self.handle, crossing.slot)) }
