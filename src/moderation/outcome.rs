@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -11,9 +12,10 @@ use super::{Failure, ImageRef, SubmissionKey, Verdict};
 ///
 /// It is a version 5 UUID of the idempotency key, so every worker, every repetition and every reader
 /// arrives at the same id without asking anybody (docs/adr/0002).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
-pub struct OutcomeId(pub Uuid);
+#[schemars(inline)]
+pub struct OutcomeId(#[schemars(with = "String", extend("format" = "uuid"))] pub Uuid);
 
 impl OutcomeId {
     /// The namespace of all outcomes: version 5 UUID of `assay.outcome` in the DNS namespace.

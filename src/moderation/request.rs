@@ -1,5 +1,6 @@
 //! A submission: one image that somebody wants judged.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
@@ -7,8 +8,12 @@ use time::OffsetDateTime;
 pub const MAX_SUBMISSION_ID: usize = 256;
 /// Longest tenant name, in bytes. Tenants are words of routing keys, so they hold letters, digits, `_` and `-` only.
 pub const MAX_TENANT: usize = 64;
+/// Longest bucket name, in bytes.
+pub const MAX_BUCKET: usize = 255;
 /// Longest object key, in bytes (the limit of S3).
 pub const MAX_KEY: usize = 1024;
+/// Longest name of a generator, in bytes.
+pub const MAX_LABEL: usize = 64;
 /// Largest `metadata`, in bytes of its JSON text.
 pub const MAX_METADATA: usize = 4096;
 
@@ -22,16 +27,22 @@ pub struct SubmissionKey {
 }
 
 /// Where the image lies, and what the submitter knows of its bytes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct ImageRef {
+    #[schemars(length(min = 1, max = MAX_BUCKET))]
     pub bucket: String,
+    /// As the object is called, not URL-encoded. At most 1024 bytes.
+    #[schemars(length(min = 1, max = MAX_KEY))]
     pub key: String,
+    /// The version that is meant, in a bucket that keeps versions.
     #[serde(default)]
     pub version_id: Option<String>,
+    /// What the object store called these bytes, with or without quotes.
     #[serde(default)]
     pub etag: Option<String>,
-    /// Lower-case hexadecimal.
+    /// Of the bytes, hexadecimal.
     #[serde(default)]
+    #[schemars(regex(pattern = "^[0-9A-Fa-f]{64}$"))]
     pub sha256: Option<String>,
 }
 
@@ -145,15 +156,9 @@ impl Request {
     pub fn validate(&self) -> Result<(), RequestError> {
         validate_length("submission_id", &self.key.submission_id, MAX_SUBMISSION_ID)?;
         validate_tenant(&self.key.tenant)?;
-        validate_length("image.bucket", &self.image.bucket, 255)?;
-        validate_length("image.key", &self.image.key, MAX_KEY)?;
+        validate_image(&self.image)?;
         if self.key.generation > i32::MAX as u32 {
             return Err(RequestError::new("generation", "must be at most 2147483647"));
-        }
-        if let Some(digest) = &self.image.sha256
-            && (digest.len() != 64 || !digest.bytes().all(|b| b.is_ascii_hexdigit()))
-        {
-            return Err(RequestError::new("image.sha256", "must be 64 hexadecimal digits"));
         }
         let metadata = serde_json::to_string(&self.metadata).map_or(usize::MAX, |text| text.len());
         if metadata > MAX_METADATA {
@@ -163,6 +168,17 @@ impl Request {
             ));
         }
         Ok(())
+    }
+}
+
+pub(super) fn validate_image(image: &ImageRef) -> Result<(), RequestError> {
+    validate_length("image.bucket", &image.bucket, MAX_BUCKET)?;
+    validate_length("image.key", &image.key, MAX_KEY)?;
+    match &image.sha256 {
+        Some(digest) if digest.len() != 64 || !digest.bytes().all(|b| b.is_ascii_hexdigit()) => {
+            Err(RequestError::new("image.sha256", "must be 64 hexadecimal digits"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -176,7 +192,7 @@ pub fn validate_tenant(tenant: &str) -> Result<(), RequestError> {
     }
 }
 
-fn validate_length(field: &'static str, text: &str, most: usize) -> Result<(), RequestError> {
+pub(super) fn validate_length(field: &'static str, text: &str, most: usize) -> Result<(), RequestError> {
     match text.len() {
         0 => Err(RequestError::new(field, "is empty")),
         n if n > most => Err(RequestError::new(field, format!("is {n} bytes long; at most {most} are allowed"))),
