@@ -26,6 +26,7 @@ const TABLES_OF_LISTS: &[&str] = &["objects.tenants"];
 #[serde(deny_unknown_fields)]
 pub struct Config {
     pub log: telemetry::Settings,
+    pub traces: telemetry::exporter::Settings,
     pub admin: admin::Settings,
     pub broker: broker::Settings,
     pub objects: objects::Settings,
@@ -88,6 +89,7 @@ impl Config {
 
     /// What no single room can see.
     fn check(&self) -> Result<(), String> {
+        self.traces.validate()?;
         self.broker.validate()?;
         self.ledger.validate()?;
         self.objects.validate()?;

@@ -14,6 +14,6 @@ pub mod ledger; // outcomes, for good
 pub mod moderation; // [pure] the vocabulary: request, scores, decision, verdict, failure
 pub mod objects; // images by reference
 pub mod shutdown; // signals → a graceful stop
-pub mod telemetry; // logs and metrics
+pub mod telemetry; // logs, metrics and traces
 pub mod tls; // whom to believe, and why not
 pub mod worker; // the main job, in three rooms // one file for each subcommand

@@ -2,6 +2,7 @@
 //! confirm them too late, and it counts what became of every message.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -238,13 +239,19 @@ impl Shared {
         self.tell();
     }
 
-    async fn serve(self: Arc<Self>, lane: Lane, jobs: mpsc::Sender<Job<Request>>, stop: CancellationToken) {
+    async fn serve(
+        self: Arc<Self>,
+        lane: Lane,
+        jobs: mpsc::Sender<Job<Request>>,
+        stop: CancellationToken,
+        unreadable: Arc<AtomicU64>,
+    ) {
         let mut changed = self.changed.subscribe();
         loop {
             changed.borrow_and_update();
             while !stop.is_cancelled() && !jobs.is_closed() {
                 let Some((next, ticket)) = self.deliver(lane) else { break };
-                self.hand_on(&next, ticket, &jobs).await;
+                self.hand_on(&next, ticket, &jobs, &unreadable).await;
             }
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -254,7 +261,7 @@ impl Shared {
         }
     }
 
-    async fn hand_on(&self, next: &Waiting, ticket: Ticket, jobs: &mpsc::Sender<Job<Request>>) {
+    async fn hand_on(&self, next: &Waiting, ticket: Ticket, jobs: &mpsc::Sender<Job<Request>>, unreadable: &AtomicU64) {
         match wire::read(&next.message, next.redelivered, &self.tenants) {
             Ok(requests) => {
                 let tickets = ticket.split(requests.len());
@@ -262,7 +269,10 @@ impl Shared {
                     let _ = jobs.send(Job { request, ticket }).await;
                 }
             }
-            Err(error) => ticket.settle(Settlement::Dead { reason: error.to_string() }),
+            Err(error) => {
+                unreadable.fetch_add(1, Ordering::Relaxed);
+                ticket.settle(Settlement::Dead { reason: error.to_string() });
+            }
         }
     }
 }
@@ -271,9 +281,9 @@ impl Shared {
 impl Broker for Memory {
     async fn consume(&self, lane: Lane) -> Result<Consumer, BrokerError> {
         let (sender, jobs) = mpsc::channel(self.shared.prefetch);
-        let stop = CancellationToken::new();
-        tokio::spawn(self.shared.clone().serve(lane, sender, stop.clone()));
-        Ok(Consumer { jobs, stop })
+        let (stop, unreadable) = (CancellationToken::new(), Arc::<AtomicU64>::default());
+        tokio::spawn(self.shared.clone().serve(lane, sender, stop.clone(), unreadable.clone()));
+        Ok(Consumer { jobs, stop, queue: lane.as_str().into(), unreadable })
     }
 
     async fn publish(&self, publication: Publication<'_>) -> Result<(), BrokerError> {
@@ -300,6 +310,10 @@ impl Broker for Memory {
             Some(Fault::Lost) => Err(BrokerError::Unconfirmed("the connection was lost".into())),
             Some(Fault::Unroutable) => Err(BrokerError::Unroutable { exchange: "verdicts".into(), routing_key }),
         }
+    }
+
+    fn exchange(&self) -> String {
+        "verdicts".into()
     }
 
     fn health(&self) -> watch::Receiver<Health> {

@@ -14,6 +14,8 @@ pub mod topology;
 pub mod wire;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
@@ -130,12 +132,25 @@ pub enum Lane {
     Bulk,
 }
 
+impl Lane {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Lane::Live => "live",
+            Lane::Bulk => "bulk",
+        }
+    }
+}
+
 /// Requests as they come from one lane.
 pub struct Consumer {
     /// Ends when the consumer was stopped and every job that the broker had handed out is in here or settled.
     pub jobs: mpsc::Receiver<Job<Request>>,
     /// Cancel it to stop taking new messages; jobs already handed out remain to be settled.
     pub stop: CancellationToken,
+    /// The name of the queue.
+    pub queue: String,
+    /// Messages of this lane that could not be read and went to the dead letters, so far.
+    pub unreadable: Arc<AtomicU64>,
 }
 
 /// Where an outcome goes.
@@ -191,6 +206,9 @@ pub trait Broker: Send + Sync {
     /// Publishes an outcome to the results exchange (and to the request's `reply_to`, best effort).
     /// Returns once the broker has confirmed it.
     async fn publish(&self, publication: Publication<'_>) -> Result<(), BrokerError>;
+
+    /// The name of the results exchange.
+    fn exchange(&self) -> String;
 
     fn health(&self) -> watch::Receiver<Health>;
 

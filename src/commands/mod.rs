@@ -18,7 +18,7 @@ use clap::{Parser, Subcommand};
 
 use crate::config::Config;
 use crate::detector::wait_policy;
-use crate::telemetry;
+use crate::telemetry::{self, Exporter};
 
 pub use end::End;
 
@@ -32,6 +32,9 @@ pub struct Cli {
     #[command(subcommand)]
     command: Command,
 }
+
+/// The part of the grace period that may go to the last traces.
+const FOR_TRACES: f32 = 0.1;
 
 const EXAMPLES: &str = "Examples:
   assay model init --arch resnet50-nodown --out model   make an untrained model
@@ -68,11 +71,13 @@ impl Cli {
             wait_policy::settle();
         }
         let config = Config::load(self.config.as_deref())?;
-        telemetry::start(&config.log).map_err(End::usage)?;
+        let traces = matches!(self.command, Command::Worker(_)).then_some(&config.traces);
+        let exporter = traces.map(Exporter::start).transpose().map_err(End::usage)?.flatten();
+        telemetry::start(&config.log, exporter.as_ref()).map_err(End::usage)?;
         if !matches!(self.command, Command::Scan(_) | Command::Model(_)) {
             config.exposures().for_each(|exposure| tracing::warn!("{exposure}"));
         }
-        match self.command {
+        let end = match self.command {
             Command::Scan(args) => scan::run(&args, &config),
             Command::Model(args) => model::run(&args, &config),
             Command::Worker(args) => block_on(worker::run(&args, &config)),
@@ -82,7 +87,11 @@ impl Cli {
             Command::Status(args) => block_on(status::run(&args, &config)),
             Command::Doctor(args) => block_on(doctor::run(&args, &config)),
             Command::Migrate(args) => block_on(migrate::run(&args, &config)),
+        };
+        if let Some(exporter) = exporter {
+            exporter.finish(config.worker.grace().mul_f32(FOR_TRACES));
         }
+        end
     }
 }
 

@@ -25,7 +25,7 @@ use crate::{admin, detector};
 pub struct Args {}
 
 pub async fn run(_args: &Args, config: &Config) -> Result<(), End> {
-    let shutdown = Shutdown::on_signals(Duration::from_secs_f32(config.worker.grace_s)).map_err(End::work)?;
+    let shutdown = Shutdown::on_signals(config.worker.grace()).map_err(End::work)?;
     if config.objects.allowed_buckets.is_empty() {
         return Err(End::usage(
             "objects.allowed_buckets is empty, so every submission would fail: name the buckets to read",

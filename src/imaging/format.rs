@@ -16,6 +16,17 @@ pub enum Format {
 }
 
 impl Format {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Format::Jpeg => "jpeg",
+            Format::Png => "png",
+            Format::Webp => "webp",
+            Format::Gif => "gif",
+            Format::Bmp => "bmp",
+            Format::Tiff => "tiff",
+        }
+    }
+
     pub(super) fn of(bytes: &[u8]) -> Result<Format, DecodeError> {
         match bytes {
             [0xff, 0xd8, 0xff, ..] => Ok(Format::Jpeg),

@@ -95,6 +95,15 @@ pub struct TraceContext {
     pub tracestate: Option<String>,
 }
 
+impl TraceContext {
+    /// The trace's id: 32 hexadecimal digits, not all of them 0.
+    pub fn id(&self) -> Option<&str> {
+        let id = self.traceparent.as_deref()?.split('-').nth(1)?;
+        let digits = id.len() == 32 && id.bytes().all(|digit| digit.is_ascii_hexdigit());
+        (digits && id.bytes().any(|digit| digit != b'0')).then_some(id)
+    }
+}
+
 /// How the request came: what is needed to answer it, but is no part of the question.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Context {

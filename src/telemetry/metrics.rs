@@ -1,118 +1,239 @@
-//! Every metric of the worker, by Prometheus' naming conventions.
+//! Every metric of the worker, by Prometheus' naming conventions. docs/observability.md lists them, and a test holds the
+//! two together. Labels are words of our own or of the model's manifest, never of a message, so series stay few.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use prometheus::core::Collector;
 use prometheus::{
-    Encoder, Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    Counter, Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, TextEncoder,
 };
 
-use crate::moderation::Outcome;
+use crate::moderation::judge::UNKNOWN;
+use crate::moderation::{Decision, FailureCode, ModelRef, Outcome, Stage};
 
 /// Upper bounds in seconds, 1 ms to a minute.
 const SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+/// Queues are waited in for longer: 10 ms to six hours.
+const QUEUE_SECONDS: &[f64] =
+    &[0.01, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 21600.0];
 const BATCH: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
+const SCORES: &[f64] = &[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0];
+
+/// What each label may say, so that every series is there from the start: a rate of what was never seen is no rate.
+const STAGES: &[&str] = &["fetch", "decode", "batch", "infer", "record", "publish"];
+const LANES: &[&str] = &["live", "bulk"];
+const FLUSHES: &[&str] = &["full", "waited", "drained"];
+const ANSWERS: &[&str] = &["done", "later", "dead", "released"];
+const DEATHS: &[&str] = &["unreadable", "conflict"];
 
 /// The worker's metrics and the registry that holds them.
 pub struct Metrics {
     registry: Registry,
+    model: IntGaugeVec,
+    /// The labels under which `model` stands.
+    model_shown: Mutex<Option<[String; 2]>>,
+    queue_wait_seconds: HistogramVec,
     stage_seconds: HistogramVec,
+    processing_seconds: Histogram,
     batch_size: HistogramVec,
+    device_busy_seconds: Counter,
     outcomes: IntCounterVec,
+    synthetic_score: Histogram,
+    generators: IntCounterVec,
     settlements: IntCounterVec,
+    retries: IntCounterVec,
+    dead_letters: IntCounterVec,
+    /// What the lanes count of messages that nobody could read.
+    unreadable: Mutex<Vec<Arc<AtomicU64>>>,
     pub redeliveries: IntCounter,
     pub republished: IntCounter,
-    pub reused: IntCounter,
+    reused: IntCounter,
     pub messages_ready: IntGauge,
     pub in_flight: IntGauge,
     pub oldest_in_flight_seconds: Gauge,
     pub ready: IntGauge,
+    pub stuck: IntGauge,
 }
 
 impl Metrics {
     pub fn new() -> Metrics {
-        let registry = Registry::new();
+        let held = Shelf(Registry::new());
         let metrics = Metrics {
-            stage_seconds: histogram(
+            model: held.gauges("assay_model_info", "1 for the model that judges", &["version", "sha256"]),
+            model_shown: Mutex::default(),
+            queue_wait_seconds: held.histograms(
+                "assay_queue_wait_seconds",
+                "Time from publication to intake, for messages that say when they were published, by lane (live, bulk)",
+                &["lane"],
+                QUEUE_SECONDS,
+            ),
+            stage_seconds: held.histograms(
                 "assay_stage_seconds",
-                "Time that one image spent in a stage (queue, fetch, decode, batch, infer, record, publish, total)",
+                "Time that one image spent in a stage (fetch, decode, batch, infer, record, publish)",
                 &["stage"],
                 SECONDS,
             ),
-            batch_size: histogram(
+            processing_seconds: held.histogram(
+                "assay_processing_seconds",
+                "Time from intake to the acknowledgement of an image",
+                SECONDS,
+            ),
+            batch_size: held.histograms(
                 "assay_batch_size_images",
                 "Images scored together, by the reason why the batch was sent (full, waited, drained)",
                 &["reason"],
                 BATCH,
             ),
-            outcomes: counters(
+            device_busy_seconds: held.one(Counter::new(
+                "assay_device_busy_seconds_total",
+                "Time that the device spent on batches, those that failed included",
+            )),
+            outcomes: held.counters(
                 "assay_outcomes_total",
                 "Outcomes recorded by this worker, by kind (verdict, failure) and decision or failure code",
                 &["kind", "code"],
             ),
-            settlements: counters(
+            synthetic_score: held.histogram(
+                "assay_synthetic_score",
+                "Probability that an image is synthetic, of verdicts that rest on a look at the image",
+                SCORES,
+            ),
+            generators: held.counters(
+                "assay_generator_verdicts_total",
+                "Verdicts that name a generator, by its name in the model's manifest, or unknown",
+                &["generator"],
+            ),
+            settlements: held.counters(
                 "assay_settlements_total",
-                "Messages settled, by answer (done, later, dead, released)",
+                "Requests answered, by answer (done, later, dead, released)",
                 &["answer"],
             ),
-            redeliveries: sole(IntCounter::new(
-                "assay_redeliveries_total",
-                "Deliveries that the broker had made before",
-            )),
-            republished: sole(IntCounter::new(
+            retries: held.counters(
+                "assay_retries_total",
+                "Requests sent to the retry ladder, by the stage that was in trouble",
+                &["stage"],
+            ),
+            dead_letters: held.counters(
+                "assay_dead_letters_total",
+                "Messages sent to the dead letters by this worker, by reason (unreadable, conflict)",
+                &["reason"],
+            ),
+            unreadable: Mutex::default(),
+            redeliveries: held
+                .one(IntCounter::new("assay_redeliveries_total", "Deliveries that the broker had made before")),
+            republished: held.one(IntCounter::new(
                 "assay_republished_total",
                 "Outcomes published again because the submission already had one",
             )),
-            reused: sole(IntCounter::new(
+            reused: held.one(IntCounter::new(
                 "assay_reused_total",
                 "Verdicts that repeat what was found before on the same bytes",
             )),
-            messages_ready: sole(IntGauge::new(
+            messages_ready: held.one(IntGauge::new(
                 "assay_messages_ready",
                 "Messages that wait in the live queue, as this worker last saw it",
             )),
-            in_flight: sole(IntGauge::new("assay_in_flight_images", "Images taken from the queue and not yet settled")),
-            oldest_in_flight_seconds: sole(Gauge::new(
+            in_flight: held
+                .one(IntGauge::new("assay_in_flight_images", "Images taken from the queue and not yet settled")),
+            oldest_in_flight_seconds: held.one(Gauge::new(
                 "assay_oldest_in_flight_seconds",
                 "Age of the image that has been in this worker the longest",
             )),
-            ready: sole(IntGauge::new("assay_ready", "1 while the worker takes work")),
-            registry,
+            ready: held.one(IntGauge::new("assay_ready", "1 while the worker takes work: what /readyz says")),
+            stuck: held
+                .one(IntGauge::new("assay_stuck", "1 while the worker should be started anew: what /livez says")),
+            registry: held.0.clone(),
         };
-        metrics.register(&metrics.stage_seconds);
-        metrics.register(&metrics.batch_size);
-        metrics.register(&metrics.outcomes);
-        metrics.register(&metrics.settlements);
-        metrics.register(&metrics.redeliveries);
-        metrics.register(&metrics.republished);
-        metrics.register(&metrics.reused);
-        metrics.register(&metrics.messages_ready);
-        metrics.register(&metrics.in_flight);
-        metrics.register(&metrics.oldest_in_flight_seconds);
-        metrics.register(&metrics.ready);
+        held.gauges("assay_build_info", "1 for the program that runs", &["version"])
+            .with_label_values(&[env!("CARGO_PKG_VERSION")])
+            .set(1);
+        metrics.show_everything();
         metrics
     }
 
-    fn register(&self, metric: &(impl prometheus::core::Collector + Clone + 'static)) {
-        self.registry.register(Box::new(metric.clone())).expect("metric names are distinct");
+    fn show_everything(&self) {
+        STAGES.iter().for_each(|stage| drop(self.stage_seconds.with_label_values(&[stage])));
+        LANES.iter().for_each(|lane| drop(self.queue_wait_seconds.with_label_values(&[lane])));
+        FLUSHES.iter().for_each(|reason| drop(self.batch_size.with_label_values(&[reason])));
+        ANSWERS.iter().for_each(|answer| drop(self.settlements.with_label_values(&[answer])));
+        DEATHS.iter().for_each(|reason| drop(self.dead_letters.with_label_values(&[reason])));
+        drop(self.generators.with_label_values(&[UNKNOWN]));
+        for decision in [Decision::Real, Decision::Uncertain, Decision::Synthetic] {
+            drop(self.outcomes.with_label_values(&["verdict", decision.as_str()]));
+        }
+        for code in FailureCode::ALL {
+            drop(self.outcomes.with_label_values(&["failure", code.as_str()]));
+            if code.retryable() && code.stage() != Stage::Infer {
+                drop(self.retries.with_label_values(&[code.stage().as_str()]));
+            }
+        }
+    }
+
+    /// The model that judges from now on, in place of the one before.
+    pub fn model(&self, model: &ModelRef) {
+        let now = [model.version.clone(), model.sha256.clone()];
+        let mut shown = self.model_shown.lock().unwrap_or_else(PoisonError::into_inner);
+        if shown.as_ref() == Some(&now) {
+            return;
+        }
+        self.model.with_label_values(&now).set(1);
+        if let Some(before) = shown.replace(now) {
+            // It was set above, or by an earlier call.
+            let _ = self.model.remove_label_values(&before);
+        }
+    }
+
+    pub fn queue_wait(&self, lane: &str, wait: Duration) {
+        self.queue_wait_seconds.with_label_values(&[lane]).observe(wait.as_secs_f64());
     }
 
     pub fn stage(&self, stage: &str, time: Duration) {
         self.stage_seconds.with_label_values(&[stage]).observe(time.as_secs_f64());
     }
 
+    pub fn processed(&self, time: Duration) {
+        self.processing_seconds.observe(time.as_secs_f64());
+    }
+
     pub fn batch(&self, reason: &str, images: usize) {
         self.batch_size.with_label_values(&[reason]).observe(images as f64);
     }
 
+    pub fn device_was_busy(&self, time: Duration) {
+        self.device_busy_seconds.inc_by(time.as_secs_f64());
+    }
+
     pub fn outcome(&self, outcome: &Outcome) {
         self.outcomes.with_label_values(&[outcome.kind(), outcome.word()]).inc();
-        if matches!(outcome, Outcome::Verdict(verdict) if verdict.reused_from.is_some()) {
-            self.reused.inc();
+        let Outcome::Verdict(verdict) = outcome else { return };
+        if let Some(generator) = &verdict.generator {
+            self.generators.with_label_values(&[&generator.label]).inc();
+        }
+        match verdict.reused_from {
+            // The same picture a thousand times is no drift.
+            Some(_) => self.reused.inc(),
+            None => self.synthetic_score.observe(verdict.score.synthetic.into()),
         }
     }
 
     pub fn settled(&self, answer: &str) {
         self.settlements.with_label_values(&[answer]).inc();
+    }
+
+    pub fn retry(&self, stage: Stage) {
+        self.retries.with_label_values(&[stage.as_str()]).inc();
+    }
+
+    pub fn conflict(&self) {
+        self.dead_letters.with_label_values(&["conflict"]).inc();
+    }
+
+    /// Counts among the dead letters what a lane counts.
+    pub fn watch_unreadable(&self, count: Arc<AtomicU64>) {
+        self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).push(count);
     }
 
     /// Outcomes recorded so far with this kind and word.
@@ -122,6 +243,12 @@ impl Metrics {
 
     /// Everything in the text exposition format.
     pub fn render(&self) -> String {
+        {
+            let lanes = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+            let sum: u64 = lanes.iter().map(|count| count.load(Ordering::Relaxed)).sum();
+            let counter = self.dead_letters.with_label_values(&["unreadable"]);
+            counter.inc_by(sum.saturating_sub(counter.get()));
+        }
         let mut text = Vec::new();
         // Writing to memory fails only for metrics without samples or names, which `new` rules out.
         let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
@@ -135,16 +262,31 @@ impl Default for Metrics {
     }
 }
 
-fn sole<T>(metric: prometheus::Result<T>) -> T {
-    metric.expect("the metric's name is well formed")
-}
+/// A registry while it is filled.
+struct Shelf(Registry);
 
-fn histogram(name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> HistogramVec {
-    sole(HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels))
-}
+impl Shelf {
+    fn one<T: Collector + Clone + 'static>(&self, metric: prometheus::Result<T>) -> T {
+        let metric = metric.expect("the metric's name and labels are well formed");
+        self.0.register(Box::new(metric.clone())).expect("metric names are distinct");
+        metric
+    }
 
-fn counters(name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-    sole(IntCounterVec::new(Opts::new(name, help), labels))
+    fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Histogram {
+        self.one(Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec())))
+    }
+
+    fn histograms(&self, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> HistogramVec {
+        self.one(HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels))
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+        self.one(IntCounterVec::new(Opts::new(name, help), labels))
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+        self.one(IntGaugeVec::new(Opts::new(name, help), labels))
+    }
 }
 
 #[cfg(test)]
@@ -161,5 +303,36 @@ mod tests {
         assert!(text.contains("assay_stage_seconds_bucket{stage=\"fetch\",le=\"0.005\"} 1"), "{text}");
         assert!(text.contains("assay_batch_size_images_count{reason=\"full\"} 1"));
         assert!(text.contains("assay_settlements_total{answer=\"done\"} 1"));
+        assert!(text.contains("assay_outcomes_total{code=\"decode_failed\",kind=\"failure\"} 0"), "shown before it is");
+    }
+
+    #[test]
+    fn one_model_judges_at_a_time() {
+        let metrics = Metrics::new();
+        let model = |version: &str| ModelRef {
+            version: version.into(),
+            sha256: "0".repeat(64),
+            labels: "test@1".into(),
+            trained: true,
+        };
+        for version in ["1", "2", "2"] {
+            metrics.model(&model(version));
+        }
+        let text = metrics.render();
+        let shown: Vec<_> = text.lines().filter(|line| line.starts_with("assay_model_info{")).collect();
+        assert_eq!(shown, [format!("assay_model_info{{sha256=\"{}\",version=\"2\"}} 1", "0".repeat(64))]);
+    }
+
+    #[test]
+    fn what_the_lanes_could_not_read_is_counted_once() {
+        let metrics = Metrics::new();
+        let (live, bulk) = (Arc::new(AtomicU64::new(2)), Arc::new(AtomicU64::new(0)));
+        metrics.watch_unreadable(live.clone());
+        metrics.watch_unreadable(bulk.clone());
+        metrics.render();
+        live.store(3, Ordering::Relaxed);
+        bulk.store(4, Ordering::Relaxed);
+        let text = metrics.render();
+        assert!(text.contains("assay_dead_letters_total{reason=\"unreadable\"} 7"), "{text}");
     }
 }

@@ -1,16 +1,20 @@
-//! Logs and metrics: what the operator sees.
+//! Logs, metrics and traces: what the operator sees.
 
+pub mod exporter;
 pub mod metrics;
+pub mod traces;
 
 use std::io::IsTerminal;
 
 use serde::Deserialize;
+use tracing::level_filters::LevelFilter;
 use tracing::{Level, Metadata};
-use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::filter::{FilterExt, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer};
+use tracing_subscriber::{EnvFilter, Layer, Registry};
 
+pub use exporter::Exporter;
 pub use metrics::Metrics;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -36,8 +40,8 @@ pub struct FilterError {
     detail: String,
 }
 
-/// Starts logging to standard error. Call once.
-pub fn start(settings: &Settings) -> Result<(), FilterError> {
+/// Starts logging to standard error, and hands the spans of [`traces`] to the exporter, if there is one. Call once.
+pub fn start(settings: &Settings, exporter: Option<&Exporter>) -> Result<(), FilterError> {
     // lapin reports as errors what the broker room waits out, or asked for; whoever wants to read it names it.
     let filter = EnvFilter::try_new(format!("lapin=off,{}", settings.level))
         .map_err(|error| FilterError { level: settings.level.clone(), detail: error.to_string() })?;
@@ -46,16 +50,19 @@ pub fn start(settings: &Settings) -> Result<(), FilterError> {
         Format::Human => false,
         Format::Auto => !std::io::stderr().is_terminal(),
     };
-    let registry = tracing_subscriber::registry().with(filter);
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    let harmless = filter_fn(|metadata| !says_secrets(metadata));
-    // A second start (in tests) keeps the first.
-    let _ = if json {
-        registry.with(layer.json().flatten_event(true).with_filter(harmless)).try_init()
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let for_people = filter_fn(|metadata| !says_secrets(metadata) && metadata.target() != traces::TARGET);
+    let filter = filter.and(for_people.with_max_level_hint(LevelFilter::TRACE));
+    let mut layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> = Vec::new();
+    if json {
+        layers.push(lines.json().flatten_event(true).with_filter(filter).boxed());
     } else {
-        let layer = layer.with_ansi(std::io::stderr().is_terminal()).with_target(false);
-        registry.with(layer.with_filter(harmless)).try_init()
-    };
+        let lines = lines.with_ansi(std::io::stderr().is_terminal()).with_target(false);
+        layers.push(lines.with_filter(filter).boxed());
+    }
+    layers.extend(exporter.map(|exporter| exporter.layer().boxed()));
+    // A second start (in tests) keeps the first.
+    let _ = tracing_subscriber::registry().with(layers).try_init();
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::unserved::Unserved;
-use crate::broker::Health;
+use crate::broker::{Health, Lane};
 use crate::telemetry::Metrics;
 
 /// The worker's health and its metrics, shared by all rooms.
@@ -91,6 +91,7 @@ impl Condition {
         self.metrics.in_flight.set(count as i64);
         self.metrics.oldest_in_flight_seconds.set(oldest.as_secs_f64());
         self.metrics.ready.set(i64::from(self.ready().is_ok()));
+        self.metrics.stuck.set(i64::from(self.alive().is_err()));
         self.metrics.render()
     }
 
@@ -111,8 +112,8 @@ impl Condition {
         locked(&self.unserved).look(Instant::now(), messages.filter(|_| idle), taken);
     }
 
-    pub(super) fn waited_in_queue(&self, wait: Duration) {
-        self.metrics.stage("queue", wait);
+    pub(super) fn waited_in_queue(&self, lane: Lane, wait: Duration) {
+        self.metrics.queue_wait(lane.as_str(), wait);
         *locked(&self.queue_wait) = Some(wait);
     }
 

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
+use tracing::Span;
 
 use super::Condition;
 use super::batcher::Batch;
@@ -13,6 +14,7 @@ use super::settlement::{Concluded, Conclusion};
 use crate::detector::{Detector, ScoreError, score_each};
 use crate::imaging::Crop;
 use crate::moderation::{Evidence, FailureCode, Grounds};
+use crate::telemetry::traces;
 
 /// What the thread reports.
 pub(super) struct Inference {
@@ -75,14 +77,19 @@ fn score(
     concluded: &mpsc::Sender<Concluded>,
     condition: &Condition,
 ) -> Result<(), ScoreError> {
-    let Batch { items, flush, device } = batch;
+    let Batch { mut items, flush, device } = batch;
     let batch_size = items.len();
     condition.metrics.batch(flush.as_str(), batch_size);
+    items.iter_mut().for_each(|item| item.waiting = Span::none());
+    let spans = items.iter().map(|item| &item.arrived.span);
+    let span = traces::batch(detector.device(), flush.as_str(), spans);
     let started = Instant::now();
     condition.device_is_busy(Some(started));
     let scores = score_each(detector, &items.iter().map(|item| &item.crop).collect::<Vec<_>>());
     condition.device_is_busy(None);
     let infer = started.elapsed();
+    condition.metrics.device_was_busy(infer);
+    drop(span);
     // The device is free from here on: the next batch forms while this one is settled.
     drop(device);
     for (item, scores) in items.into_iter().zip(scores?) {

@@ -6,16 +6,18 @@ use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::task::TaskTracker;
+use tracing::Span;
 
 use super::Condition;
 use super::patience::with_patience;
 use super::prepare::{Arrived, Preparer};
 use super::settlement::{Concluded, Conclusion};
-use crate::broker::{Consumer, Health};
+use crate::broker::{Consumer, Health, Lane};
 use crate::delivery::{Job, Settlement};
 use crate::ledger::{Found, Ledger, LedgerError};
 use crate::moderation::Request;
 use crate::shutdown::Shutdown;
+use crate::telemetry::traces;
 
 /// Requests looked up in the ledger with one question.
 const LOOKUP: usize = 64;
@@ -33,7 +35,12 @@ pub(super) struct Intake {
     pub shutdown: Shutdown,
 }
 
-type Taken = (Job<Request>, OwnedSemaphorePermit);
+struct Taken {
+    job: Job<Request>,
+    slot: OwnedSemaphorePermit,
+    lane: Lane,
+    span: Span,
+}
 
 impl Intake {
     /// Takes requests until the shutdown or the end of the consumers, then waits for the images under way.
@@ -41,7 +48,7 @@ impl Intake {
         let tasks = TaskTracker::new();
         loop {
             let Some(taken) = self.take().await else { break };
-            let keys: Vec<_> = taken.iter().map(|(job, _)| job.request.key.clone()).collect();
+            let keys: Vec<_> = taken.iter().map(|taken| taken.job.request.key.clone()).collect();
             let ledger = &self.ledger;
             let found = with_patience(
                 "looking up outcomes",
@@ -57,8 +64,8 @@ impl Intake {
             // Without an answer the tickets drop here, which puts the messages back.
             let Some(found) = found else { continue };
             self.condition.ledger_is(None);
-            for ((job, slot), found) in taken.into_iter().zip(found) {
-                self.admit(job, slot, found, &tasks).await;
+            for (taken, found) in taken.into_iter().zip(found) {
+                self.admit(taken, found, &tasks).await;
             }
         }
         self.stop_taking();
@@ -80,10 +87,10 @@ impl Intake {
         let mut taken = vec![first];
         while taken.len() < LOOKUP {
             let Ok(slot) = self.slots.clone().try_acquire_owned() else { break };
-            let waiting = self.live.jobs.try_recv().ok();
-            let waiting = waiting.or_else(|| self.bulk.as_mut().and_then(|bulk| bulk.jobs.try_recv().ok()));
-            let Some(job) = waiting else { break };
-            taken.push((job, slot));
+            let live = self.live.jobs.try_recv().ok().map(|job| (Lane::Live, job));
+            let bulk = || Some((Lane::Bulk, self.bulk.as_mut()?.jobs.try_recv().ok()?));
+            let Some((lane, job)) = live.or_else(bulk) else { break };
+            taken.push(self.taken(lane, job, slot));
         }
         Some(taken)
     }
@@ -98,22 +105,32 @@ impl Intake {
                 None => std::future::pending().await,
             }
         };
-        let job = tokio::select! {
+        let (lane, job) = tokio::select! {
             biased;
-            job = self.live.jobs.recv() => job?,
-            job = bulk => job?,
+            job = self.live.jobs.recv() => (Lane::Live, job?),
+            job = bulk => (Lane::Bulk, job?),
         };
-        Some((job, slot))
+        Some(self.taken(lane, job, slot))
     }
 
-    async fn admit(&self, job: Job<Request>, slot: OwnedSemaphorePermit, found: Found, tasks: &TaskTracker) {
+    fn taken(&self, lane: Lane, job: Job<Request>, slot: OwnedSemaphorePermit) -> Taken {
+        let from = match lane {
+            Lane::Live => Some(&self.live),
+            Lane::Bulk => self.bulk.as_ref(),
+        };
+        let span = from.map_or_else(Span::none, |from| traces::process(&from.queue, &job.request));
+        Taken { job, slot, lane, span }
+    }
+
+    async fn admit(&self, taken: Taken, found: Found, tasks: &TaskTracker) {
+        let Taken { job, slot, lane, span } = taken;
         let context = &job.request.context;
         if context.redelivered {
             self.condition.metrics.redeliveries.inc();
         }
         let queued = context.enqueued_at.and_then(|at| Duration::try_from(OffsetDateTime::now_utc() - at).ok());
         if let Some(queued) = queued {
-            self.condition.waited_in_queue(queued);
+            self.condition.waited_in_queue(lane, queued);
         }
         let arrived = Arrived {
             job,
@@ -121,6 +138,7 @@ impl Intake {
             supersedes: found.predecessor,
             queued,
             flight: self.condition.take_off(),
+            span,
         };
         if let Some(standing) = found.standing {
             let conclusion = Conclusion::Standing(Box::new(standing));

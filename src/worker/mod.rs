@@ -55,6 +55,11 @@ impl Settings {
         }
     }
 
+    /// From the first signal to the end of the process.
+    pub fn grace(&self) -> Duration {
+        Duration::from_secs_f32(self.grace_s)
+    }
+
     /// Images in a full batch: what suits the device unless told. Large batches do not help a CPU.
     pub fn batch_for(&self, device: &str) -> usize {
         match self.batch_size {
@@ -114,6 +119,7 @@ pub async fn run(parts: Parts, plan: Plan, condition: Arc<Condition>, shutdown: 
     let Parts { broker, objects, ledger, decoders, detector } = parts;
     let batch_size = plan.worker.batch_for(detector.device());
     let judge = detector.card().judge(detector.device());
+    condition.metrics.model(&judge.model);
     let engine = detector.engine();
 
     let (prepared_sender, prepared) = mpsc::channel(batch_size);
@@ -138,6 +144,7 @@ pub async fn run(parts: Parts, plan: Plan, condition: Arc<Condition>, shutdown: 
     let batcher = Batcher::new(batch_size, Duration::from_millis(plan.worker.batch_max_delay_ms));
     let batching = tokio::spawn(batcher::run(batcher, prepared, batches_sender, shutdown.abandon.clone()));
     let settlement = settlement::Settlement {
+        exchange: broker.exchange(),
         broker: broker.clone(),
         ledger: ledger.clone(),
         judge,
@@ -150,6 +157,9 @@ pub async fn run(parts: Parts, plan: Plan, condition: Arc<Condition>, shutdown: 
 
     let live = broker.consume(Lane::Live).await?;
     let bulk = if plan.bulk { Some(broker.consume(Lane::Bulk).await?) } else { None };
+    for consumer in std::iter::once(&live).chain(&bulk) {
+        condition.metrics.watch_unreadable(consumer.unreadable.clone());
+    }
     let intake = intake::Intake {
         live,
         bulk,

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
+use tracing::Span;
 
 use super::Condition;
 use super::condition::Flight;
@@ -16,6 +17,7 @@ use crate::delivery::{Job, Settlement};
 use crate::imaging::{Crop, Decoded, Format, Quality};
 use crate::moderation::{Evidence, FailureCode, Grounds, JudgedImage, OutcomeId, Request, Timing};
 use crate::objects::{Allowed, FetchError, Object, Objects};
+use crate::telemetry::traces;
 
 /// A request that the worker has taken, and that has no outcome yet.
 pub(super) struct Arrived {
@@ -26,6 +28,8 @@ pub(super) struct Arrived {
     pub queued: Option<Duration>,
     /// Ends with the job: what the gauges of work under way count.
     pub flight: Flight,
+    /// Of the whole work on it, for whoever reads traces.
+    pub span: Span,
 }
 
 /// An image ready for the device.
@@ -36,6 +40,8 @@ pub(super) struct Prepared {
     pub quality: Vec<Quality>,
     pub timing: Timing,
     pub ready_at: Instant,
+    /// Ends when the device takes it.
+    pub waiting: Span,
 }
 
 /// What it takes to prepare images; shared by all tasks of the intake.
@@ -69,6 +75,14 @@ enum Stopped {
     Later(FailureCode, String),
 }
 
+impl Stopped {
+    fn code(&self) -> FailureCode {
+        match self {
+            Stopped::Failed(code, _) | Stopped::Later(code, _) => *code,
+        }
+    }
+}
+
 impl Preparer {
     /// Prepares one image and hands it on, or concludes it, or sends it to the retry ladder.
     /// After an abandon the job is dropped, and so released.
@@ -88,16 +102,21 @@ impl Preparer {
             }
             Ok(Fetched::Decoded { decoded, image, timing }) => {
                 let Decoded { crop, quality, .. } = decoded;
-                let ready_at = Instant::now();
-                let _ = self.prepared.send(Prepared { arrived, crop, image, quality, timing, ready_at }).await;
+                let (ready_at, waiting) = (Instant::now(), traces::stage("wait", &arrived.span));
+                let prepared = Prepared { arrived, crop, image, quality, timing, ready_at, waiting };
+                let _ = self.prepared.send(prepared).await;
             }
-            Err(Stopped::Later(_, reason)) if arrived.job.request.context.attempt < self.max_attempts => {
+            Err(Stopped::Later(code, reason)) if arrived.job.request.context.attempt < self.max_attempts => {
                 let request = &arrived.job.request;
                 tracing::warn!(
-                    submission = %request.key.submission_id, attempt = request.context.attempt, reason,
+                    submission = %request.key.submission_id, tenant = %request.key.tenant,
+                    stage = code.stage().as_str(), attempt = request.context.attempt, reason,
                     "trouble: will try again later"
                 );
                 self.condition.metrics.settled("later");
+                self.condition.metrics.retry(code.stage());
+                traces::failed(&arrived.span, code);
+                traces::ended(&arrived.span, "retry", code.as_str());
                 arrived.job.ticket.settle(Settlement::Later { reason });
             }
             Err(stopped) => {
@@ -119,7 +138,10 @@ impl Preparer {
         gate(request, &self.allowed, OffsetDateTime::now_utc())?;
 
         let started = Instant::now();
-        let object = self.objects.fetch(&request.image, self.max_object_bytes).await.map_err(Stopped::from)?;
+        let fetching = traces::stage("fetch", &arrived.span);
+        let object = self.objects.fetch(&request.image, self.max_object_bytes).await.map_err(Stopped::from);
+        let object = object.inspect_err(|stopped| traces::failed(&fetching, stopped.code()))?;
+        drop(fetching);
         let fetch = started.elapsed();
         self.condition.metrics.stage("fetch", fetch);
         let timing = Timing {
@@ -138,7 +160,10 @@ impl Preparer {
         }
 
         let started = Instant::now();
-        let decoded = self.decode(&object).await?;
+        let decoding = traces::stage("decode", &arrived.span);
+        let decoded = self.decode(&object).await;
+        let decoded = decoded.inspect_err(|stopped| traces::failed(&decoding, stopped.code()))?;
+        drop(decoding);
         let decode = started.elapsed();
         self.condition.metrics.stage("decode", decode);
         gate(request, &self.allowed, OffsetDateTime::now_utc())?;

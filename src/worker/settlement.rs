@@ -18,7 +18,8 @@ use super::prepare::Arrived;
 use crate::broker::{Broker, BrokerError, Publication};
 use crate::delivery::Settlement as Answer;
 use crate::ledger::{Ledger, LedgerError, Recorded};
-use crate::moderation::{Evidence, Failure, FailureCode, Judge, Outcome, Request};
+use crate::moderation::{Context, Evidence, Failure, FailureCode, Judge, Outcome, Request};
+use crate::telemetry::traces;
 
 /// How an image ended, before it is recorded.
 pub(super) enum Conclusion {
@@ -39,6 +40,8 @@ pub(super) struct Concluded {
 
 pub(super) struct Settlement {
     pub broker: Arc<dyn Broker>,
+    /// The broker's results exchange, by name.
+    pub exchange: String,
     pub ledger: Arc<dyn Ledger>,
     pub judge: Judge,
     pub condition: Arc<Condition>,
@@ -93,6 +96,7 @@ impl Settlement {
             return Some(standing);
         }
         let started = Instant::now();
+        let recording: Vec<_> = fresh.iter().map(|arrived| traces::stage("record", &arrived.span)).collect();
         let recorded = with_patience(
             "recording outcomes",
             self.patience,
@@ -104,6 +108,7 @@ impl Settlement {
             || self.ledger.record(&outcomes),
         )
         .await?;
+        drop(recording);
         self.condition.ledger_is(None);
         self.condition.metrics.stage("record", started.elapsed());
         for ((arrived, outcome), recorded) in fresh.into_iter().zip(outcomes).zip(recorded) {
@@ -136,34 +141,44 @@ impl Settlement {
 
     /// Publishes the outcome that stands and acknowledges the message.
     async fn finish(&self, arrived: Arrived, outcome: Outcome, news: News) {
-        let Arrived { job, since, flight, .. } = arrived;
+        let Arrived { job, since, flight, span, .. } = arrived;
         let (request, ticket) = (job.request, job.ticket);
         let metrics = &self.condition.metrics;
         if let Err(reason) = conflict(&request, &outcome) {
             tracing::warn!(submission = %request.key.submission_id, tenant = %request.key.tenant, reason, "conflict");
             metrics.settled("dead");
+            metrics.conflict();
+            traces::ended(&span, "dead", "conflict");
             return ticket.settle(Answer::Dead { reason });
         }
         let started = Instant::now();
-        let publication = Publication { outcome: &outcome, context: &request.context };
+        let publishing = traces::publish(&self.exchange, &outcome, &span);
+        let context = traces::given_on(&request.context, &publishing);
+        let publication = Publication { outcome: &outcome, context: &context };
         let published =
             with_patience("publishing outcomes", self.patience, &self.abandon, BrokerError::is_transient, || {
                 self.broker.publish(publication)
             })
             .await;
+        drop(publishing);
         if published.is_none() {
             metrics.settled("released");
+            traces::ended(&span, "released", "unpublished");
             return ticket.settle(Answer::Released);
         }
         metrics.stage("publish", started.elapsed());
-        metrics.stage("total", since.elapsed());
+        metrics.processed(since.elapsed());
         if news == News::Standing {
             metrics.republished.inc();
         }
         metrics.settled("done");
         ticket.settle(Answer::Done);
         drop(flight);
-        tell(&request, &outcome, news, since.elapsed());
+        if let Outcome::Failure(failure) = &outcome {
+            traces::failed(&span, failure.code);
+        }
+        traces::ended(&span, outcome.kind(), outcome.word());
+        tell(&request, &context, &outcome, news, since.elapsed());
     }
 }
 
@@ -191,31 +206,59 @@ fn conflict(request: &Request, outcome: &Outcome) -> Result<(), String> {
     ))
 }
 
-/// The one log line of an outcome.
-fn tell(request: &Request, outcome: &Outcome, news: News, total: Duration) {
+/// The one log line of an outcome: what was found and of what first, then the image, the times, and how it came about.
+/// The names of the fields are an interface (docs/observability.md).
+fn tell(request: &Request, context: &Context, outcome: &Outcome, news: News, total: Duration) {
+    let Request { key, image, .. } = request;
     let total_ms = total.as_millis() as u64;
     let again = news == News::Standing;
+    let trace = context.trace.id();
     match outcome {
-        Outcome::Verdict(verdict) => tracing::info!(
-            submission = %request.key.submission_id,
-            tenant = %request.key.tenant,
-            decision = verdict.decision.as_str(),
-            synthetic = verdict.score.synthetic,
-            generator = verdict.generator.as_ref().map(|generator| generator.label.as_str()),
-            model = %verdict.model.version,
-            total_ms,
-            again,
-            reused = verdict.reused_from.is_some(),
-            "verdict"
-        ),
+        Outcome::Verdict(verdict) => {
+            let (seen, timing) = (&verdict.image, &verdict.timing_ms);
+            tracing::info!(
+                decision = verdict.decision.as_str(),
+                synthetic = rounded(verdict.score.synthetic),
+                generator = verdict.generator.as_ref().map(|generator| generator.label.as_str()),
+                submission = %key.submission_id,
+                generation = key.generation,
+                tenant = %key.tenant,
+                image = %format_args!("s3://{}/{}", image.bucket, image.key),
+                format = seen.format.as_str(),
+                width = seen.width,
+                height = seen.height,
+                bytes = seen.bytes,
+                total_ms,
+                queue_ms = timing.queue,
+                fetch_ms = timing.fetch,
+                decode_ms = timing.decode,
+                batch_ms = timing.batch,
+                infer_ms = timing.infer,
+                model = %verdict.model.version,
+                attempt = context.attempt,
+                reused = verdict.reused_from.is_some(),
+                again,
+                trace,
+                "verdict"
+            );
+        }
         Outcome::Failure(failure) => tracing::info!(
-            submission = %request.key.submission_id,
-            tenant = %request.key.tenant,
             code = failure.code.as_str(),
             detail = %failure.detail,
+            submission = %key.submission_id,
+            generation = key.generation,
+            tenant = %key.tenant,
+            image = %format_args!("s3://{}/{}", image.bucket, image.key),
             total_ms,
+            attempt = context.attempt,
             again,
+            trace,
             "failure"
         ),
     }
+}
+
+/// Four places are enough to read, and are not a float's tail.
+fn rounded(probability: f32) -> f64 {
+    (f64::from(probability) * 1e4).round() / 1e4
 }

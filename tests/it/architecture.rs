@@ -71,6 +71,12 @@ const LIBRARIES: &[(&str, &str)] = &[
     ("landlock", "bin"),
     ("seccompiler", "bin"),
     ("axum", "admin"),
+    ("opentelemetry", "telemetry"),
+    ("opentelemetry_http", "telemetry"),
+    ("opentelemetry_otlp", "telemetry"),
+    ("opentelemetry_sdk", "telemetry"),
+    ("tracing_opentelemetry", "telemetry"),
+    ("prometheus", "telemetry"),
     ("clap", "commands"),
 ];
 

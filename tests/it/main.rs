@@ -18,3 +18,4 @@ mod real_tls;
 mod real_worker;
 mod secrets;
 mod support;
+mod traces;

@@ -3,6 +3,7 @@
 pub mod canned;
 pub mod chaos;
 pub mod children;
+pub mod collector;
 pub mod hostile;
 pub mod images;
 pub mod mutants;

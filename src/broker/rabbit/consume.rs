@@ -6,6 +6,7 @@
 //! end leaves nothing behind (measured on 3.10: with 100 acknowledgements just before the end, 14 were lost).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::StreamExt;
 use lapin::Channel;
@@ -35,6 +36,8 @@ pub(super) struct LaneConsumer {
     pub link: Arc<Link>,
     pub settler: Arc<Settler>,
     pub board: Arc<Board>,
+    /// Messages that nobody could read.
+    pub unreadable: Arc<AtomicU64>,
 }
 
 /// A consumer on the broker, on a channel of its own with a prefetch of its own.
@@ -69,7 +72,8 @@ impl LaneConsumer {
                 }
             }
         }
-        Ok(Consumer { jobs: receiver, stop })
+        let queue = self.settler.topology.lane(self.lane);
+        Ok(Consumer { jobs: receiver, stop, queue, unreadable: self.unreadable })
     }
 }
 
@@ -192,6 +196,7 @@ impl Share {
                 }
             }
             Err(error) => {
+                self.lane.unreadable.fetch_add(1, Ordering::Relaxed);
                 tracing::warn!(%error, lane = ?self.lane.lane, "a message that can't be read: to the dead letters");
                 ticket.settle(Settlement::Dead { reason: error.to_string() });
             }

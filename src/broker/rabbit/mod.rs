@@ -74,6 +74,7 @@ impl Broker for Rabbit {
             link: self.consuming.clone(),
             settler: self.settler.clone(),
             board: self.board.clone(),
+            unreadable: Arc::default(),
         };
         consumer.start().await
     }
@@ -87,6 +88,10 @@ impl Broker for Rabbit {
             self.answer(reply_to, publication).await;
         }
         Ok(())
+    }
+
+    fn exchange(&self) -> String {
+        self.topology.verdicts()
     }
 
     fn health(&self) -> watch::Receiver<Health> {

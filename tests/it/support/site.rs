@@ -64,8 +64,11 @@ impl Site {
     }
 
     pub async fn submit_raw(&self, bodies: impl IntoIterator<Item = Vec<u8>>) {
-        let messages: Vec<_> =
-            bodies.into_iter().map(|body| Message { body, properties: Properties::default() }).collect();
+        self.send(bodies.into_iter().map(|body| Message { body, properties: Properties::default() })).await;
+    }
+
+    pub async fn send(&self, messages: impl IntoIterator<Item = Message>) {
+        let messages: Vec<_> = messages.into_iter().collect();
         for some in messages.chunks(Submitter::WIDTH) {
             let sent = some.iter().map(|message| self.submitter.submit(Lane::Live, message));
             futures_util::future::try_join_all(sent).await.unwrap();
