@@ -9,10 +9,10 @@ BINARY := target/release/assay
 TEST_SERVERS := .local/test .local/chaos .local/bench .local/soak
 on_test_servers = for folder in $(TEST_SERVERS); do [ ! -d $$folder ] || $(SERVERS) $(1) --dir $$folder; done
 
-.PHONY: help toolchain build up down demo test conformance chaos bench fuzz check fmt lint doc deny clean
+.PHONY: help toolchain build up down demo test conformance chaos bench fuzz check fmt lint doc deny clean observability-check
 
 help:          ## this list
-	@grep -hE '^[a-z]+: *.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
+	@grep -hE '^[a-z-]+: *.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 21
 
 toolchain:     ## what the build needs beside Rust: Debian's cmake, nasm, …, and libtorch under .local/
 	@$(SERVERS) build-packages
@@ -30,7 +30,7 @@ down:          ## stop them, and those of the tests
 demo: build up ## the main job on real servers, with real and generated images
 	@$(PYTHON) deploy/demo/demo.py
 
-test: toolchain conformance  ## everything that can fail: unit, contract, crash and conformance tests, and a short chaos
+test: toolchain conformance observability-check  ## everything that can fail: unit, contract, crash and conformance tests, and a short chaos
 	@trap '$(call on_test_servers,down)' EXIT; $(CARGO) test --release --locked && \
 	$(PYTHON) -m unittest discover -q -s chaos && $(PYTHON) chaos/run.py --short --assay $(BINARY)
 
@@ -39,6 +39,9 @@ chaos: build   ## breaks everything under load and counts what is lost: 50 minut
 
 conformance: toolchain  ## PyTorch's and Pillow's own answers, for the conformance tests
 	@$(PYTHON) tests/conformance/prepare.py target/conformance
+
+observability-check:  ## dashboard, alerts and their unit tests by Prometheus' own promtool
+	@$(PYTHON) deploy/observability/check.py
 
 bench: toolchain  ## ours beside PyTorch, Pillow and a Python worker; BENCH="--only decode --quick" for a part of it
 	@CARGO="$(CARGO)" $(PYTHON) benches/run.py $(BENCH)

@@ -11,6 +11,7 @@ mod decoding;
 mod doors;
 mod hostile;
 mod least_rights;
+mod observability;
 mod operating;
 mod pipeline;
 mod real_broker;
