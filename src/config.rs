@@ -10,7 +10,7 @@ use std::time::Duration;
 use config::{Config as Layers, Environment, File, FileFormat};
 use serde::Deserialize;
 
-use crate::{admin, broker, decoding, detector, imaging, ledger, objects, telemetry, worker};
+use crate::{admin, broker, decoding, detector, imaging, labels, ledger, objects, registry, telemetry, worker};
 
 /// The built-in layer; also the documentation of every key.
 pub const DEFAULTS: &str = include_str!("../configs/default.toml");
@@ -31,6 +31,8 @@ pub struct Config {
     pub broker: broker::Settings,
     pub objects: objects::Settings,
     pub ledger: ledger::Settings,
+    pub labels: labels::Settings,
+    pub registry: registry::Settings,
     pub imaging: imaging::Settings,
     pub detector: detector::Settings,
     pub worker: worker::Settings,
@@ -93,6 +95,7 @@ impl Config {
         self.broker.validate()?;
         self.ledger.validate()?;
         self.objects.validate()?;
+        self.registry.validate()?;
         let worker = &self.worker;
         let prefetch = self.broker.prefetch as usize;
         // One batch on the device, one forming, and an image in every intake slot.

@@ -5,6 +5,7 @@
 //!               <p>.images.bulk ──▶   │ └──▶ <p>.dead
 //!                     ▲               ▼
 //!                     └── <lane>.retry.<n>s   one delay queue for each step of the ladder, for each lane
+//! reviewers ──▶ <p>.labels ──────▶ assay labels ─▶ <p>.dead
 //! ```
 //!
 //! A delay queue belongs to one lane, because a fixed dead-letter key is the one way back that needs neither a
@@ -71,6 +72,11 @@ impl Topology {
         format!("{}.dead", self.prefix)
     }
 
+    /// The queue of the corrections.
+    pub fn labels(&self) -> String {
+        format!("{}.labels", self.prefix)
+    }
+
     /// Where a message of a lane waits after its attempt number `attempt`; beyond the ladder's end, its last step.
     /// Without a ladder it goes straight back to its lane.
     pub fn retry(&self, lane: Lane, attempt: u32) -> String {
@@ -100,6 +106,9 @@ impl Topology {
         let mut unlimited = quorum();
         unlimited.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(i64::from(i32::MAX)));
         let mut queues = vec![(self.dead(), unlimited.clone()), (self.results(), unlimited)];
+        let mut arguments = dead_lettering_to(&self.dead());
+        arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(self.delivery_limit.into()));
+        queues.push((self.labels(), arguments));
         for lane in [Lane::Live, Lane::Bulk] {
             let mut arguments = dead_lettering_to(&self.dead());
             arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(self.delivery_limit.into()));
@@ -261,6 +270,7 @@ mod tests {
             "assay.images.bulk.retry.60s",
             "assay.images.retry.2s",
             "assay.images.retry.60s",
+            "assay.labels",
             "assay.results",
         ];
         assert_eq!(queues, expected);

@@ -63,6 +63,17 @@ pub struct Origin {
 }
 
 impl Manifest {
+    /// What it is called in its folder.
+    pub const FILE: &str = MANIFEST;
+    /// What its signature is called there, if there is one.
+    pub const SIGNATURE: &str = signature::FILE;
+
+    /// The files of the artefact that lies in a folder, the manifest last: without it there is no model.
+    pub fn files(&self, folder: &Path) -> Vec<&str> {
+        let signed = folder.join(Self::SIGNATURE).exists().then_some(Self::SIGNATURE);
+        std::iter::once(self.weights.file.as_str()).chain(signed).chain([Self::FILE]).collect()
+    }
+
     /// Writes an artefact; the folder is made if it is not there, and must not hold another one.
     pub fn create(folder: &Path, origin: Origin, weights: &Weights) -> Result<Manifest, LoadError> {
         let path = folder.join(MANIFEST);

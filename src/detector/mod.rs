@@ -41,6 +41,9 @@ pub use weights::Misfit;
 /// The value of `detector.model` that asks for the stand-in.
 const SCRIPTED: &str = "scripted";
 
+/// The value of `detector.model` that asks for the active version of the registry.
+const REGISTRY: &str = "registry";
+
 /// `[detector]` of the configuration.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -51,6 +54,18 @@ pub struct Settings {
     pub device: String,
     pub precision: Precision,
     pub threads: usize,
+}
+
+impl Settings {
+    /// Whether the model is the active one of the registry, and not a folder.
+    pub fn is_registry(&self) -> bool {
+        self.model == REGISTRY
+    }
+
+    /// The same for the model in this folder.
+    pub fn in_folder(&self, folder: &Path) -> Settings {
+        Settings { model: folder.display().to_string(), ..self.clone() }
+    }
 }
 
 /// In what numbers the network computes.

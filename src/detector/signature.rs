@@ -7,7 +7,7 @@ use minisign_verify::{PublicKey, Signature};
 use super::LoadError;
 
 /// As `minisign -S -m manifest.json` names it.
-const FILE: &str = "manifest.json.minisig";
+pub(super) const FILE: &str = "manifest.json.minisig";
 
 /// Whether a model is signed, in words.
 pub(super) fn describe(folder: &Path, public_key: &str) -> &'static str {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 
 use super::{Content, Found, Ledger, LedgerError, Recorded, Seen, WorkerReport};
-use crate::moderation::{ModelRef, Outcome, SubmissionKey, Verdict};
+use crate::moderation::{ImageRef, ModelRef, Outcome, OutcomeId, SubmissionKey, Verdict};
 
 /// What the ledger was asked to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -16,6 +16,8 @@ pub enum Call {
     Find,
     Record,
     Scored,
+    Outcome,
+    Latest,
     Report,
     Workers,
     Check,
@@ -137,6 +139,22 @@ impl Ledger for Memory {
                 })
             };
             contents.iter().map(first).collect()
+        })
+    }
+
+    async fn outcome(&self, id: OutcomeId) -> Result<Option<Outcome>, LedgerError> {
+        self.answer(Call::Outcome, |outcomes| outcomes.values().find(|outcome| outcome.id() == id).cloned())
+    }
+
+    async fn latest(&self, tenant: &str, image: &ImageRef) -> Result<Option<Verdict>, LedgerError> {
+        self.answer(Call::Latest, |outcomes| {
+            let verdicts = outcomes.values().filter_map(|outcome| match outcome {
+                Outcome::Verdict(verdict) => Some(verdict),
+                Outcome::Failure(_) => None,
+            });
+            let on_it =
+                verdicts.filter(|verdict| verdict.tenant == tenant && verdict.image.reference().agrees_with(image));
+            on_it.max_by_key(|verdict| verdict.decided_at).map(|verdict| (**verdict).clone())
         })
     }
 

@@ -13,42 +13,11 @@ pub mod postgres;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use secrecy::SecretString;
-use serde::Deserialize;
 use time::OffsetDateTime;
 
-use crate::moderation::{ModelRef, Outcome, OutcomeId, SubmissionKey, Verdict};
+use crate::moderation::{ImageRef, ModelRef, Outcome, OutcomeId, SubmissionKey, Verdict};
 
-/// `[ledger]` of the configuration.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Settings {
-    pub url: SecretString,
-    pub schema: String,
-    pub connections: u32,
-    pub timeout_s: u64,
-    pub patience_s: u64,
-}
-
-impl Settings {
-    /// What the types do not hold; the error names the key and the mend.
-    pub fn validate(&self) -> Result<(), String> {
-        let schema = self.schema.as_str();
-        let plain = schema.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
-        // 63 bytes are what PostgreSQL keeps of a name.
-        if !plain || schema.is_empty() || schema.len() > 63 || schema.starts_with(|first: char| first.is_ascii_digit())
-        {
-            return Err(format!(
-                "ledger.schema = {schema:?} must be 1 to 63 lower-case letters, digits and underscores, and not begin \
-                 with a digit"
-            ));
-        }
-        if self.connections == 0 || self.timeout_s == 0 {
-            return Err("ledger.connections and ledger.timeout_s must be at least 1".into());
-        }
-        Ok(())
-    }
-}
+pub use crate::database::{DatabaseError as LedgerError, Settings};
 
 /// What the ledger knows of a submission before it is judged.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -101,18 +70,6 @@ pub enum Recorded {
     Standing(Box<Outcome>),
 }
 
-#[derive(Debug, thiserror::Error)]
-pub enum LedgerError {
-    #[error("the database at {address} can't be reached: {detail}; check ledger.url and that PostgreSQL runs")]
-    Unreachable { address: String, detail: String },
-    #[error("the database at {address} is not trusted: {detail}")]
-    Untrusted { address: String, detail: String },
-    #[error("the database is not migrated: {detail}; run `assay migrate`")]
-    NotMigrated { detail: String },
-    #[error("the database failed: {detail}")]
-    Failed { detail: String },
-}
-
 /// The record of outcomes as the worker sees it. Every error is the database's trouble, never the submission's.
 #[async_trait]
 pub trait Ledger: Send + Sync {
@@ -124,6 +81,12 @@ pub trait Ledger: Send + Sync {
 
     /// A verdict that this model has scored on each content, in order; `None` where there is none yet.
     async fn scored(&self, contents: &[Content], model: &ModelRef) -> Result<Vec<Option<Verdict>>, LedgerError>;
+
+    /// The outcome of this id.
+    async fn outcome(&self, id: OutcomeId) -> Result<Option<Outcome>, LedgerError>;
+
+    /// The newest verdict of a tenant on an image that agrees with all that the reference says.
+    async fn latest(&self, tenant: &str, image: &ImageRef) -> Result<Option<Verdict>, LedgerError>;
 
     /// Replaces what this worker said before.
     async fn report(&self, report: &WorkerReport) -> Result<(), LedgerError>;

@@ -3,6 +3,7 @@
 //! One client for all: it keeps connections open and refreshes credentials by itself.
 
 mod errors;
+mod files;
 
 use std::time::Duration;
 

@@ -8,6 +8,7 @@
 mod amqp;
 mod board;
 mod consume;
+mod corrections;
 mod dead;
 mod link;
 mod publish;
@@ -32,6 +33,7 @@ use link::{Address, Link};
 use publish::{Publisher, Route};
 use settle::Settler;
 
+pub use corrections::Corrections;
 pub use dead::DeadLetters;
 pub use read::{Letter, Reader};
 pub use submit::Submitter;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::StreamExt;
+use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
 use lapin::{Acker, BasicProperties, Channel};
@@ -94,11 +95,15 @@ pub(super) async fn next(deliveries: &mut lapin::Consumer) -> Result<Letter, Bro
         Some(Err(error)) => return Err(BrokerError::Unconfirmed(error.to_string())),
         None => return Err(BrokerError::Closed),
     };
-    Ok(Letter {
+    Ok(letter(delivery))
+}
+
+pub(super) fn letter(delivery: Delivery) -> Letter {
+    Letter {
         message: amqp::message(delivery.data, &delivery.properties),
         routing_key: delivery.routing_key.as_str().to_string(),
         redelivered: delivery.redelivered,
         properties: delivery.properties,
         acker: delivery.acker,
-    })
+    }
 }

@@ -14,7 +14,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::Publication;
-use crate::moderation::{Context, Failure, Outcome, Request, RequestError, TraceContext, Verdict};
+use crate::moderation::{Context, Correction, Failure, Outcome, Request, RequestError, TraceContext, Verdict};
 use fields::Fields;
 
 /// Longest body that is read, in bytes. A thousand S3 records fit.
@@ -124,8 +124,20 @@ pub fn read(
     }
 }
 
+/// Reads what somebody says an image is: a message of the queue of labels.
+pub fn read_correction(message: &Message) -> Result<Correction, WireError> {
+    if message.body.len() > MAX_BODY {
+        return Err(WireError::TooLong(message.body.len()));
+    }
+    match serde_json::from_slice(&message.body) {
+        Ok(Value::Object(document)) => Correction::of_document(&document).map_err(|error| WireError::at("", &error)),
+        Ok(_) => Err(WireError::NotJson("it is no object".into())),
+        Err(error) => Err(WireError::NotJson(error.to_string())),
+    }
+}
+
 /// To whom an image belongs that names no tenant.
-fn tenant_of(bucket: &str, tenants: &BTreeMap<String, String>) -> String {
+pub fn tenant_of(bucket: &str, tenants: &BTreeMap<String, String>) -> String {
     tenants.get(bucket).map_or("default", String::as_str).to_string()
 }
 

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::ledger::{Content, Found};
-use crate::moderation::{Failure, ModelRef, Outcome, OutcomeId, SubmissionKey, Verdict};
+use crate::moderation::{Failure, ImageRef, ModelRef, Outcome, OutcomeId, SubmissionKey, Verdict};
 
 /// One row for each outcome, in columns. What only verdicts or only failures have is NULL for the others.
 ///
@@ -85,6 +85,21 @@ LEFT JOIN LATERAL (
     LIMIT 1
 ) AS earlier ON true
 ORDER BY asked.place";
+
+const OUTCOME: &str = "
+SELECT verdict.document::text AS verdict, failure.document::text AS failure
+FROM outcomes
+LEFT JOIN verdicts AS verdict USING (tenant, submission_id, generation)
+LEFT JOIN failures AS failure USING (tenant, submission_id, generation)
+WHERE outcome_id = $1
+LIMIT 1";
+
+/// The index finds the key; versions and etags are compared by who asks.
+const LATEST: &str = "
+SELECT document::text AS verdict FROM verdicts
+WHERE object_key = $1 AND bucket = $2 AND tenant = $3
+ORDER BY decided_at DESC
+LIMIT 100";
 
 /// Inserts outcomes with distinct keys; returns the keys that were free.
 pub(super) async fn insert(
@@ -203,6 +218,26 @@ fn entry(outcome: &Outcome) -> Result<Entry<'_>, serde_json::Error> {
     })
 }
 
+pub(super) async fn outcome(connection: &mut PgConnection, id: OutcomeId) -> Result<Option<Outcome>, sqlx::Error> {
+    let row = query(OUTCOME).bind(id.0).fetch_optional(connection).await?;
+    row.as_ref().map_or(Ok(None), standing)
+}
+
+pub(super) async fn latest(
+    connection: &mut PgConnection,
+    tenant: &str,
+    image: &ImageRef,
+) -> Result<Option<Verdict>, sqlx::Error> {
+    let rows = query(LATEST).bind(&image.key).bind(&image.bucket).bind(tenant).fetch_all(connection).await?;
+    for row in &rows {
+        let verdict: Option<Verdict> = document(row, "verdict")?;
+        if let Some(verdict) = verdict.filter(|verdict| verdict.image.reference().agrees_with(image)) {
+            return Ok(Some(verdict));
+        }
+    }
+    Ok(None)
+}
+
 fn column<'r, R, T>(rows: &'r [R], value: impl Fn(&'r R) -> T) -> Vec<T> {
     rows.iter().map(value).collect()
 }
@@ -214,10 +249,14 @@ fn key(row: &PgRow) -> Result<SubmissionKey, sqlx::Error> {
 }
 
 fn found(row: &PgRow) -> Result<Found, sqlx::Error> {
+    let predecessor: Option<Uuid> = row.try_get("predecessor")?;
+    Ok(Found { standing: standing(row)?, predecessor: predecessor.map(OutcomeId) })
+}
+
+fn standing(row: &PgRow) -> Result<Option<Outcome>, sqlx::Error> {
     let verdict = document(row, "verdict")?.map(|verdict| Outcome::Verdict(Box::new(verdict)));
     let failure = document(row, "failure")?.map(|failure| Outcome::Failure(Box::new(failure)));
-    let predecessor: Option<Uuid> = row.try_get("predecessor")?;
-    Ok(Found { standing: verdict.or(failure), predecessor: predecessor.map(OutcomeId) })
+    Ok(verdict.or(failure))
 }
 
 fn document<T: DeserializeOwned>(row: &PgRow, column: &str) -> Result<Option<T>, sqlx::Error> {

@@ -79,6 +79,19 @@ where
     StoreError::Bucket { bucket, detail }
 }
 
+pub(super) fn of_upload<E>(bucket: &str, key: &str, endpoint: &str, error: &SdkError<E, HttpResponse>) -> StoreError
+where
+    E: Error + ProvideErrorMetadata + 'static,
+{
+    match (said(error).0, of_store(bucket, endpoint, error)) {
+        (401 | 403, StoreError::Bucket { bucket, .. }) => {
+            let detail = format!("{key} may not be written: {}; grant s3:PutObject on it", describe(error));
+            StoreError::Bucket { bucket, detail }
+        }
+        (_, other) => other,
+    }
+}
+
 /// False where the client gave up before it spoke to the server: nearly always for want of credentials.
 fn was_sent<E>(error: &SdkError<E, HttpResponse>) -> bool {
     match error {

@@ -6,25 +6,26 @@ use sqlx::migrate::{Migrate, MigrateError, Migration, Migrator};
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, query_scalar};
 
-use super::{Settings, address, open, options, trouble};
-use crate::ledger::LedgerError;
+use super::address::options;
+use super::{DatabaseError, Settings, address, open, trouble};
 
 /// `migrations/`, built in.
 static MIGRATIONS: Migrator = sqlx::migrate!();
 /// Lies in the schema itself, so that several schemas of one database are migrated apart.
 const TABLE: &str = "_sqlx_migrations";
 /// The tables that this version reads and writes.
-const TABLES: [&str; 4] = ["outcomes", "verdicts", "failures", "workers"];
+const TABLES: [&str; 9] =
+    ["outcomes", "verdicts", "failures", "workers", "labels", "models", "promotions", "leases", "training_runs"];
 
 /// Applies what is not applied yet and returns its names. Whoever comes while another one is at it waits.
-pub async fn migrate(settings: &Settings) -> Result<Vec<String>, LedgerError> {
+pub async fn migrate(settings: &Settings) -> Result<Vec<String>, DatabaseError> {
     let address = address(settings);
     let timeout = Duration::from_secs(settings.timeout_s);
     // No limit on the statements: a migration of a large table may take its time.
     let mut connection = open(&options(settings)?, &address, timeout).await?;
     let applied = apply(&mut connection, &settings.schema).await.map_err(|error| match error {
-        MigrateError::Execute(error) => trouble(&address, &error),
-        error => LedgerError::Failed { detail: error.to_string() },
+        MigrateError::Execute(error) => trouble::of(&address, &error),
+        error => DatabaseError::Failed { detail: error.to_string() },
     });
     // Closing also gives back the lock, where `apply` ended early.
     let _ = connection.close().await;
