@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use serde_json::json;
 
-use super::End;
+use super::{End, model};
 use crate::broker::rabbit;
 use crate::config::{Config, DEFAULTS};
 use crate::decoding::{AtRest, Attempt, Pool, Protections};
@@ -161,7 +161,7 @@ async fn buckets(config: &Config) -> Vec<Finding> {
 }
 
 async fn model(config: &Config) -> Result<String, End> {
-    let settings = config.detector.clone();
+    let settings = model::registered::resolved(config.detector.clone(), config).await?;
     let tried = tokio::task::spawn_blocking(move || {
         let mut detector = detector::open(&settings)?;
         let crop = Crop::blank();

@@ -1,9 +1,11 @@
 //! One file for each subcommand: it reads its arguments, calls the library, prints.
 
+mod actor;
 mod dead;
 mod doctor;
 mod end;
 mod enqueue;
+mod labels;
 mod migrate;
 mod model;
 mod results;
@@ -52,6 +54,7 @@ enum Command {
     Results(results::Args),
     Dead(dead::Args),
     Status(status::Args),
+    Labels(labels::Args),
     Model(model::Args),
     Doctor(doctor::Args),
     Migrate(migrate::Args),
@@ -79,7 +82,8 @@ impl Cli {
         }
         let end = match self.command {
             Command::Scan(args) => scan::run(&args, &config),
-            Command::Model(args) => model::run(&args, &config),
+            Command::Model(args) => block_on(model::run(&args, &config)),
+            Command::Labels(args) => block_on(labels::run(&args, &config)),
             Command::Worker(args) => block_on(worker::run(&args, &config)),
             Command::Enqueue(args) => block_on(enqueue::run(&args, &config)),
             Command::Results(args) => block_on(results::run(&args, &config)),
@@ -95,7 +99,7 @@ impl Cli {
     }
 }
 
-fn block_on(command: impl Future<Output = Result<(), End>>) -> Result<(), End> {
+fn block_on<T>(command: impl Future<Output = Result<T, End>>) -> Result<T, End> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -1,4 +1,6 @@
-//! `assay model`: artefacts of the detector.
+//! `assay model`: artefacts of the detector, and the registry of those that may serve.
+
+pub(super) mod registered;
 
 use std::path::{Path, PathBuf};
 
@@ -9,12 +11,16 @@ use crate::config::Config;
 use crate::detector::checkpoint::{self, Import};
 use crate::detector::{Architecture, Manifest, untrained};
 
-/// Make, import and show model artefacts (a folder with manifest.json and weights.safetensors).
+/// Make, import and show model artefacts (a folder with manifest.json and weights.safetensors); register versions, and choose
+/// which of them serves.
 #[derive(Debug, Parser)]
 #[command(after_help = "Examples:
   assay model init --arch resnet50-nodown --out model
   assay model import imaginet_weights.pt --out models/imaginet
-  assay model show models/imaginet")]
+  assay model show models/imaginet
+  assay model register models/imaginet           copy it to registry.store and give it its place in the registry
+  assay model promote 2026.11.1 --reason \"first\"   from now on workers with detector.model = \"registry\" serve it
+  assay model rollback --reason \"too many false alarms\"")]
 pub struct Args {
     #[command(subcommand)]
     command: Command,
@@ -45,34 +51,66 @@ enum Command {
         #[arg(long)]
         version: Option<String>,
     },
-    /// Print what an artefact says of itself.
-    Show { dir: PathBuf },
+    /// Print what an artefact says of itself, or what the registry knows of a version.
+    Show {
+        #[arg(value_name = "VERSION|DIR")]
+        what: String,
+    },
+    /// Check an artefact, copy it into registry.store and register it. Doing it again changes nothing.
+    Register(registered::Register),
+    /// The registered versions, the newest first; the active one is marked.
+    List {
+        /// One JSON document.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a version the one that serves.
+    Promote(registered::Promote),
+    /// Make the version active again that was so before the active one.
+    Rollback {
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+        /// Who decides; user@host unless given.
+        #[arg(long)]
+        actor: Option<String>,
+    },
 }
 
 #[allow(clippy::print_stdout, reason = "it is the command's answer")]
-pub fn run(args: &Args, config: &Config) -> Result<(), End> {
+pub async fn run(args: &Args, config: &Config) -> Result<(), End> {
     let public_key = &config.detector.public_key;
     let (folder, manifest) = match &args.command {
-        Command::Init { arch, out, seed } => (out, untrained::create(out, *arch, *seed)?),
+        Command::Init { arch, out, seed } => (out.as_path(), untrained::create(out, *arch, *seed)?),
         Command::Import { checkpoint, out, generators, version } => {
             let asked = Import { checkpoint, generators: generators.as_deref(), version: version.clone() };
-            (out, checkpoint::import(asked, out)?)
+            (out.as_path(), checkpoint::import(asked, out)?)
         }
-        Command::Show { dir } => (dir, Manifest::read(dir, public_key)?),
+        Command::Show { what } if !Path::new(what).is_dir() && !what.contains('/') => {
+            return registered::show(what, config).await;
+        }
+        Command::Show { what } => (Path::new(what), Manifest::read(Path::new(what), public_key)?),
+        Command::Register(args) => return registered::register(args, config).await,
+        Command::List { json } => return registered::list(*json, config).await,
+        Command::Promote(args) => return registered::promote(args, config).await,
+        Command::Rollback { reason, actor } => {
+            return registered::roll_back(actor.clone(), reason.clone(), config).await;
+        }
     };
-    println!("{}", describe(folder, &manifest, public_key));
+    let mut lines = vec![("model", folder.display().to_string())];
+    lines.extend(describe(&manifest));
+    lines.push(("signature", Manifest::signature(folder, public_key).into()));
+    println!("{}", table(&lines));
     Ok(())
 }
 
-/// What a model is, a line for each thing that one asks.
-fn describe(folder: &Path, manifest: &Manifest, public_key: &str) -> String {
+/// What a model says of itself, a line for each thing that one asks.
+fn describe(manifest: &Manifest) -> Vec<(&'static str, String)> {
     let trained = if manifest.trained { "yes" } else { "no: its verdicts say nothing about the images" };
     let generators: Vec<_> = manifest.labels.generators.iter().map(|generator| generator.label.as_str()).collect();
     let generators = if generators.is_empty() { "none: it names no generator".into() } else { generators.join(", ") };
     let calibrated = if manifest.calibration.is_some() { "yes" } else { "no" };
     let thresholds = manifest.thresholds;
-    [
-        ("model", folder.display().to_string()),
+    vec![
         ("version", manifest.version.clone()),
         ("trained", trained.into()),
         ("architecture", manifest.architecture.as_str().into()),
@@ -81,8 +119,9 @@ fn describe(folder: &Path, manifest: &Manifest, public_key: &str) -> String {
         ("thresholds", format!("real below {}, synthetic from {}", thresholds.low, thresholds.high)),
         ("source", manifest.lineage.source.clone()),
         ("sha256", manifest.weights.sha256.clone()),
-        ("signature", Manifest::signature(folder, public_key).into()),
     ]
-    .map(|(name, value)| format!("{name:<13} {value}"))
-    .join("\n")
+}
+
+fn table(lines: &[(&str, String)]) -> String {
+    lines.iter().map(|(name, value)| format!("{name:<13} {value}")).collect::<Vec<_>>().join("\n")
 }

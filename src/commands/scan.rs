@@ -10,8 +10,8 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
-use super::End;
 use super::table::Table;
+use super::{End, model};
 use crate::config::Config;
 use crate::decoding::Pool;
 use crate::detector::{self, Detector, score_each};
@@ -52,6 +52,7 @@ pub fn run(args: &Args, config: &Config) -> Result<(), End> {
     if let Some(model) = &args.model {
         settings.model.clone_from(model);
     }
+    let settings = super::block_on(model::registered::resolved(settings, config))?;
     let mut detector = detector::open(&settings)?;
     let judge = detector.card().judge(detector.device());
     let batch_size = config.worker.batch_for(detector.device());

@@ -2,5 +2,7 @@
 //! the server does too.
 
 mod broker;
+mod labels;
 mod ledger;
 mod objects;
+mod registry;

@@ -53,6 +53,7 @@ impl Rights {
         rights.rabbitmqctl(&users.replace("assay_", &format!("{name}_")).replace("PASSWORD", &rights.password));
         let grants = block("sql", "GRANT").replace("SCHEMA assay", &format!("SCHEMA {name}"));
         let grants = grants.replace(" assay.", &format!(" {name}.")).replace("assay_worker", &rights.user("worker"));
+        let grants = grants.replace("assay_trainer", &rights.user("trainer"));
         rights.as_superuser(&grants.replace("'PASSWORD'", &format!("'{}'", rights.password))).await;
         rights
     }
@@ -118,10 +119,11 @@ impl Rights {
     }
 
     async fn revoke(self) {
-        let users = ["setup", "worker", "submitter", "reader", "operator"].map(|user| self.user(user));
+        let users = ["setup", "worker", "submitter", "reader", "operator", "trainer"].map(|user| self.user(user));
         self.rabbitmqctl(&users.map(|user| format!("rabbitmqctl delete_user {user}")).join("\n"));
-        let worker = self.user("worker");
-        self.as_superuser(&format!("DROP OWNED BY {worker}; DROP ROLE {worker}")).await;
+        for role in ["worker", "trainer"].map(|user| self.user(user)) {
+            self.as_superuser(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
+        }
         self.site.close().await;
     }
 }
@@ -228,7 +230,7 @@ async fn what_a_worker_must_not_do_in_the_database_is_refused() {
     let rights = Rights::grant().await;
     let schema = rights.site.name.as_str();
     let mut connection = PgConnection::connect(&rights.login(servers().ledger_url(), "worker")).await.unwrap();
-    let owned = ["outcomes", "verdicts", "failures", "workers", "_sqlx_migrations"];
+    let owned = ["outcomes", "verdicts", "failures", "workers", "models", "promotions", "labels", "_sqlx_migrations"];
     let mut forbidden = vec![format!("CREATE TABLE {schema}.new (a int)"), format!("DROP SCHEMA {schema} CASCADE")];
     for table in owned {
         for statement in ["DELETE FROM #", "TRUNCATE #", "DROP TABLE #", "ALTER TABLE # ADD COLUMN a int"] {
@@ -237,6 +239,8 @@ async fn what_a_worker_must_not_do_in_the_database_is_refused() {
     }
     forbidden.push(format!("UPDATE {schema}.verdicts SET decision = 'real'"));
     forbidden.push(format!("UPDATE {schema}.outcomes SET tenant = 'a'"));
+    forbidden.push(format!("INSERT INTO {schema}.promotions (id, version, kind, actor) VALUES (1, 'a', 'promotion', 'a')"));
+    forbidden.push(format!("SELECT * FROM {schema}.labels"));
     forbidden.push(format!("INSERT INTO {schema}._sqlx_migrations VALUES (9, 'x', now(), true, '', 0)"));
     for statement in forbidden {
         let error = connection.execute(AssertSqlSafe(statement.clone())).await.unwrap_err();

@@ -10,6 +10,7 @@ mod contracts;
 mod decoding;
 mod doors;
 mod hostile;
+mod labels;
 mod least_rights;
 mod observability;
 mod operating;

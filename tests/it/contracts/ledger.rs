@@ -9,7 +9,7 @@ use std::time::Duration;
 use assay::ledger::memory::{Call, Fault, Memory};
 use assay::ledger::postgres::{Postgres, migrate};
 use assay::ledger::{Content, Found, Ledger, LedgerError, Recorded, WorkerReport};
-use assay::moderation::{ModelRef, Outcome, OutcomeId, SubmissionKey, Verdict};
+use assay::moderation::{ImageRef, ModelRef, Outcome, OutcomeId, SubmissionKey, Verdict};
 use serde_json::json;
 use time::OffsetDateTime;
 use tokio::task::JoinSet;
@@ -50,6 +50,8 @@ suite! {
     many_at_once_agree_on_one_winner_for_each_key
     a_large_call_is_one_call
     scores_are_found_by_tenant_bytes_and_model
+    an_outcome_is_found_by_its_id
+    the_latest_verdict_on_an_image_is_found
     a_report_replaces_the_last_one_of_the_same_worker
     asking_nothing_answers_nothing
     a_healthy_ledger_says_so
@@ -138,6 +140,38 @@ async fn scores_are_found_by_tenant_bytes_and_model(ledger: Subject) {
     assert_eq!(ledger.scored(&contents[4..5], &old.model).await.unwrap(), [Some(old.clone())]);
     let other_weights = ModelRef { sha256: "c".repeat(64), ..old.model };
     assert_eq!(ledger.scored(&contents[4..5], &other_weights).await.unwrap(), [None]);
+}
+
+async fn an_outcome_is_found_by_its_id(ledger: Subject) {
+    let (one, other) = (verdict(key("a", 0)), failure(key("a", 1)));
+    ledger.record(&[one.clone(), other.clone()]).await.unwrap();
+    assert_eq!(ledger.outcome(one.id()).await.unwrap(), Some(one));
+    assert_eq!(ledger.outcome(other.id()).await.unwrap(), Some(other));
+    assert_eq!(ledger.outcome(OutcomeId::of(&key("b", 0))).await.unwrap(), None);
+}
+
+async fn the_latest_verdict_on_an_image_is_found(ledger: Subject) {
+    let on = |id: &str, seconds: i64, version: &str| {
+        let mut verdict = verdict_of(key(id, 0));
+        verdict.image.bucket = "uploads".into();
+        verdict.image.key = "u/1.jpg".into();
+        verdict.image.version_id = Some(version.into());
+        verdict.decided_at = OffsetDateTime::from_unix_timestamp(1_795_000_000 + seconds).unwrap();
+        verdict
+    };
+    let mut elsewhere = on("elsewhere", 9, "v2");
+    elsewhere.image.bucket = "avatars".into();
+    let foreign = Verdict { tenant: "other".into(), ..on("foreign", 8, "v2") };
+    let (new, old) = (on("new", 2, "v2"), on("old", 1, "v1"));
+    let all = [elsewhere, foreign, new.clone(), old.clone()].map(|verdict| Outcome::Verdict(Box::new(verdict)));
+    ledger.record(&all).await.unwrap();
+    let image = ImageRef { bucket: "uploads".into(), key: "u/1.jpg".into(), ..ImageRef::default() };
+    let version = |version: &str| ImageRef { version_id: Some(version.into()), ..image.clone() };
+    assert_eq!(ledger.latest("acme", &image).await.unwrap(), Some(new));
+    assert_eq!(ledger.latest("acme", &version("v1")).await.unwrap(), Some(old));
+    assert_eq!(ledger.latest("acme", &version("v3")).await.unwrap(), None);
+    let missing = ImageRef { key: "u/2.jpg".into(), ..image };
+    assert_eq!(ledger.latest("acme", &missing).await.unwrap(), None);
 }
 
 async fn a_report_replaces_the_last_one_of_the_same_worker(ledger: Subject) {

@@ -1,0 +1,171 @@
+//! `assay labels`: what people say images are, for the models to be trained on.
+
+mod import;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+use serde_json::json;
+
+use super::End;
+use super::table::harmless;
+use crate::broker::rabbit::Corrections;
+use crate::config::Config;
+use crate::database::Database;
+use crate::labels::corrections::{self, Clerk, TakeError, Tally};
+use crate::labels::postgres::Postgres;
+use crate::labels::{Labels, VocabularyError, Word};
+use crate::ledger;
+use crate::objects::s3::S3;
+use crate::shutdown::Shutdown;
+
+/// Import labels, take corrections from their queue, and show what is labelled.
+#[derive(Debug, Parser)]
+#[command(
+    arg_required_else_help = true,
+    after_help = "Examples:
+  assay labels import --annotations train.txt --root s3://datasets/imaginet
+  assay labels drain                          take the corrections that are there
+  assay labels list                           how many images are labelled as what
+  assay labels list --history SHA256          everything that was said about one image
+
+Of each image the newest word of the highest source counts; a correction outweighs an import. Nothing is ever overwritten."
+)]
+pub struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Read an annotation file (path,origin,content_type,model,specific_model), hash its images, and take down what it says.
+    Import(import::Args),
+    /// How many images are labelled as what; or what was said about one.
+    List(List),
+    /// Take the corrections that wait in their queue, until none is left.
+    Drain {
+        /// One JSON document.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take corrections as they come, until told to stop.
+    Listen,
+}
+
+#[derive(Debug, ClapArgs)]
+struct List {
+    /// Everything that was ever said about the image with these bytes.
+    #[arg(long, value_name = "SHA256")]
+    history: Option<String>,
+    /// One JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
+pub async fn run(args: &Args, config: &Config) -> Result<(), End> {
+    match &args.action {
+        Action::Import(args) => import::run(args, config).await,
+        Action::List(args) => list(args, config).await,
+        Action::Drain { json } => {
+            let clerk = clerk(config).await?;
+            let mut queue = Corrections::open(&config.broker).await?;
+            let taken = corrections::drain(&mut queue, &clerk).await;
+            queue.close().await;
+            tell(taken?, *json);
+            Ok(())
+        }
+        Action::Listen => {
+            let clerk = clerk(config).await?;
+            let shutdown = Shutdown::on_signals(Duration::from_secs_f32(config.worker.grace_s)).map_err(End::work)?;
+            tell(corrections::listen(&config.broker, &clerk, &shutdown.stop).await?, false);
+            Ok(())
+        }
+    }
+}
+
+async fn clerk(config: &Config) -> Result<Clerk, End> {
+    let database = Database::connect(&config.ledger).await?;
+    database.check().await?;
+    Ok(Clerk {
+        labels: Arc::new(Postgres::on(&database)),
+        ledger: Arc::new(ledger::postgres::Postgres::on(&database)),
+        objects: Arc::new(S3::connect(&config.objects).await),
+        vocabulary: config.labels.vocabulary()?,
+        allowed: config.objects.allowed(),
+        tenants: config.broker.tenants.clone(),
+        max_object_bytes: config.objects.max_bytes,
+    })
+}
+
+#[allow(clippy::print_stdout, reason = "it is the command's answer")]
+fn tell(tally: Tally, json: bool) {
+    let Tally { new, known, dead } = tally;
+    if json {
+        println!("{}", json!({"new": new, "known": known, "dead": dead}));
+    } else {
+        println!("{new} new labels, {known} known before, {dead} to the dead letters");
+    }
+}
+
+#[allow(clippy::print_stdout, reason = "it is the command's answer")]
+async fn list(args: &List, config: &Config) -> Result<(), End> {
+    let labels = Postgres::on(&Database::connect(&config.ledger).await?);
+    if let Some(sha256) = &args.history {
+        let words = labels.history(&sha256.to_ascii_lowercase()).await?;
+        if words.is_empty() {
+            return Err(End::work(format!(
+                "nothing was ever said about {sha256}; it is the sha256 of an image's bytes"
+            )));
+        }
+        if args.json {
+            println!("{}", json!({"history": words}));
+        } else {
+            words.iter().for_each(|word| println!("{}", line(word)));
+        }
+        return Ok(());
+    }
+    let counts = labels.counts().await?;
+    let images: u64 = counts.iter().map(|count| count.images).sum();
+    if args.json {
+        println!("{}", json!({"images": images, "labels": counts}));
+        return Ok(());
+    }
+    if images == 0 {
+        println!("no labels; `assay labels import` takes annotation files, `assay labels drain` corrections");
+        return Ok(());
+    }
+    println!("{:<10} {:<16} {:<24} {:>9}", "origin", "content type", "generator", "images");
+    for count in &counts {
+        let (content, generator) = (count.content_type.as_deref(), count.generator.as_deref());
+        let (content, generator) = (harmless(content.unwrap_or("–")), harmless(generator.unwrap_or("–")));
+        println!("{:<10} {content:<16} {generator:<24} {:>9}", count.origin, count.images);
+    }
+    println!("{:<52} {images:>9}", "in all");
+    Ok(())
+}
+
+fn line(word: &Word) -> String {
+    let Word { said_at, label, .. } = word;
+    let what = [Some(label.origin.as_str()), label.content_type.as_deref(), label.generator.as_deref()];
+    let what = what.into_iter().flatten().collect::<Vec<_>>().join(", ");
+    let reason = label.reason.as_ref().map_or(String::new(), |reason| format!(": {}", harmless(reason)));
+    let (actor, location) = (harmless(&label.actor), harmless(&label.location));
+    format!("{said_at}  {:<10}  {what:<36}  {actor}{reason}  ({location})", label.source.as_str())
+}
+
+impl From<VocabularyError> for End {
+    fn from(error: VocabularyError) -> End {
+        End::usage(error)
+    }
+}
+
+impl From<TakeError> for End {
+    fn from(error: TakeError) -> End {
+        match error {
+            TakeError::Broker(error) => error.into(),
+            TakeError::Database(error) => error.into(),
+            TakeError::Objects(_) => End::unreachable(error),
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! The commands of `assay model` that look at the registry, or change it.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::{Value, json};
+use time::format_description::well_known::Rfc3339;
+
+use super::{describe, table};
+use crate::commands::End;
+use crate::commands::actor::actor;
+use crate::commands::table::{fit, harmless};
+use crate::config::Config;
+use crate::database::Database;
+use crate::detector::{self, Manifest};
+use crate::registry::postgres::Postgres;
+use crate::registry::{self, ArtefactError, By, Candidate, Change, Kind, Promotion, Registry, RegistryError, Store};
+
+#[derive(Debug, Args)]
+pub(super) struct Register {
+    dir: PathBuf,
+    /// What was measured of it: a JSON file.
+    #[arg(long, value_name = "FILE")]
+    metrics: Option<PathBuf>,
+    /// The version that it was trained from.
+    #[arg(long, value_name = "VERSION")]
+    parent: Option<String>,
+    /// Who registers it; user@host unless given.
+    #[arg(long)]
+    actor: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Promote {
+    version: String,
+    /// Only if this version is active (`none`: if none is); unless given, whatever is.
+    #[arg(long, value_name = "VERSION")]
+    expect: Option<String>,
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// Who decides; user@host unless given.
+    #[arg(long)]
+    actor: Option<String>,
+}
+
+async fn open(config: &Config) -> Result<(Postgres, Store), End> {
+    let database = Database::connect(&config.ledger).await?;
+    database.check().await?;
+    Ok((Postgres::on(&database), Store::open(&config.registry, &config.objects).await))
+}
+
+/// The detector's settings with a folder for a model, which is that of the active version where the registry is asked for.
+pub(in crate::commands) async fn resolved(
+    asked: detector::Settings,
+    config: &Config,
+) -> Result<detector::Settings, End> {
+    if !asked.is_registry() {
+        return Ok(asked);
+    }
+    let (registry, store) = open(config).await?;
+    let (_, folder) = registry::fetch_active(&registry, &store).await?;
+    Ok(asked.in_folder(&folder))
+}
+
+#[allow(clippy::print_stdout, reason = "it is the command's answer")]
+pub(super) async fn register(args: &Register, config: &Config) -> Result<(), End> {
+    let metrics = match &args.metrics {
+        None => Value::Null,
+        Some(file) => {
+            let wrong = |error: &dyn std::fmt::Display| End::usage(format!("{}: {error}", file.display()));
+            let text = std::fs::read_to_string(file).map_err(|error| wrong(&error))?;
+            serde_json::from_str(&text).map_err(|error| wrong(&error))?
+        }
+    };
+    let (registry, store) = open(config).await?;
+    let candidate = Candidate {
+        folder: &args.dir,
+        metrics,
+        parent: args.parent.clone(),
+        actor: args.actor.clone().unwrap_or_else(actor),
+        public_key: &config.detector.public_key,
+    };
+    let model = registry::register(&registry, &store, candidate, By::Person).await?;
+    println!("registered {} in {}", model.entry.version, model.entry.location);
+    Ok(())
+}
+
+#[allow(clippy::print_stdout, reason = "it is the command's answer")]
+pub(super) async fn list(as_json: bool, config: &Config) -> Result<(), End> {
+    let (registry, _) = open(config).await?;
+    let active = registry.active().await?.map(|promotion| promotion.version);
+    let models = registry.models().await?;
+    if as_json {
+        let document = models.iter().map(|model| {
+            let entry = &model.entry;
+            json!({
+                "version": entry.version, "active": active.as_ref() == Some(&entry.version), "sha256": entry.sha256,
+                "location": entry.location, "parent": entry.parent, "actor": entry.actor, "metrics": entry.metrics,
+                "registered_at": model.registered_at.format(&Rfc3339).unwrap_or_default(),
+            })
+        });
+        println!("{}", json!({"active": active, "models": document.collect::<Vec<_>>()}));
+        return Ok(());
+    }
+    if models.is_empty() {
+        println!("no models; `assay model register DIR` takes one in");
+        return Ok(());
+    }
+    println!("  {:<24} {:<20} {:<24} {:<24} location", "version", "registered", "by", "trained from");
+    for model in &models {
+        let entry = &model.entry;
+        let mark = if active.as_ref() == Some(&entry.version) { '*' } else { ' ' };
+        let at = model.registered_at.format(&Rfc3339).unwrap_or_default();
+        println!(
+            "{mark} {:<24} {:<20} {:<24} {:<24} {}",
+            fit(&entry.version, 24),
+            at.get(..19).unwrap_or_default(),
+            fit(&entry.actor, 24),
+            fit(entry.parent.as_deref().unwrap_or("–"), 24),
+            harmless(&entry.location)
+        );
+    }
+    match active {
+        Some(_) => println!("* is active: workers with detector.model = \"registry\" serve it"),
+        None => println!("none is active: `assay model promote VERSION`"),
+    }
+    Ok(())
+}
+
+#[allow(clippy::print_stdout, reason = "it is the command's answer")]
+pub(super) async fn show(version: &str, config: &Config) -> Result<(), End> {
+    let (registry, _) = open(config).await?;
+    let model = registry.model(version).await?.ok_or(RegistryError::Unknown { version: version.into() })?;
+    let promotions = registry.promotions().await?;
+    let entry = model.entry;
+    let active = promotions.last().is_some_and(|last| last.version == entry.version);
+    let mut lines = vec![("model", entry.location.clone()), ("active", if active { "yes" } else { "no" }.into())];
+    match Manifest::of_bytes(entry.manifest.as_bytes()) {
+        Ok(manifest) => lines.extend(describe(&manifest)),
+        Err(problem) => lines.push(("manifest", format!("can't be read by this version of assay: {problem}"))),
+    }
+    lines.push(("parent", entry.parent.unwrap_or("–".into())));
+    lines.push(("registered", format!("{} by {}", model.registered_at, harmless(&entry.actor))));
+    if !entry.metrics.is_null() {
+        lines.push(("metrics", entry.metrics.to_string()));
+    }
+    let of_it = |promotion: &&Promotion| promotion.version == version || promotion.replaces.as_deref() == Some(version);
+    lines.extend(promotions.iter().filter(of_it).map(|promotion| (promotion.kind.as_str(), in_words(promotion))));
+    println!("{}", table(&lines));
+    Ok(())
+}
+
+#[allow(clippy::print_stdout, reason = "it is the command's answer")]
+pub(super) async fn promote(args: &Promote, config: &Config) -> Result<(), End> {
+    let (registry, store) = open(config).await?;
+    let replaces = match args.expect.as_deref() {
+        Some("none") => None,
+        Some(version) => Some(version.to_string()),
+        // Whoever changes it from here on changes it behind our back, and is found out.
+        None => registry.active().await?.map(|active| active.version),
+    };
+    let change = Change {
+        version: args.version.clone(),
+        replaces,
+        kind: Kind::Promotion,
+        actor: args.actor.clone().unwrap_or_else(actor),
+        reason: args.reason.clone(),
+    };
+    let public_key = &config.detector.public_key;
+    let promotion = registry::promote(&registry, &store, public_key, &change, By::Person).await?;
+    println!("{}", in_words(&promotion));
+    Ok(())
+}
+
+#[allow(clippy::print_stdout, reason = "it is the command's answer")]
+pub(super) async fn roll_back(by: Option<String>, reason: Option<String>, config: &Config) -> Result<(), End> {
+    let (registry, store) = open(config).await?;
+    let by = by.unwrap_or_else(actor);
+    let promotion = registry::roll_back(&registry, &store, &config.detector.public_key, by, reason).await?;
+    println!("{}", in_words(&promotion));
+    Ok(())
+}
+
+fn in_words(promotion: &Promotion) -> String {
+    let Promotion { version, replaces, actor, reason, promoted_at, .. } = promotion;
+    let replaces = replaces.as_ref().map_or(String::new(), |replaced| format!(" in place of {replaced}"));
+    let reason = reason.as_ref().map_or(String::new(), |reason| format!(": {}", harmless(reason)));
+    format!("{version} active{replaces} since {promoted_at}, by {}{reason}", harmless(actor))
+}
+
+impl From<RegistryError> for End {
+    fn from(error: RegistryError) -> End {
+        match error {
+            RegistryError::Database(error) => error.into(),
+            RegistryError::Artefact(error) => error.into(),
+            RegistryError::Unknown { .. } | RegistryError::NothingActive => End::usage(error),
+            _ => End::work(error),
+        }
+    }
+}
+
+impl From<ArtefactError> for End {
+    fn from(error: ArtefactError) -> End {
+        match error {
+            ArtefactError::Load(error) => error.into(),
+            ArtefactError::Upload(error) => error.into(),
+            ArtefactError::Fetch(error) if error.is_transient() => End::unreachable(error),
+            error => End::work(error),
+        }
+    }
+}
