@@ -4,7 +4,7 @@
 
 pub mod admin; // /livez /readyz /metrics
 pub mod broker; // messages in, outcomes out
-pub mod commands;
+pub mod commands; // one file for each subcommand
 pub mod config; // every room's settings, in layers
 pub mod database; // PostgreSQL for every room that keeps something there
 pub mod decoding; // the same in processes of their own, which may die
@@ -15,8 +15,9 @@ pub mod labels; // who says what about an image
 pub mod ledger; // outcomes, for good
 pub mod moderation; // [pure] the vocabulary: request, scores, decision, verdict, failure
 pub mod objects; // images by reference
+pub mod picture; // [pure] what may happen to an image, done on purpose
 pub mod registry; // model versions: artefacts, promotions, leases
 pub mod shutdown; // signals → a graceful stop
 pub mod telemetry; // logs, metrics and traces
 pub mod tls; // whom to believe, and why not
-pub mod worker; // the main job, in three rooms // one file for each subcommand
+pub mod worker; // the main job, in three rooms

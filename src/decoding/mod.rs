@@ -15,7 +15,7 @@ use crate::imaging::{DecodeError, Limits};
 use crate::moderation::FailureCode;
 
 pub use pool::{AtRest, Pool};
-pub use wire::{Attempt, Protections};
+pub use wire::{Attempt, MAX_WINDOW, Protections};
 
 /// Bytes of address space that a decoder has beside those of the image: its code, stack and allocator.
 const OWN_MEMORY: u64 = 64 << 20;

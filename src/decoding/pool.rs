@@ -5,9 +5,9 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use super::process::{Broken, Process};
-use super::wire::{Attempt, Protections};
+use super::wire::{self, Attempt, Protections};
 use super::{Error, Settings, StartError};
-use crate::imaging::Decoded;
+use crate::imaging::{Decoded, DecodedWindow};
 
 /// Decoders that are kept between images; there are as many as were ever needed at a time.
 pub struct Pool {
@@ -33,6 +33,13 @@ impl Pool {
     /// start of a decoder. Whatever becomes of the decoder, only this image is affected.
     pub fn decode(&self, bytes: &[u8]) -> Result<Decoded, Error> {
         self.with_decoder(|process| process.decode(bytes, self.settings.timeout))?
+    }
+
+    /// Decodes the middle of an image, at most `side` pixels wide and high, as [`crate::imaging::window`] does; sides above
+    /// [`wire::MAX_WINDOW`] are taken for that. Blocks, and fails, as [`Pool::decode`].
+    pub fn window(&self, bytes: &[u8], side: u16) -> Result<DecodedWindow, Error> {
+        let side = side.clamp(1, wire::MAX_WINDOW);
+        self.with_decoder(|process| process.window(bytes, side, self.settings.timeout))?
     }
 
     /// Has a decoder try what it must not be able to do, and tells what it is kept from.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::wire::{self, Answer, Ask, Attempt, Protections};
 use super::{Error, Settings, StartError};
-use crate::imaging::Decoded;
+use crate::imaging::{Decoded, DecodedWindow};
 
 /// The longest that a decoder may take to say that it is ready.
 const START: Duration = Duration::from_secs(10);
@@ -84,6 +84,25 @@ impl Process {
             Answer::Decoded { format, width, height, quality } => {
                 let crop = wire::read_crop(self.until(deadline)).map_err(Broken::of_answer)?;
                 Ok(Ok(Decoded { crop, format, width, height, quality }))
+            }
+            Answer::Refused(error) => Ok(Err(error.into())),
+            other => Err(Broken::Off(io::Error::other(format!("it answered {other:?}")))),
+        }
+    }
+
+    /// Has it decode the middle of an image.
+    pub fn window(
+        &mut self,
+        bytes: &[u8],
+        side: u16,
+        timeout: Duration,
+    ) -> Result<Result<DecodedWindow, Error>, Broken> {
+        let deadline = Instant::now() + timeout;
+        match self.request(Ask::Window { side }, bytes, deadline)? {
+            Answer::Window { format, width, height, quality } => {
+                let pixels = wire::read_window(self.until(deadline), width, height, side);
+                let picture = pixels.map_err(Broken::of_answer)?;
+                Ok(Ok(DecodedWindow { picture, format, width, height, quality }))
             }
             Answer::Refused(error) => Ok(Err(error.into())),
             other => Err(Broken::Off(io::Error::other(format!("it answered {other:?}")))),

@@ -1,17 +1,21 @@
 //! What the worker and its decoders say to each other, over a socket pair.
 //!
-//! A request is a kind (one byte), a length (eight, little-endian) and the encoded image. An answer is a length (four
-//! bytes), a JSON document, and behind [`Answer::Decoded`] the crop's pixels. Both sides are of one build, but the
-//! worker believes nothing: a decoder may have been taken over by what it decoded.
+//! A request is a kind (one byte), the side of a window (two, little-endian; 0 where none is asked for), a length (eight)
+//! and the encoded image. An answer is a length (four bytes), a JSON document, and behind [`Answer::Decoded`] the crop's
+//! pixels, behind [`Answer::Window`] the window's. Both sides are of one build, but the worker believes nothing: a decoder
+//! may have been taken over by what it decoded.
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 
 use serde::{Deserialize, Serialize};
 
-use crate::imaging::{Crop, DecodeError, Decoded, Format, Quality};
+use crate::imaging::{Crop, DecodeError, Decoded, DecodedWindow, Format, Picture, Quality};
 
 /// The longest document that is read.
 const MAX_DOCUMENT: usize = 64 << 10;
+
+/// The largest side of a window: 7 MB of pixels, as much as evaluation looks at (resizing by 2/12).
+pub const MAX_WINDOW: u16 = 1536;
 
 /// With this a decoder ends that was refused memory.
 pub const EXIT_OUT_OF_MEMORY: u8 = 77;
@@ -20,6 +24,10 @@ pub const EXIT_OUT_OF_MEMORY: u8 = 77;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ask {
     Decode,
+    /// The middle, with at most so many pixels a side: 1 to [`MAX_WINDOW`].
+    Window {
+        side: u16,
+    },
     /// Try what a decoder must not be able to do, and tell how it went.
     Probe,
 }
@@ -34,6 +42,12 @@ pub enum Answer {
         protections: Protections,
     },
     Decoded {
+        format: Format,
+        width: u32,
+        height: u32,
+        quality: Vec<Quality>,
+    },
+    Window {
         format: Format,
         width: u32,
         height: u32,
@@ -67,24 +81,31 @@ pub struct Attempt {
 
 /// Sends a request.
 pub fn ask(to: impl Write, ask: Ask, bytes: &[u8]) -> io::Result<()> {
-    let mut head = [0; 9];
-    head[0] = ask as u8;
-    head[1..].copy_from_slice(&(bytes.len() as u64).to_le_bytes());
+    let (kind, side) = match ask {
+        Ask::Decode => (0, 0),
+        Ask::Probe => (1, 0),
+        Ask::Window { side } => (2, side),
+    };
+    let mut head = [0; 11];
+    head[0] = kind;
+    head[1..3].copy_from_slice(&side.to_le_bytes());
+    head[3..].copy_from_slice(&(bytes.len() as u64).to_le_bytes());
     write_both(to, &head, bytes)
 }
 
 /// Reads a request into the front of `buffer`, which grows as needed and is kept; gives the length.
 /// `None` when no more requests come.
 pub fn next_request(mut from: impl Read, buffer: &mut Vec<u8>) -> io::Result<Option<(Ask, usize)>> {
-    let mut head = [0; 9];
+    let mut head = [0; 11];
     match from.read(&mut head)? {
         0 => return Ok(None),
         read => from.read_exact(&mut head[read..])?,
     }
-    let [kind, length @ ..] = head;
-    let ask = match kind {
-        0 => Ask::Decode,
-        1 => Ask::Probe,
+    let [kind, low, high, length @ ..] = head;
+    let ask = match (kind, u16::from_le_bytes([low, high])) {
+        (0, 0) => Ask::Decode,
+        (1, 0) => Ask::Probe,
+        (2, side @ 1..=MAX_WINDOW) => Ask::Window { side },
         _ => return Err(ErrorKind::InvalidData.into()),
     };
     let length = usize::try_from(u64::from_le_bytes(length)).map_err(|_| ErrorKind::OutOfMemory)?;
@@ -114,6 +135,16 @@ pub fn answer_decoded(to: impl Write, decoded: Result<Decoded, DecodeError>) -> 
     }
 }
 
+/// Sends what decoding a window gave.
+pub fn answer_window(to: impl Write, decoded: Result<DecodedWindow, DecodeError>) -> io::Result<()> {
+    match decoded {
+        Ok(DecodedWindow { picture, format, width, height, quality }) => {
+            answer(to, &Answer::Window { format, width, height, quality }, picture.rgb())
+        }
+        Err(error) => answer(to, &Answer::Refused(error), &[]),
+    }
+}
+
 /// Reads an answer without its pixels.
 pub fn read_answer(mut from: impl Read) -> io::Result<Answer> {
     let mut length = [0; 4];
@@ -132,6 +163,14 @@ pub fn read_crop(mut from: impl Read) -> io::Result<Crop> {
     let mut pixels = vec![0; Crop::BYTES];
     from.read_exact(&mut pixels)?;
     Ok(Crop::from_pixels(pixels).expect("the length is a crop's"))
+}
+
+/// Reads the pixels behind [`Answer::Window`], of an image of these sides. Never more than were asked for.
+pub fn read_window(mut from: impl Read, width: u32, height: u32, side: u16) -> io::Result<Picture> {
+    let (width, height) = (width.min(side.into()) as usize, height.min(side.into()) as usize);
+    let mut pixels = vec![0; width * height * 3];
+    from.read_exact(&mut pixels)?;
+    Picture::new(width, height, pixels).ok_or_else(|| ErrorKind::InvalidData.into())
 }
 
 /// One system call for both, where the socket takes them.
@@ -179,7 +218,7 @@ mod tests {
         let mut sent = Vec::new();
         ask(Trickle(&mut sent), Ask::Decode, b"an image of some bytes").unwrap();
         ask(Trickle(&mut sent), Ask::Probe, b"").unwrap();
-        ask(Trickle(&mut sent), Ask::Decode, b"short").unwrap();
+        ask(Trickle(&mut sent), Ask::Window { side: 1024 }, b"short").unwrap();
         let mut from = Trickle(sent.as_slice());
         let mut buffer = Vec::new();
         let mut next = || {
@@ -188,7 +227,7 @@ mod tests {
         };
         assert_eq!(next(), Some((Ask::Decode, b"an image of some bytes".to_vec())));
         assert_eq!(next(), Some((Ask::Probe, vec![])));
-        assert_eq!(next(), Some((Ask::Decode, b"short".to_vec())));
+        assert_eq!(next(), Some((Ask::Window { side: 1024 }, b"short".to_vec())));
         assert_eq!(next(), None);
     }
 
@@ -201,6 +240,11 @@ mod tests {
         }
         sent[0] = 9;
         assert!(next_request(sent.as_slice(), &mut Vec::new()).is_err());
+        for side in [0, MAX_WINDOW + 1] {
+            let mut sent = Vec::new();
+            ask(&mut sent, Ask::Window { side }, b"image").unwrap();
+            assert!(next_request(sent.as_slice(), &mut Vec::new()).is_err(), "a window of {side}");
+        }
     }
 
     #[test]
@@ -232,6 +276,22 @@ mod tests {
             let Answer::Refused(error) = read_answer(sent.as_slice()).unwrap() else { panic!("{words}") };
             assert_eq!(error.to_string(), words);
         }
+    }
+
+    #[test]
+    fn a_window_arrives_as_it_was_sent_and_never_larger_than_was_asked_for() {
+        let picture = Picture::new(40, 3, (0..360).map(|n| n as u8).collect()).unwrap();
+        let window =
+            DecodedWindow { picture: picture.clone(), format: Format::Png, width: 90, height: 3, quality: vec![] };
+        let mut sent = Vec::new();
+        answer_window(Trickle(&mut sent), Ok(window)).unwrap();
+        let mut from = Trickle(sent.as_slice());
+        let answer = read_answer(&mut from).unwrap();
+        let Answer::Window { width, height, .. } = answer else { panic!("{answer:?}") };
+        assert!(read_window(&mut from, width, height, 40).unwrap() == picture);
+        assert!(from.0.is_empty());
+        assert!(read_window(&[][..], 0, 7, 40).is_err());
+        assert_eq!(read_window(std::io::repeat(7), u32::MAX, u32::MAX, 2).unwrap().rgb(), [7; 12]);
     }
 
     #[test]

@@ -31,8 +31,8 @@ impl std::fmt::Debug for Crop {
     }
 }
 
-/// The part of an image that the crop is made of: at most 256×256 pixels in its middle, in full where the image
-/// is smaller.
+/// The middle of an image: at most so many pixels a side, in full where the image is smaller. The crop is made of that
+/// of [`CROP_SIDE`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Window {
     pub left: usize,
@@ -42,13 +42,13 @@ pub(super) struct Window {
 }
 
 impl Window {
-    pub fn centre(image_width: u32, image_height: u32) -> Window {
+    pub fn centre(image_width: u32, image_height: u32, side: usize) -> Window {
         let (width, height) = (image_width as usize, image_height as usize);
         Window {
-            left: width.saturating_sub(CROP_SIDE) / 2,
-            top: height.saturating_sub(CROP_SIDE) / 2,
-            width: width.min(CROP_SIDE),
-            height: height.min(CROP_SIDE),
+            left: width.saturating_sub(side) / 2,
+            top: height.saturating_sub(side) / 2,
+            width: width.min(side),
+            height: height.min(side),
         }
     }
 
@@ -135,7 +135,7 @@ mod tests {
         #[test]
         fn the_crop_is_what_padding_the_whole_image_and_cutting_gives(width in 1u32..600, height in 1u32..600) {
             let at = |x: usize, y: usize| [x as u8, y as u8, (x >> 8) as u8 | ((y >> 8) as u8 * 16)];
-            let window = Window::centre(width, height);
+            let window = Window::centre(width, height, CROP_SIDE);
             let mut pixels = Vec::new();
             for y in window.top..window.bottom() {
                 for x in window.left..window.right() {

@@ -3,9 +3,9 @@
 use gif::{DecodeOptions, DecodingError, MemoryLimit};
 
 use super::crop::Window;
-use super::{DecodeError, Format, Limits, Picture, Quality};
+use super::{DecodeError, Format, Limits, Part, Quality};
 
-pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeError> {
+pub(super) fn decode(bytes: &[u8], side: usize, limits: &Limits) -> Result<Part, DecodeError> {
     let mut options = DecodeOptions::new();
     options.set_memory_limit(match limits.max_decoded_bytes.try_into() {
         Ok(bytes) => MemoryLimit::Bytes(bytes),
@@ -31,7 +31,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeErr
 
     let palette = palette.as_deref().or(decoder.global_palette()).unwrap_or_default().to_vec();
     let colours = Colours::of(&palette);
-    let window = Window::centre(width, height);
+    let window = Window::centre(width, height, side);
     let mut pixels = Vec::with_capacity(window.bytes());
     for y in window.top..window.bottom() {
         for x in window.left..window.right() {
@@ -57,7 +57,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeErr
     if colours.are_grey {
         quality.push(Quality::Greyscale);
     }
-    Ok(Picture { width, height, window: pixels, quality })
+    Ok(Part { width, height, window: pixels, quality })
 }
 
 fn damaged(error: DecodingError) -> DecodeError {

@@ -10,12 +10,14 @@
 //! - An image whose data is cut off or corrupt within what the crop needs is damaged; Pillow fills JPEGs up with grey.
 //! - Some kinds of TIFF are a level or two off, and some are not supported: see `raster`.
 //!
-//! Only the middle of an image is kept, and as far as the format allows only the middle is decoded.
+//! Only the middle of an image is kept, and as far as the format allows only the middle is decoded. [`window`] keeps more
+//! of it, for training and evaluation.
 
 mod crop;
 mod format;
 mod gif;
 mod jpeg;
+mod picture;
 mod png;
 mod raster;
 #[cfg(test)]
@@ -29,6 +31,7 @@ use serde::{Deserialize, Serialize};
 use crop::Window;
 pub use crop::{CROP_SIDE, Crop};
 pub use format::Format;
+pub use picture::Picture;
 
 /// `[imaging]` of the configuration.
 #[derive(Clone, Debug, Deserialize)]
@@ -95,17 +98,48 @@ pub enum DecodeError {
     Damaged { format: Format, detail: String },
 }
 
-/// What a decoder hands over: the window of the image that the crop is made of.
-struct Picture {
+/// The middle of an image, with no pixel added.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DecodedWindow {
+    pub picture: Picture,
+    pub format: Format,
+    /// Pixels of the whole image.
+    pub width: u32,
+    pub height: u32,
+    pub quality: Vec<Quality>,
+}
+
+/// What a decoder hands over: a window of the image.
+struct Part {
     width: u32,
     height: u32,
-    /// RGB of `Window::centre(width, height)`, rows from the top.
+    /// RGB of `Window::centre(width, height, side)`, rows from the top.
     window: Vec<u8>,
     quality: Vec<Quality>,
 }
 
 /// Decodes the centre of an image.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, DecodeError> {
+    let (format, Part { width, height, window, mut quality }) = open(bytes, CROP_SIDE, limits)?;
+    let place = Window::centre(width, height, CROP_SIDE);
+    if place.is_smaller_than_crop() {
+        quality.insert(0, Quality::LowResolution);
+    }
+    Ok(Decoded { crop: place.fill_up(&window), format, width, height, quality })
+}
+
+/// Decodes the middle of an image: `side` pixels wide and high, or all where the image is smaller. The pixels are those
+/// that [`decode`] would give, but nothing is filled up; of a window of 256 pixels or any larger even number, the middle is
+/// its crop.
+pub fn window(bytes: &[u8], side: usize, limits: &Limits) -> Result<DecodedWindow, DecodeError> {
+    let (format, Part { width, height, window, quality }) = open(bytes, side, limits)?;
+    let place = Window::centre(width, height, side);
+    let picture = Picture::new(place.width, place.height, window)
+        .ok_or_else(|| format.damaged(format_args!("a window of {side} pixels has none in it")))?;
+    Ok(DecodedWindow { picture, format, width, height, quality })
+}
+
+fn open(bytes: &[u8], side: usize, limits: &Limits) -> Result<(Format, Part), DecodeError> {
     if bytes.is_empty() {
         return Err(DecodeError::Empty);
     }
@@ -119,18 +153,11 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, DecodeError> {
         Format::Tiff => raster::decode_tiff,
     };
     // Nothing that the closure touches outlives a panic: the decoders keep no state.
-    let picture = catch_unwind(AssertUnwindSafe(|| decoder(bytes, limits))).unwrap_or_else(|panic| {
+    let part = catch_unwind(AssertUnwindSafe(|| decoder(bytes, side, limits))).unwrap_or_else(|panic| {
         let words = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
         Err(format.damaged(format!("the decoder panicked: {}", words.unwrap_or("without a word"))))
     })?;
-
-    let window = Window::centre(picture.width, picture.height);
-    let mut quality = picture.quality;
-    if window.is_smaller_than_crop() {
-        quality.insert(0, Quality::LowResolution);
-    }
-    let crop = window.fill_up(&picture.window);
-    Ok(Decoded { crop, format, width: picture.width, height: picture.height, quality })
+    Ok((format, part))
 }
 
 /// A picture of one grey pixel, to try a decoder with.

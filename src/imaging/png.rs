@@ -5,9 +5,9 @@ use std::io::Cursor;
 use png::{BitDepth, ColorType, Decoder, DecodingError, Reader, Transformations};
 
 use super::crop::Window;
-use super::{DecodeError, Format, Limits, Picture, Quality};
+use super::{DecodeError, Format, Limits, Part, Quality};
 
-pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeError> {
+pub(super) fn decode(bytes: &[u8], side: usize, limits: &Limits) -> Result<Part, DecodeError> {
     let allowance = usize::try_from(limits.max_decoded_bytes).unwrap_or(usize::MAX);
     let mut decoder = Decoder::new_with_limits(Cursor::new(bytes), png::Limits { bytes: allowance });
     // Rows as they are stored: what a pixel is is decided here, for the few that are needed.
@@ -20,7 +20,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeErr
     limits.admit(Format::Png, width, height)?;
     let mut reader = decoder.read_info().map_err(trouble)?;
 
-    let window = Window::centre(width, height);
+    let window = Window::centre(width, height, side);
     let kind = Kind::of(&reader);
     let mut pixels = Vec::with_capacity(window.bytes());
     if reader.info().interlaced {
@@ -55,7 +55,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeErr
     if matches!(info.color_type, ColorType::Grayscale | ColorType::GrayscaleAlpha) {
         quality.push(Quality::Greyscale);
     }
-    Ok(Picture { width, height, window: pixels, quality })
+    Ok(Part { width, height, window: pixels, quality })
 }
 
 fn trouble(error: DecodingError, limits: &Limits) -> DecodeError {

@@ -13,19 +13,19 @@ use image::metadata::Orientation;
 use image::{ColorType, DynamicImage, ImageDecoder};
 
 use super::crop::Window;
-use super::{DecodeError, Format, Limits, Picture, Quality};
+use super::{DecodeError, Format, Limits, Part, Quality};
 
-pub(super) fn decode_bmp(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeError> {
-    let mut picture = decode(Format::Bmp, BmpDecoder::new(Cursor::new(bytes)), limits)?;
+pub(super) fn decode_bmp(bytes: &[u8], side: usize, limits: &Limits) -> Result<Part, DecodeError> {
+    let mut part = decode(Format::Bmp, BmpDecoder::new(Cursor::new(bytes)), side, limits)?;
     if let Some(most) = most_of_packed_samples(bytes) {
         // `image` rounds 5 and 6 bits to the nearest of 8, Pillow rounds down.
-        for (n, sample) in picture.window.iter_mut().enumerate() {
+        for (n, sample) in part.window.iter_mut().enumerate() {
             let most = most[n % 3];
             let stored = (u32::from(*sample) * most + 127) / 255;
             *sample = (stored * 255 / most) as u8;
         }
     }
-    Ok(picture)
+    Ok(part)
 }
 
 /// The greatest red, green and blue of a BMP that packs a pixel into 16 bits; `None` for other kinds.
@@ -40,11 +40,16 @@ fn most_of_packed_samples(bytes: &[u8]) -> Option<[u32; 3]> {
     if bitfields { Some([most(number(54)?)?, most(number(58)?)?, most(number(62)?)?]) } else { Some([31; 3]) }
 }
 
-pub(super) fn decode_tiff(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeError> {
-    decode(Format::Tiff, TiffDecoder::new(Cursor::new(bytes)), limits)
+pub(super) fn decode_tiff(bytes: &[u8], side: usize, limits: &Limits) -> Result<Part, DecodeError> {
+    decode(Format::Tiff, TiffDecoder::new(Cursor::new(bytes)), side, limits)
 }
 
-fn decode(format: Format, decoder: ImageResult<impl ImageDecoder>, limits: &Limits) -> Result<Picture, DecodeError> {
+fn decode(
+    format: Format,
+    decoder: ImageResult<impl ImageDecoder>,
+    side: usize,
+    limits: &Limits,
+) -> Result<Part, DecodeError> {
     let trouble = |error| trouble(format, error, limits);
     let mut decoder = decoder.map_err(trouble)?;
     let (width, height) = decoder.dimensions();
@@ -72,8 +77,8 @@ fn decode(format: Format, decoder: ImageResult<impl ImageDecoder>, limits: &Limi
     image.apply_orientation(orientation);
 
     let (width, height) = (image.width(), image.height());
-    let window = Window::centre(width, height);
-    Ok(Picture { width, height, window: rgb_of(&image, &window), quality })
+    let window = Window::centre(width, height, side);
+    Ok(Part { width, height, window: rgb_of(&image, &window), quality })
 }
 
 fn trouble(format: Format, error: ImageError, limits: &Limits) -> DecodeError {

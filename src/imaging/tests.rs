@@ -125,7 +125,7 @@ fn crop_of_whole_webp(bytes: &[u8]) -> Crop {
         webp::WebPFree(pixels.cast());
         copy
     };
-    let window = Window::centre(width as u32, height as u32);
+    let window = Window::centre(width as u32, height as u32, CROP_SIDE);
     window.fill_up(&window.cut(&pixels, 0, 0, width as usize * 3))
 }
 
@@ -134,7 +134,7 @@ proptest! {
 
     #[test]
     fn every_format_gives_the_pixels_that_were_stored(width in 1u32..600, height in 1u32..600) {
-        let window = Window::centre(width, height);
+        let window = Window::centre(width, height, CROP_SIDE);
         let want = window.fill_up(&window.cut(&rgb(&indices(width, height)), 0, 0, width as usize * 3));
         for (name, bytes) in lossless_files(width, height) {
             let decoded = decode(&bytes, &AMPLE).unwrap();
@@ -149,6 +149,25 @@ proptest! {
     fn lossy_webp_is_the_same_by_the_region_as_by_the_whole(width in 1u32..600, height in 1u32..600) {
         for (name, bytes) in lossy_files(width, height) {
             prop_assert!(decode(&bytes, &AMPLE).unwrap().crop == crop_of_whole_webp(&bytes), "{}", name);
+        }
+    }
+
+    #[test]
+    fn a_window_is_the_middle_of_the_image_with_nothing_added(
+        width in 1u32..600, height in 1u32..600, side in 1usize..700
+    ) {
+        let place = Window::centre(width, height, side);
+        let want = place.cut(&rgb(&indices(width, height)), 0, 0, width as usize * 3);
+        for (name, bytes) in lossless_files(width, height) {
+            let found = window(&bytes, side, &AMPLE).unwrap();
+            prop_assert_eq!((found.width, found.height), (width, height), "{}", name);
+            prop_assert_eq!((found.picture.width(), found.picture.height()), (place.width, place.height));
+            prop_assert!(found.picture.rgb() == want, "{}", name);
+        }
+        for (name, bytes) in lossless_files(width, height).into_iter().chain(lossy_files(width, height)) {
+            // Of an odd side the middle lies half a pixel off.
+            let large = window(&bytes, CROP_SIDE + side / 2 * 2, &AMPLE).unwrap();
+            prop_assert!(large.picture.to_crop() == decode(&bytes, &AMPLE).unwrap().crop, "{}", name);
         }
     }
 

@@ -8,9 +8,9 @@ use std::mem::MaybeUninit;
 use libwebp_sys as webp;
 
 use super::crop::Window;
-use super::{DecodeError, Format, Limits, Picture, Quality};
+use super::{DecodeError, Format, Limits, Part, Quality};
 
-pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeError> {
+pub(super) fn decode(bytes: &[u8], side: usize, limits: &Limits) -> Result<Part, DecodeError> {
     let canvas = features(bytes, limits)?;
     limits.admit(Format::Webp, canvas.width as u32, canvas.height as u32)?;
     let file = Container::open(bytes)?;
@@ -20,7 +20,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeErr
 
     let (width, height) = (file.canvas_width, file.canvas_height);
     limits.admit(Format::Webp, width, height)?;
-    let window = Window::centre(width, height);
+    let window = Window::centre(width, height, side);
     // Where the frame does not cover the canvas, it is transparent black.
     let mut pixels = vec![0; window.bytes()];
     if let Some(part) = frame.part_in(&window) {
@@ -40,7 +40,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeErr
     if canvas.has_alpha != 0 || frame.has_alpha {
         quality.push(Quality::Transparent);
     }
-    Ok(Picture { width, height, window: pixels, quality })
+    Ok(Part { width, height, window: pixels, quality })
 }
 
 fn features(bytes: &[u8], limits: &Limits) -> Result<webp::WebPBitstreamFeatures, DecodeError> {

@@ -42,6 +42,11 @@ fn a_decoder_answers_what_decoding_in_the_process_gives() {
             (Err(Error::Refused(there)), Err(here)) => assert_eq!(there, here, "{name}"),
             (there, here) => panic!("{name}: {there:?} there, {here:?} here"),
         }
+        match (pool.window(&bytes, 200), imaging::window(&bytes, 200, &settings.limits)) {
+            (Ok(there), Ok(here)) => assert!(there == here, "a window of {name}"),
+            (Err(Error::Refused(there)), Err(here)) => assert_eq!(there, here, "a window of {name}"),
+            (there, here) => panic!("a window of {name}: {there:?} there, {here:?} here"),
+        }
     }
     assert_eq!(pool.at_rest().len(), 1, "one decoder did it all");
 }

@@ -53,6 +53,9 @@ fn serve(limits: &Limits, memory: u64) -> io::Result<()> {
     while let Some((ask, length)) = wire::next_request(&socket, &mut buffer)? {
         match ask {
             Ask::Decode => wire::answer_decoded(&socket, imaging::decode(&buffer[..length], limits))?,
+            Ask::Window { side } => {
+                wire::answer_window(&socket, imaging::window(&buffer[..length], side.into(), limits))?;
+            }
             Ask::Probe => wire::answer(&socket, &Answer::Probed(probe::attempts()), &[])?,
         }
         if buffer.len() > KEPT {

@@ -13,17 +13,17 @@ use outline::Outline;
 use turbo::{Bounds, Decompressor, Header, Layout, Region};
 
 use super::crop::Window;
-use super::{DecodeError, Format, Limits, Picture, Quality};
+use super::{DecodeError, Format, Limits, Part, Quality};
 
 /// More scans than any encoder writes (libjpeg's script has 10, optimisers end at some 20). Each costs a walk over
 /// all coefficients, so a small file with thousands could keep a thread busy for minutes.
 const MAX_SCANS: usize = 100;
 
-pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeError> {
+pub(super) fn decode(bytes: &[u8], side: usize, limits: &Limits) -> Result<Part, DecodeError> {
     let outline = Outline::read(bytes).map_err(damaged)?;
     check(&outline, bytes.len(), limits)?;
 
-    let window = Window::centre(outline.width, outline.height);
+    let window = Window::centre(outline.width, outline.height, side);
     let shortened = outline.shortened(bytes, window.bottom() + MARGIN);
     let bytes = shortened.as_deref().unwrap_or(bytes);
     let megabytes = (limits.max_decoded_bytes >> 20).clamp(1, 1 << 20) as i32;
@@ -40,7 +40,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeErr
 
     let quality = if outline.components.len() == 1 { vec![Quality::Greyscale] } else { vec![] };
     let window = window.cut(&pixels, region.left, region.top, region.width * 3);
-    Ok(Picture { width: outline.width, height: outline.height, window, quality })
+    Ok(Part { width: outline.width, height: outline.height, window, quality })
 }
 
 fn damaged(detail: String) -> DecodeError {

@@ -5,8 +5,8 @@ use std::ffi::c_int;
 use proptest::prelude::*;
 use turbojpeg_sys as tj;
 
-use super::super::crop::Window;
-use super::super::{DecodeError, Limits, Quality, decode};
+use super::super::crop::{CROP_SIDE, Window};
+use super::super::{DecodeError, Limits, Quality, decode, window};
 use super::outline::Outline;
 use super::turbo::{Bounds, Decompressor, Layout, Region};
 use super::{MAX_SCANS, rgb_of_inverted_cmyk};
@@ -97,7 +97,7 @@ fn crop_of_whole(bytes: &[u8]) -> Vec<u8> {
     let whole = Region { left: 0, top: 0, width: header.width, height: header.height };
     let pixels = decompressor.decode(bytes, &header, whole).unwrap();
     let pixels = if header.layout == Layout::Cmyk { rgb_of_inverted_cmyk(&pixels) } else { pixels };
-    let window = Window::centre(header.width as u32, header.height as u32);
+    let window = Window::centre(header.width as u32, header.height as u32, CROP_SIDE);
     window.fill_up(&window.cut(&pixels, 0, 0, header.width * 3)).pixels().to_vec()
 }
 
@@ -143,6 +143,15 @@ proptest! {
         prop_assert_eq!((decoded.width as usize, decoded.height as usize), (kind.width, kind.height));
         prop_assert_eq!(decoded.quality.contains(&Quality::Greyscale), kind.sampling == tj::TJSAMP_TJSAMP_GRAY);
         prop_assert!(decoded.crop.pixels() == crop_of_whole(&bytes), "the pixels differ");
+    }
+
+    #[test]
+    fn a_larger_window_is_equal_to_the_whole_image_too(kind in kinds(), side in 1usize..900) {
+        let bytes = encoded(&kind);
+        let (whole, part) = (window(&bytes, 2000, &AMPLE).unwrap().picture, window(&bytes, side, &AMPLE).unwrap().picture);
+        prop_assert_eq!((whole.width(), whole.height()), (kind.width, kind.height));
+        let place = Window::centre(kind.width as u32, kind.height as u32, side);
+        prop_assert!(part.rgb() == place.cut(whole.rgb(), 0, 0, kind.width * 3), "the pixels differ");
     }
 
     #[test]
