@@ -9,7 +9,7 @@ BINARY := target/release/assay
 TEST_SERVERS := .local/test .local/chaos .local/bench .local/soak
 on_test_servers = for folder in $(TEST_SERVERS); do [ ! -d $$folder ] || $(SERVERS) $(1) --dir $$folder; done
 
-.PHONY: help toolchain build up down demo test conformance chaos bench fuzz check fmt lint doc deny clean observability-check
+.PHONY: help toolchain build up down demo test conformance chaos bench fuzz image-root deploy-check check fmt lint doc deny clean observability-check
 
 help:          ## this list
 	@grep -hE '^[a-z-]+: *.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 21
@@ -32,7 +32,8 @@ demo: build up ## the main job on real servers, with real and generated images
 
 test: toolchain conformance observability-check  ## everything that can fail: unit, contract, crash and conformance tests, and a short chaos
 	@trap '$(call on_test_servers,down)' EXIT; $(CARGO) test --release --locked && \
-	$(PYTHON) -m unittest discover -q -s chaos && $(PYTHON) chaos/run.py --short --assay $(BINARY)
+	$(PYTHON) -m unittest discover -q -s chaos && $(PYTHON) chaos/run.py --short --assay $(BINARY) && \
+	$(PYTHON) tests/deploy/run.py --assay $(BINARY)
 
 chaos: build   ## breaks everything under load and counts what is lost: 50 minutes; CHAOS="--short", "--only FAULT --seed N"
 	@$(PYTHON) chaos/run.py --assay $(BINARY) $(CHAOS)
@@ -53,6 +54,12 @@ fuzz: toolchain  ## every reader of strangers' bytes for a minute each; SECONDS_
 	@set -e; if command -v clang >/dev/null; then export CC=clang CFLAGS=-fsanitize=fuzzer-no-link; fi; \
 	for target in $(or $(TARGETS),$$(cd fuzz/fuzz_targets && ls *.rs | sed 's/\.rs//')); do \
 	  $(CARGO) +nightly fuzz run $$target -- -max_total_time=$(or $(SECONDS_EACH),60) -max_len=65536 -rss_limit_mb=2048 -timeout=20 -print_final_stats=1; done
+
+image-root: build  ## the image's files in target/image-root, as the Dockerfile has them, and their bill of materials
+	@$(PYTHON) deploy/docker/image_root.py && $(PYTHON) deploy/docker/sbom.py
+
+deploy-check: build  ## image, bill of materials and manifests: run, linted, held against schemas and the binary
+	@$(PYTHON) tests/deploy/run.py --assay $(BINARY)
 
 check: fmt lint doc deny  ## what a reviewer would say first
 
