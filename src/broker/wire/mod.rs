@@ -106,6 +106,7 @@ pub fn read(
     }
     let document: Value =
         serde_json::from_slice(&message.body).map_err(|error| WireError::NotJson(error.to_string()))?;
+    let document = unwrapped(document)?;
     let Value::Object(map) = &document else { return Err(WireError::UnknownForm) };
     let fields = Fields::root(map);
     let context = context(&message.properties, redelivered);
@@ -115,6 +116,8 @@ pub fn read(
         Ok(vec![native::read_cloud_event(&fields, tenants, context)?])
     } else if fields.has("Records") {
         s3_event::read(&fields, tenants, &context)
+    } else if s3_event::is_event_bridge(&fields) {
+        s3_event::read_event_bridge(&fields, tenants, context)
     } else if s3_event::is_test(&fields) {
         Ok(Vec::new())
     } else if fields.has("image") {
@@ -133,6 +136,16 @@ pub fn read_correction(message: &Message) -> Result<Correction, WireError> {
         Ok(Value::Object(document)) => Correction::of_document(&document).map_err(|error| WireError::at("", &error)),
         Ok(_) => Err(WireError::NotJson("it is no object".into())),
         Err(error) => Err(WireError::NotJson(error.to_string())),
+    }
+}
+
+/// What is in the envelope that Amazon's SNS puts around a message, unless raw delivery is on.
+fn unwrapped(document: Value) -> Result<Value, WireError> {
+    match (document.get("Type").and_then(Value::as_str), document.get("Message").and_then(Value::as_str)) {
+        (Some("Notification"), Some(inner)) => {
+            serde_json::from_str(inner).map_err(|error| WireError::field("Message", format!("holds no JSON: {error}")))
+        }
+        _ => Ok(document),
     }
 }
 

@@ -107,6 +107,9 @@ fn what_is_wrong_is_named() {
         (with(event.clone(), "/data", json!("e30=")), "`data` must be an object"),
         (with(event, "/specversion", json!("0.3")), "`specversion` must be \"1.0\""),
         (json!({"specversion": "1.0", "data_base64": "e30="}), "`data_base64` is not read"),
+        (with(fixture("aws-sns"), "/Message", json!("hello")), "`Message` holds no JSON"),
+        (with(fixture("aws-eventbridge"), "/detail/object/key", Value::Null), "`detail.object.key` is missing"),
+        (with(fixture("aws-eventbridge"), "/detail/bucket/name", json!("")), "`detail.bucket.name` is empty"),
         (json!({"hello": 1}), "none of the three forms"),
         (json!([least()]), "none of the three forms"),
         (json!("text"), "none of the three forms"),
@@ -137,46 +140,18 @@ fn what_is_no_json_or_too_long_is_refused() {
     assert_eq!(read_bytes(&vec![b' '; MAX_BODY + 1]), WireError::TooLong(MAX_BODY + 1));
 }
 
-/// As AWS documents it: no prefix on the event's name, a quoted-less etag, a sequencer.
+/// A message as somebody's object store or bridge sends it.
+fn fixture(name: &str) -> Value {
+    let path = format!("{}/tests/fixtures/events/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
 fn aws() -> Value {
-    json!({"Records": [{
-        "eventVersion": "2.1", "eventSource": "aws:s3", "awsRegion": "us-west-2",
-        "eventTime": "2026-01-02T03:04:05.678Z", "eventName": "ObjectCreated:Put",
-        "userIdentity": {"principalId": "AIDAJDPLRKLG7UEXAMPLE"},
-        "requestParameters": {"sourceIPAddress": "127.0.0.1"},
-        "s3": {"s3SchemaVersion": "1.0", "configurationId": "c",
-            "bucket": {"name": "uploads", "ownerIdentity": {"principalId": "A3"}, "arn": "arn:aws:s3:::uploads"},
-            "object": {"key": "u/my+photo%2B%C3%BC.jpg", "size": 1024, "eTag": "d41d8cd98f00b204e9800998ecf8427e",
-                "versionId": "096fKKXTRTtl3on89fVO.nfljtsv6qko", "sequencer": "0055AED6DCD90281E5"}}}]})
+    fixture("aws")
 }
 
-/// MinIO: prefix on the name, the summary beside the records, the slash encoded.
 fn minio() -> Value {
-    json!({"EventName": "s3:ObjectCreated:Put", "Key": "uploads/u/my photo.jpg", "Records": [{
-        "eventVersion": "2.0", "eventSource": "minio:s3", "eventTime": "2026-01-02T03:04:05.678Z",
-        "eventName": "s3:ObjectCreated:Put",
-        "s3": {"bucket": {"name": "uploads"},
-            "object": {"key": "u%2Fmy+photo.jpg", "size": 224662, "eTag": "5fc7298143efe1276d39a3466d4e255f-1",
-                "contentType": "image/jpeg", "userMetadata": {"content-type": "image/jpeg"}, "sequencer": "15CFEDF8D5304D1A"}},
-        "source": {"host": "10.0.0.1"}}]})
-}
-
-/// Ceph: the size is text, an unversioned object has an empty version.
-fn ceph() -> Value {
-    json!({"Records": [{
-        "eventVersion": "2.1", "eventSource": "ceph:s3", "eventTime": "2026-01-02T03:04:05.678901Z",
-        "eventName": "ObjectCreated:CompleteMultipartUpload",
-        "s3": {"bucket": {"name": "archive", "id": "x.4"},
-            "object": {"key": "1.jpg", "size": "1024", "eTag": "\"37b51d194a7513e45b56f6524f2d51f2\"", "versionId": "",
-                "sequencer": "F7E6D75DC742D108", "metadata": [], "tags": []}},
-        "eventId": "", "opaqueData": "me"}]})
-}
-
-/// SeaweedFS: little more than what is needed.
-fn seaweed() -> Value {
-    json!({"Records": [{
-        "eventSource": "seaweedfs:s3", "eventName": "s3:ObjectCreated:Put",
-        "s3": {"bucket": {"name": "archive"}, "object": {"key": "a%20b.png", "size": 3, "etag": "e1", "versionId": "null"}}}]})
+    fixture("minio")
 }
 
 #[test]
@@ -191,8 +166,8 @@ fn each_vendors_notification_is_read() {
             "acme",
         ),
         (minio(), "uploads", "u/my photo.jpg", None, "5fc7298143efe1276d39a3466d4e255f-1", "acme"),
-        (ceph(), "archive", "1.jpg", None, "37b51d194a7513e45b56f6524f2d51f2", "default"),
-        (seaweed(), "archive", "a b.png", None, "e1", "default"),
+        (fixture("ceph"), "archive", "a+b 100%/1.jpg", None, "37b51d194a7513e45b56f6524f2d51f2-2", "default"),
+        (fixture("bare"), "archive", "a b.png", None, "e1", "default"),
     ];
     for (body, bucket, key, version, etag, tenant) in cases {
         let request = read_one(&body);
@@ -203,6 +178,19 @@ fn each_vendors_notification_is_read() {
         assert_eq!(request, read_one(&body), "the same event is the same submission");
     }
     assert_eq!(read_one(&aws()).context.enqueued_at, Some(datetime!(2026-01-02 03:04:05.678 UTC)));
+}
+
+#[test]
+fn an_event_of_aws_is_the_same_submission_by_whichever_way_it_comes() {
+    let plain = read_one(&aws());
+    for (body, finer) in [(fixture("aws-sns"), true), (fixture("aws-eventbridge"), false)] {
+        let mut request = read_one(&body);
+        if !finer {
+            assert_eq!(request.context.enqueued_at, Some(datetime!(2026-01-02 03:04:05 UTC)));
+            request.context.enqueued_at = plain.context.enqueued_at;
+        }
+        assert_eq!(request, plain);
+    }
 }
 
 #[test]
@@ -222,8 +210,8 @@ fn events_that_ask_for_nothing_are_read_as_nothing() {
     let removed = with(aws(), "/Records/0/eventName", json!("ObjectRemoved:Delete"));
     let marker = with(minio(), "/Records/0/eventName", json!("s3:ObjectRemoved:DeleteMarkerCreated"));
     let tagged = with(aws(), "/Records/0/eventName", json!("ObjectTagging:Put"));
-    let test = json!({"Service": "Amazon S3", "Event": "s3:TestEvent", "Time": "2026-01-02T03:04:05.678Z", "Bucket": "uploads"});
-    for body in [removed, marker, tagged, test, json!({"Records": []})] {
+    let deleted = with(fixture("aws-eventbridge"), "/detail-type", json!("Object Deleted"));
+    for body in [removed, marker, tagged, deleted, fixture("aws-test"), json!({"Records": []})] {
         assert_eq!(read_all(&body), Ok(vec![]), "{body}");
     }
 }
@@ -362,6 +350,11 @@ fn any_json() -> impl Strategy<Value = Value> {
         "name",
         "object",
         "Event",
+        "Type",
+        "Message",
+        "source",
+        "detail-type",
+        "detail",
         "versionId",
         "sequencer",
     ]);
