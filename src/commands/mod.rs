@@ -10,6 +10,7 @@ mod migrate;
 mod model;
 mod results;
 mod scan;
+mod schema;
 mod status;
 mod table;
 mod worker;
@@ -58,6 +59,7 @@ enum Command {
     Model(model::Args),
     Doctor(doctor::Args),
     Migrate(migrate::Args),
+    Schema(schema::Args),
 }
 
 impl Cli {
@@ -77,13 +79,14 @@ impl Cli {
         let traces = matches!(self.command, Command::Worker(_)).then_some(&config.traces);
         let exporter = traces.map(Exporter::start).transpose().map_err(End::usage)?.flatten();
         telemetry::start(&config.log, exporter.as_ref()).map_err(End::usage)?;
-        if !matches!(self.command, Command::Scan(_) | Command::Model(_)) {
+        if !matches!(self.command, Command::Scan(_) | Command::Model(_) | Command::Schema(_)) {
             config.exposures().for_each(|exposure| tracing::warn!("{exposure}"));
         }
         let end = match self.command {
             Command::Scan(args) => scan::run(&args, &config),
             Command::Model(args) => block_on(model::run(&args, &config)),
             Command::Labels(args) => block_on(labels::run(&args, &config)),
+            Command::Schema(args) => schema::run(&args),
             Command::Worker(args) => block_on(worker::run(&args, &config)),
             Command::Enqueue(args) => block_on(enqueue::run(&args, &config)),
             Command::Results(args) => block_on(results::run(&args, &config)),

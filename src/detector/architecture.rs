@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A residual network without early downsampling: the stem's convolution and its pooling have stride 1, so a
 /// 256×256 image leaves the last layer at 32×32 (ImagiNet, arXiv 2407.20020).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Architecture {
     /// ImagiNet's own: 83.6 GMAC an image.
     #[serde(rename = "resnet50-nodown")]

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
@@ -16,17 +17,22 @@ const SCHEMA: &str = "assay.model.v1";
 /// Centre 256×256 at native resolution, reflected borders, ImageNet's mean and deviation.
 const PREPROCESSING: &str = "imaginet-centre-256@1";
 
-/// The document `assay.model.v1`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// The document `assay.model.v1`: `manifest.json` in the folder of a model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Manifest {
+    #[schemars(extend("const" = SCHEMA))]
     pub schema: String,
+    /// Letters, digits, `.`, `_` and `-`; verdicts name it.
+    #[schemars(regex(pattern = "^[A-Za-z0-9._-]+$"))]
     pub version: String,
     /// False for random weights: verdicts then say that they mean nothing.
     pub trained: bool,
     pub architecture: Architecture,
+    /// From encoded bytes to what the network sees.
+    #[schemars(extend("const" = PREPROCESSING))]
     pub preprocessing: String,
     pub labels: LabelSet,
-    /// `None`: the score is a plain sigmoid of the logit, and verdicts say that it is not calibrated.
+    /// null: the score is a plain sigmoid of the logit, and verdicts say that it is not calibrated.
     pub calibration: Option<Calibration>,
     pub thresholds: Thresholds,
     pub lineage: Lineage,
@@ -34,20 +40,24 @@ pub struct Manifest {
 }
 
 /// Where the weights come from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Lineage {
     /// In words: `random, seed 0`, or the name of the checkpoint that was imported.
     pub source: String,
     /// Of the checkpoint that was imported.
     pub source_sha256: Option<String>,
     #[serde(with = "time::serde::rfc3339")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub made_at: OffsetDateTime,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The weights beside the manifest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WeightsFile {
+    /// A plain name.
     pub file: String,
     /// Lower-case hexadecimal.
+    #[schemars(regex(pattern = "^[0-9a-f]{64}$"))]
     pub sha256: String,
 }
 

@@ -26,6 +26,7 @@ pub mod weights;
 
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::imaging::Crop;
@@ -79,7 +80,7 @@ pub enum Precision {
 }
 
 /// The classes of the generator classifier, in the order of its outputs.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LabelSet {
     /// Name and revision, for instance `imaginet-4@1`.
     pub id: String,

@@ -1,10 +1,11 @@
 //! Which format it is: by the first bytes, never by a name.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::DecodeError;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     Jpeg,

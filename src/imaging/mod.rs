@@ -26,6 +26,7 @@ mod webp;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crop::Window;
@@ -57,7 +58,7 @@ pub struct Limits {
 }
 
 /// What makes a verdict less sure than its score says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Quality {
     /// A side is shorter than the crop, so it was filled up by reflection.

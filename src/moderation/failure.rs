@@ -1,5 +1,6 @@
 //! A submission that can't be judged, and why.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
@@ -9,7 +10,7 @@ use super::{OutcomeId, SubmissionKey};
 use crate::imaging::DecodeError;
 
 /// Where the work stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
     Intake,
@@ -32,8 +33,8 @@ impl Stage {
 macro_rules! failure_codes {
     ($($(#[$doc:meta])* $name:ident = $text:literal, $stage:ident, $title:literal;)*) => {
         /// Why a submission can't be judged: a word for machines and a title for people.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-        pub enum FailureCode { $($(#[$doc])* #[serde(rename = $text)] $name,)* }
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+        pub enum FailureCode { $(#[doc = $title] $(#[$doc])* #[serde(rename = $text)] $name,)* }
 
         impl FailureCode {
             pub const ALL: &'static [FailureCode] = &[$(FailureCode::$name,)*];
@@ -94,26 +95,35 @@ impl FailureCode {
     }
 }
 
-/// The document `assay.failure.v1`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// The document `assay.failure.v1`: that a submission can't be judged, and why. It is the submission's one outcome.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Failure {
+    #[schemars(extend("const" = Failure::SCHEMA))]
     pub schema: String,
+    /// The same on every repetition; it follows from tenant, submission and generation.
     pub failure_id: OutcomeId,
     pub submission_id: String,
     pub tenant: String,
     pub generation: u32,
+    /// As it was asked for.
     pub image: ImageRef,
     pub code: FailureCode,
     pub stage: Stage,
+    /// The code in a sentence for a person.
     pub title: String,
     /// What was found, in words, for whoever looks into it.
     pub detail: String,
+    /// Whether asking again with the next generation can end otherwise without mending the image.
     pub retryable: bool,
+    /// Which try it was that ended so, from 1.
     pub attempt: u32,
     pub purpose: Purpose,
+    /// The outcome of the latest earlier generation, if there is one.
     pub supersedes: Option<OutcomeId>,
     #[serde(with = "time::serde::rfc3339")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub at: OffsetDateTime,
+    /// What the request said, as it was.
     pub metadata: Map<String, Value>,
 }
 

@@ -1,5 +1,6 @@
 //! From evidence to a verdict: the one place where scores become words.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
@@ -15,9 +16,11 @@ const CANDIDATES: usize = 3;
 pub const UNKNOWN: &str = "unknown";
 
 /// One class of the generator classifier.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Generator {
+    /// What verdicts call it.
     pub label: String,
+    /// What it is one of: `gan`, `stable-diffusion`, …
     pub family: String,
 }
 

@@ -17,7 +17,10 @@ pub const MAX_REASON: usize = 4096;
 ///
 /// It names the image by exactly one of `verdict_id` and `image`. Fields that are not listed are ignored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[schemars(title = "Label", rename = "Label")]
+#[schemars(rename = "Label", extend("anyOf" = [
+    {"properties": {"origin": {"const": "synthetic"}}},
+    {"properties": {"generator": {"type": "null"}}},
+]))]
 pub struct Correction {
     #[serde(flatten)]
     pub subject: Subject,

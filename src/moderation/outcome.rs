@@ -14,7 +14,7 @@ use super::{Failure, ImageRef, SubmissionKey, Verdict};
 /// arrives at the same id without asking anybody (docs/adr/0002).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
-#[schemars(inline)]
+#[schemars(inline, description = "The id of an outcome: the `verdict_id` of a verdict, the `failure_id` of a failure.")]
 pub struct OutcomeId(#[schemars(with = "String", extend("format" = "uuid"))] pub Uuid);
 
 impl OutcomeId {

@@ -1,9 +1,10 @@
 //! From a score to a decision.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What is said of an image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Decision {
     Real,
@@ -23,18 +24,21 @@ impl Decision {
 }
 
 /// Platt scaling of the origin logit: probability = σ(scale · logit + bias).
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Calibration {
+    #[schemars(extend("exclusiveMinimum" = 0))]
     pub scale: f32,
     pub bias: f32,
 }
 
 /// Probabilities of synthetic between which the answer is [`Decision::Uncertain`].
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Thresholds {
     /// Below it: real.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub low: f32,
     /// At it or above: synthetic.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub high: f32,
 }
 

@@ -69,12 +69,15 @@ pub fn bare_etag(etag: &str) -> &str {
 }
 
 /// Why the image is judged.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Purpose {
+    /// Somebody has just uploaded it.
     #[default]
     Live,
+    /// It has been there for long.
     Backfill,
+    /// It was judged before and shall be looked at afresh; goes with the next `generation`.
     Reverdict,
 }
 

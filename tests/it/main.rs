@@ -8,6 +8,7 @@ mod cli;
 mod conformance;
 mod contracts;
 mod decoding;
+mod documents;
 mod doors;
 mod hostile;
 mod labels;

@@ -16,6 +16,7 @@ use time::format_description::well_known::Rfc3339;
 use super::Publication;
 use crate::moderation::{Context, Correction, Failure, Outcome, Request, RequestError, TraceContext, Verdict};
 use fields::Fields;
+pub use native::RequestDocument;
 
 /// Longest body that is read, in bytes. A thousand S3 records fit.
 pub const MAX_BODY: usize = 1 << 20;

@@ -2,14 +2,41 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::fields::Fields;
 use super::{WireError, tenant_of};
-use crate::moderation::request::bare_etag;
+use crate::moderation::request::{MAX_SUBMISSION_ID, bare_etag};
 use crate::moderation::{Context, ImageRef, Purpose, Request, SubmissionKey};
+
+/// One image to judge. `(tenant, submission_id, generation)` is the idempotency key: each gets exactly one outcome.
+/// Fields that are not listed are ignored, and `null` says as much as nothing.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Request")]
+pub struct RequestDocument {
+    /// Your name for the submission. The same again gets the same outcome again. At most 256 bytes.
+    #[schemars(length(min = 1, max = MAX_SUBMISSION_ID))]
+    submission_id: String,
+    image: ImageRef,
+    /// Whose image it is; without one, the tenant to whom `broker.tenants` gives the bucket, or `default`.
+    #[schemars(regex(pattern = "^[A-Za-z0-9_-]{1,64}$"))]
+    tenant: Option<String>,
+    /// 0, or one more than before to ask for a new outcome: an appeal, a new model, another try.
+    #[schemars(range(max = i32::MAX))]
+    generation: Option<u32>,
+    purpose: Option<Purpose>,
+    /// When the outcome is of no use any more: a failure `deadline_exceeded` from then on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "date-time"))]
+    deadline: Option<String>,
+    /// Given back with the outcome. At most 4096 bytes of JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<Map<String, Value>>,
+}
 
 pub(super) fn read(
     fields: &Fields<'_>,
@@ -90,26 +117,14 @@ fn read_purpose(fields: &Fields<'_>) -> Result<Purpose, WireError> {
 
 /// The document that [`read`] reads as the same request.
 pub(super) fn write(request: &Request) -> Vec<u8> {
-    let mut document = Map::new();
-    document.insert("submission_id".into(), request.key.submission_id.clone().into());
-    document.insert("tenant".into(), request.key.tenant.clone().into());
-    document.insert("generation".into(), request.key.generation.into());
-    document.insert("purpose".into(), request.purpose.as_str().into());
-    let image = &request.image;
-    let mut reference =
-        Map::from_iter([("bucket".to_string(), json!(image.bucket)), ("key".to_string(), json!(image.key))]);
-    let optional = [("version_id", &image.version_id), ("etag", &image.etag), ("sha256", &image.sha256)];
-    for (field, value) in optional {
-        if let Some(value) = value {
-            reference.insert(field.into(), json!(value));
-        }
-    }
-    document.insert("image".into(), Value::Object(reference));
-    if let Some(deadline) = request.deadline.and_then(|deadline| deadline.format(&Rfc3339).ok()) {
-        document.insert("deadline".into(), deadline.into());
-    }
-    if !request.metadata.is_empty() {
-        document.insert("metadata".into(), Value::Object(request.metadata.clone()));
-    }
-    Value::Object(document).to_string().into_bytes()
+    let document = RequestDocument {
+        submission_id: request.key.submission_id.clone(),
+        image: request.image.clone(),
+        tenant: Some(request.key.tenant.clone()),
+        generation: Some(request.key.generation),
+        purpose: Some(request.purpose),
+        deadline: request.deadline.and_then(|deadline| deadline.format(&Rfc3339).ok()),
+        metadata: Some(request.metadata.clone()).filter(|metadata| !metadata.is_empty()),
+    };
+    serde_json::to_vec(&document).expect("a request holds nothing that JSON can't")
 }
