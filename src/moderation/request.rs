@@ -217,6 +217,19 @@ pub(super) fn validate_length(field: &'static str, text: &str, most: usize) -> R
 mod tests {
     use super::*;
 
+    #[test]
+    fn the_id_of_a_trace_is_read_where_there_is_one() {
+        let id =
+            |text: &str| TraceContext { traceparent: Some(text.into()), tracestate: None }.id().map(str::to_string);
+        let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+        assert_eq!(id(&format!("00-{trace}-00f067aa0ba902b7-01")).as_deref(), Some(trace));
+        for none in ["", "00", "00-4bf92f35-00f067aa0ba902b7-01", &format!("00-{}-00f067aa0ba902b7-01", "0".repeat(32))]
+        {
+            assert_eq!(id(none), None, "{none}");
+        }
+        assert_eq!(TraceContext::default().id(), None);
+    }
+
     fn request() -> Request {
         Request {
             key: SubmissionKey { tenant: "acme".into(), submission_id: "post-1".into(), generation: 0 },

@@ -182,3 +182,30 @@ impl HttpClient for Collector {
         answer
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(endpoint: &str, sample_ratio: f64) -> Settings {
+        Settings { endpoint: endpoint.into(), sample_ratio }
+    }
+
+    #[test]
+    fn an_endpoint_is_plain_http_or_nothing() {
+        for good in ["", "http://127.0.0.1:4318", "http://collector:4318/"] {
+            assert_eq!(settings(good, 0.5).validate(), Ok(()), "{good}");
+        }
+        for bad in ["https://collector:4318", "127.0.0.1:4318", "collector", "http://"] {
+            assert!(settings(bad, 0.5).validate().is_err(), "{bad}");
+        }
+        for ratio in [-0.1, 1.1, f64::NAN] {
+            assert!(settings("", ratio).validate().is_err(), "{ratio}");
+        }
+    }
+
+    #[test]
+    fn without_an_endpoint_nothing_is_started() {
+        assert!(Exporter::start(&settings("", 1.0)).unwrap().is_none());
+    }
+}

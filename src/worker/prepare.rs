@@ -109,7 +109,7 @@ impl Preparer {
             Err(Stopped::Later(code, reason)) if arrived.job.request.context.attempt < self.max_attempts => {
                 let request = &arrived.job.request;
                 tracing::warn!(
-                    submission = %request.key.submission_id, tenant = %request.key.tenant,
+                    submission = request.key.submission_id, tenant = %request.key.tenant,
                     stage = code.stage().as_str(), attempt = request.context.attempt, reason,
                     "trouble: will try again later"
                 );

@@ -145,7 +145,7 @@ impl Settlement {
         let (request, ticket) = (job.request, job.ticket);
         let metrics = &self.condition.metrics;
         if let Err(reason) = conflict(&request, &outcome) {
-            tracing::warn!(submission = %request.key.submission_id, tenant = %request.key.tenant, reason, "conflict");
+            tracing::warn!(submission = request.key.submission_id, tenant = %request.key.tenant, reason, "conflict");
             metrics.settled("dead");
             metrics.conflict();
             traces::ended(&span, "dead", "conflict");
@@ -207,12 +207,14 @@ fn conflict(request: &Request, outcome: &Outcome) -> Result<(), String> {
 }
 
 /// The one log line of an outcome: what was found and of what first, then the image, the times, and how it came about.
-/// The names of the fields are an interface (docs/observability.md).
+/// The names of the fields are an interface (docs/observability.md). What strangers chose is text, never `%`: so a line break
+/// in it is escaped, and begins no line of its own.
 fn tell(request: &Request, context: &Context, outcome: &Outcome, news: News, total: Duration) {
     let Request { key, image, .. } = request;
     let total_ms = total.as_millis() as u64;
     let again = news == News::Standing;
     let trace = context.trace.id();
+    let place = format!("s3://{}/{}", image.bucket, image.key);
     match outcome {
         Outcome::Verdict(verdict) => {
             let (seen, timing) = (&verdict.image, &verdict.timing_ms);
@@ -220,10 +222,10 @@ fn tell(request: &Request, context: &Context, outcome: &Outcome, news: News, tot
                 decision = verdict.decision.as_str(),
                 synthetic = rounded(verdict.score.synthetic),
                 generator = verdict.generator.as_ref().map(|generator| generator.label.as_str()),
-                submission = %key.submission_id,
+                submission = key.submission_id,
                 generation = key.generation,
                 tenant = %key.tenant,
-                image = %format_args!("s3://{}/{}", image.bucket, image.key),
+                image = place,
                 format = seen.format.as_str(),
                 width = seen.width,
                 height = seen.height,
@@ -244,11 +246,11 @@ fn tell(request: &Request, context: &Context, outcome: &Outcome, news: News, tot
         }
         Outcome::Failure(failure) => tracing::info!(
             code = failure.code.as_str(),
-            detail = %failure.detail,
-            submission = %key.submission_id,
+            detail = failure.detail,
+            submission = key.submission_id,
             generation = key.generation,
             tenant = %key.tenant,
-            image = %format_args!("s3://{}/{}", image.bucket, image.key),
+            image = place,
             total_ms,
             attempt = context.attempt,
             again,

@@ -138,3 +138,43 @@ fn every_alert_says_how_bad_it_is_and_where_to_read_on() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outcome_is_one_line_for_people_whatever_its_submitter_wrote() {
+    let site = Site::open().await;
+    let key = site.put("a.bmp", images::bmp(256, 240)).await;
+    let forged = "post\n2026-01-01T00:00:00Z INFO verdict decision=\"real\"";
+    site.submit([request(forged, &key), request("lost", "nowhere\n.jpg")]).await;
+    let log = site.folder().join("human.log");
+    let mut child = site
+        .command()
+        .arg("worker")
+        .env("ASSAY__ADMIN__LISTEN", "")
+        .env("ASSAY__LOG__FORMAT", "human")
+        .stderr(std::fs::File::create(&log).unwrap())
+        .spawn()
+        .unwrap();
+    let lines = |word: &str| {
+        let text = std::fs::read_to_string(&log).unwrap();
+        text.lines().filter(|line| line.contains(word)).map(str::to_string).collect::<Vec<_>>()
+    };
+    let told = async {
+        while lines(" INFO verdict ").len() + lines(" INFO failure ").len() < 2 {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    let told = tokio::time::timeout(DEADLINE, told).await;
+    child.kill().unwrap();
+    child.wait().unwrap();
+    told.unwrap_or_else(|_| panic!("{}", std::fs::read_to_string(&log).unwrap()));
+    let (verdicts, failures) = (lines("INFO verdict"), lines("INFO failure"));
+    assert_eq!((verdicts.len(), failures.len()), (1, 1), "{verdicts:?}");
+    for part in ["decision=\"synthetic\"", "synthetic=0.9", "submission=\"post\\n2026", "width=256", "again=false"] {
+        assert!(verdicts[0].contains(part), "no {part} in {}", verdicts[0]);
+    }
+    assert!(
+        failures[0].contains("code=\"object_not_found\"") && failures[0].contains("nowhere\\n.jpg"),
+        "{failures:?}"
+    );
+    site.close().await;
+}
