@@ -9,8 +9,8 @@ BINARY := target/release/assay
 TEST_SERVERS := .local/test .local/chaos .local/bench .local/soak .local/clients
 on_test_servers = for folder in $(TEST_SERVERS); do [ ! -d $$folder ] || $(SERVERS) $(1) --dir $$folder; done
 
-.PHONY: help toolchain build up down demo test conformance chaos bench fuzz image-root deploy-check check fmt lint doc deny clean observability-check
-.PHONY: help toolchain build up down demo test conformance schemas clients-check docs-check chaos bench fuzz check fmt lint doc deny clean
+.PHONY: help toolchain build up down demo test conformance chaos bench fuzz schemas image-root deploy-check clients-check docs-check \
+  observability-check check fmt lint doc deny clean
 
 help:          ## this list
 	@grep -hE '^[a-z-]+: *.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 21
@@ -34,8 +34,7 @@ demo: build up ## the main job on real servers, with real and generated images
 test: toolchain conformance observability-check  ## everything that can fail: unit, contract, crash and conformance tests, and a short chaos
 	@trap '$(call on_test_servers,down)' EXIT; $(CARGO) test --release --locked && \
 	$(PYTHON) -m unittest discover -q -s chaos && $(PYTHON) chaos/run.py --short --assay $(BINARY) && \
-	$(PYTHON) tests/deploy/run.py --assay $(BINARY)
-	$(MAKE) --no-print-directory clients-check docs-check
+	$(PYTHON) tests/deploy/run.py --assay $(BINARY) && $(MAKE) --no-print-directory clients-check docs-check
 
 clients-check:  # the clients against a real broker and worker, the examples by their schemas, docs/asyncapi.yaml
 	@$(PYTHON) -W ignore::ResourceWarning -m unittest discover -q -s clients
