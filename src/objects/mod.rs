@@ -11,10 +11,14 @@ pub mod memory;
 pub mod s3;
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use url::Url;
 
@@ -143,6 +147,19 @@ pub trait Objects: Send + Sync {
 
     /// Checks that a bucket exists and can be listed.
     async fn check(&self, bucket: &str) -> Result<(), StoreError>;
+}
+
+/// The sha256 of a file's bytes, lower-case hexadecimal, without holding them.
+pub fn digest(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let mut digest = Sha256::new();
+    let mut chunk = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut chunk)? {
+            0 => return Ok(hex::encode(digest.finalize())),
+            read => digest.update(&chunk[..read]),
+        }
+    }
 }
 
 /// What S3 calls the version of an object in a bucket that keeps none.

@@ -3,17 +3,16 @@
 //! A version is all there or not at all: its manifest comes last, and folders take their name when they are whole. What is
 //! given out was compared with what was registered: the manifest byte for byte, the weights by their digest.
 
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::{Model, Settings};
 use crate::detector::{LoadError, Manifest};
 use crate::moderation::ImageRef;
 use crate::objects::s3::S3;
-use crate::objects::{self, FetchError, Objects, StoreError};
+use crate::objects::{self, FetchError, Objects, StoreError, digest};
 
 /// Longest manifest or signature that is fetched, in bytes.
 const MAX_TEXT: u64 = 4 << 20;
@@ -229,18 +228,6 @@ async fn compare(folder: &Path, model: &Model) -> Result<(), ArtefactError> {
         Ok(())
     })
     .await
-}
-
-fn digest(path: &Path) -> io::Result<String> {
-    let mut file = std::fs::File::open(path)?;
-    let mut digest = Sha256::new();
-    let mut chunk = vec![0; 1 << 20];
-    loop {
-        match file.read(&mut chunk)? {
-            0 => return Ok(hex::encode(digest.finalize())),
-            read => digest.update(&chunk[..read]),
-        }
-    }
 }
 
 async fn blocking<T: Send + 'static>(

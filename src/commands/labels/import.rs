@@ -8,7 +8,6 @@ use clap::ValueEnum;
 use futures_util::{StreamExt, stream};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
 use crate::commands::End;
 use crate::commands::actor::actor;
@@ -20,7 +19,7 @@ use crate::labels::postgres::Postgres;
 use crate::labels::{Heard, Label, Labels, Source};
 use crate::moderation::ImageRef;
 use crate::objects::s3::S3;
-use crate::objects::{FetchError, Objects};
+use crate::objects::{FetchError, Objects, digest};
 
 /// Images hashed at a time.
 const WIDTH: usize = 8;
@@ -205,12 +204,8 @@ impl Root {
         match self {
             Root::Folder(folder) => {
                 let file = folder.join(path);
-                let hashed = tokio::task::spawn_blocking(move || {
-                    let mut digest = Sha256::new();
-                    std::io::copy(&mut std::fs::File::open(file)?, &mut digest)?;
-                    Ok::<_, std::io::Error>(hex::encode(digest.finalize()))
-                });
-                let hashed = hashed.await.map_err(|panic| Missing::All(End::work(panic)))?;
+                let hashed = tokio::task::spawn_blocking(move || digest(&file)).await;
+                let hashed = hashed.map_err(|panic| Missing::All(End::work(panic)))?;
                 hashed.map_err(|error| Missing::Image(error.to_string()))
             }
             Root::Bucket { s3, bucket, prefix, max_bytes } => {
