@@ -9,13 +9,14 @@ use super::End;
 use crate::broker::Broker;
 use crate::broker::rabbit::Rabbit;
 use crate::config::Config;
+use crate::database::Database;
 use crate::decoding::Pool;
-use crate::ledger::Ledger;
 use crate::ledger::postgres::Postgres;
 use crate::objects::s3::S3;
+use crate::registry::Store;
 use crate::shutdown::Shutdown;
-use crate::worker::{self, Condition, Parts};
-use crate::{admin, detector};
+use crate::worker::{self, Condition, Parts, Succession};
+use crate::{admin, detector, registry};
 
 /// Judge what comes on the queue, until told to stop.
 ///
@@ -31,13 +32,22 @@ pub async fn run(_args: &Args, config: &Config) -> Result<(), End> {
             "objects.allowed_buckets is empty, so every submission would fail: name the buckets to read",
         ));
     }
-    let settings = config.detector.clone();
-    let loading = tokio::task::spawn_blocking(move || detector::open(&settings));
+    let load = |settings: detector::Settings| tokio::task::spawn_blocking(move || detector::open(&settings));
+    let early = (!config.detector.is_registry()).then(|| load(config.detector.clone()));
     let settings = config.decoders();
     let decoders = tokio::task::spawn_blocking(move || Pool::open(settings));
     let rabbit = Rabbit::connect(&config.broker).await?;
-    let ledger = Postgres::connect(&config.ledger).await?;
-    ledger.check().await?;
+    let database = Database::connect(&config.ledger).await?;
+    database.check().await?;
+    let ledger = Postgres::on(&database);
+    let (loading, succession) = match early {
+        Some(loading) => (loading, None),
+        None => {
+            let succession = succession(config, &database).await;
+            let (_, folder) = registry::fetch_active(succession.registry.as_ref(), &succession.store).await?;
+            (load(config.detector.in_folder(&folder)), Some(succession))
+        }
+    };
     let objects = S3::connect(&config.objects).await;
     let detector = loading.await.map_err(End::work)??;
     let decoders = Arc::new(decoders.await.map_err(End::work)??);
@@ -55,8 +65,18 @@ pub async fn run(_args: &Args, config: &Config) -> Result<(), End> {
         tracing::info!(%address, "admin port: /livez /readyz /metrics");
     }
     let (broker, objects, ledger) = (Arc::new(rabbit), Arc::new(objects), Arc::new(ledger));
-    let parts = Parts { broker, objects, ledger, decoders, detector };
+    let parts = Parts { broker, objects, ledger, decoders, detector, succession };
     worker::run(parts, config.plan(), condition, shutdown).await?;
     tracing::info!("stopped: everything is settled or back on the queue");
     Ok(())
+}
+
+/// Where the registry's promotions are followed from.
+async fn succession(config: &Config, database: &Database) -> Succession {
+    Succession {
+        registry: Arc::new(registry::postgres::Postgres::on(database)),
+        store: Arc::new(Store::open(&config.registry, &config.objects).await),
+        detector: config.detector.clone(),
+        poll: Duration::from_secs(config.registry.poll_s),
+    }
 }

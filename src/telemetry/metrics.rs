@@ -28,6 +28,7 @@ const LANES: &[&str] = &["live", "bulk"];
 const FLUSHES: &[&str] = &["full", "waited", "drained"];
 const ANSWERS: &[&str] = &["done", "later", "dead", "released"];
 const DEATHS: &[&str] = &["unreadable", "conflict"];
+const CHANGES: &[&str] = &["done", "failed"];
 
 /// The worker's metrics and the registry that holds them.
 pub struct Metrics {
@@ -46,6 +47,7 @@ pub struct Metrics {
     settlements: IntCounterVec,
     retries: IntCounterVec,
     dead_letters: IntCounterVec,
+    model_changes: IntCounterVec,
     /// What the lanes count of messages that nobody could read.
     unreadable: Mutex<Vec<Arc<AtomicU64>>>,
     pub redeliveries: IntCounter,
@@ -121,6 +123,11 @@ impl Metrics {
                 "Messages sent to the dead letters by this worker, by reason (unreadable, conflict)",
                 &["reason"],
             ),
+            model_changes: held.counters(
+                "assay_model_changes_total",
+                "Promotions that this worker followed (done), or could not follow and serves on with the model before (failed)",
+                &["result"],
+            ),
             unreadable: Mutex::default(),
             redeliveries: held
                 .one(IntCounter::new("assay_redeliveries_total", "Deliveries that the broker had made before")),
@@ -160,6 +167,7 @@ impl Metrics {
         FLUSHES.iter().for_each(|reason| drop(self.batch_size.with_label_values(&[reason])));
         ANSWERS.iter().for_each(|answer| drop(self.settlements.with_label_values(&[answer])));
         DEATHS.iter().for_each(|reason| drop(self.dead_letters.with_label_values(&[reason])));
+        CHANGES.iter().for_each(|result| drop(self.model_changes.with_label_values(&[result])));
         drop(self.generators.with_label_values(&[UNKNOWN]));
         for decision in [Decision::Real, Decision::Uncertain, Decision::Synthetic] {
             drop(self.outcomes.with_label_values(&["verdict", decision.as_str()]));
@@ -184,6 +192,11 @@ impl Metrics {
             // It was set above, or by an earlier call.
             let _ = self.model.remove_label_values(&before);
         }
+    }
+
+    /// A promotion was followed, or could not be.
+    pub fn model_changed(&self, result: &str) {
+        self.model_changes.with_label_values(&[result]).inc();
     }
 
     pub fn queue_wait(&self, lane: &str, wait: Duration) {

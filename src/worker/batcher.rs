@@ -85,10 +85,10 @@ pub(super) struct Batch<T> {
 }
 
 /// Moves items from `prepared` to the device in batches until `prepared` is closed and empty.
-pub(super) async fn run<T: Send>(
+pub(super) async fn run<T: Send, W: From<Batch<T>>>(
     mut batcher: Batcher<T>,
     mut prepared: mpsc::Receiver<T>,
-    batches: mpsc::Sender<Batch<T>>,
+    batches: mpsc::Sender<W>,
     abandon: CancellationToken,
 ) {
     let slot = Arc::new(Semaphore::new(1));
@@ -98,7 +98,7 @@ pub(super) async fn run<T: Send>(
             () = abandon.cancelled() => return,
         };
         let Some((items, flush)) = form(&mut batcher, &mut prepared, &abandon).await else { return };
-        if batches.send(Batch { items, flush, device }).await.is_err() {
+        if batches.send(Batch { items, flush, device }.into()).await.is_err() {
             return;
         }
     }
@@ -183,7 +183,7 @@ mod tests {
     #[tokio::test]
     async fn batches_grow_while_the_device_is_busy() {
         let (items, prepared) = mpsc::channel(16);
-        let (sender, mut batches) = mpsc::channel(1);
+        let (sender, mut batches) = mpsc::channel::<Batch<i32>>(1);
         let running = tokio::spawn(run(Batcher::new(8, DELAY), prepared, sender, CancellationToken::new()));
         items.send(0).await.unwrap();
         let first = batches.recv().await.unwrap();

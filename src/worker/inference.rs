@@ -1,9 +1,10 @@
 //! One OS thread owns the model.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
@@ -13,8 +14,35 @@ use super::prepare::Prepared;
 use super::settlement::{Concluded, Conclusion};
 use crate::detector::{Detector, ScoreError, score_each};
 use crate::imaging::Crop;
-use crate::moderation::{Evidence, FailureCode, Grounds};
+use crate::moderation::{Evidence, FailureCode, Grounds, Judge};
 use crate::telemetry::traces;
+
+/// What the thread is handed.
+pub(super) enum Work {
+    Batch(Batch<Prepared>),
+    Successor(Successor),
+}
+
+impl From<Batch<Prepared>> for Work {
+    fn from(batch: Batch<Prepared>) -> Work {
+        Work::Batch(batch)
+    }
+}
+
+/// A model that is to serve in place of the one that does.
+pub(super) struct Successor {
+    pub detector: Box<dyn Detector>,
+    /// Most seconds that it may take for an image.
+    pub slowest: f64,
+    /// Whether it serves now; if not, why.
+    pub answer: oneshot::Sender<Result<(), String>>,
+}
+
+/// The model that serves, and who judges by it.
+struct Serving {
+    detector: Box<dyn Detector>,
+    judge: Arc<Judge>,
+}
 
 /// What the thread reports.
 pub(super) struct Inference {
@@ -25,36 +53,80 @@ pub(super) struct Inference {
     pub end: oneshot::Receiver<Result<(), ScoreError>>,
 }
 
-/// Starts the thread. It warms the device up itself, since libtorch keeps its choices by thread.
+/// Starts the thread. It warms the device up itself, since libtorch keeps its choices by thread. Whoever judges is told
+/// by `judges`, which holds the first.
 pub(super) fn spawn(
-    mut detector: Box<dyn Detector>,
+    detector: Box<dyn Detector>,
+    judges: watch::Sender<Arc<Judge>>,
     batch_size: usize,
-    mut batches: mpsc::Receiver<Batch<Prepared>>,
+    mut work: mpsc::Receiver<Work>,
     concluded: mpsc::Sender<Concluded>,
     condition: Arc<Condition>,
     abandon: CancellationToken,
 ) -> Inference {
     let (warmed, warm) = oneshot::channel();
     let (ended, end) = oneshot::channel();
-    let work = move || {
-        let warmth = warm_up(detector.as_mut(), batch_size);
+    let judge = judges.borrow().clone();
+    let mut serving = Serving { detector, judge };
+    let thread = move || {
+        let warmth = warm_up(serving.detector.as_mut(), batch_size);
         let cold = warmth.is_err();
         if warmed.send(warmth).is_err() || cold {
             return;
         }
-        while let Some(batch) = batches.blocking_recv() {
+        while let Some(work) = work.blocking_recv() {
             if abandon.is_cancelled() {
                 break;
             }
-            if let Err(error) = score(detector.as_mut(), batch, &concluded, &condition) {
+            let done = match work {
+                Work::Batch(batch) => score(&mut serving, batch, &concluded, &condition),
+                Work::Successor(successor) => serving.give_way(successor, &judges, batch_size, &condition),
+            };
+            if let Err(error) = done {
                 let _ = ended.send(Err(error));
                 return;
             }
         }
         let _ = ended.send(Ok(()));
     };
-    std::thread::Builder::new().name("inference".into()).spawn(work).expect("a thread can be started");
+    std::thread::Builder::new().name("inference".into()).spawn(thread).expect("a thread can be started");
     Inference { warm, end }
+}
+
+impl Serving {
+    /// Lets a successor serve if it does so well. An error is the device's, and ends the thread.
+    fn give_way(
+        &mut self,
+        successor: Successor,
+        judges: &watch::Sender<Arc<Judge>>,
+        batch_size: usize,
+        condition: &Condition,
+    ) -> Result<(), ScoreError> {
+        let Successor { mut detector, slowest, answer } = successor;
+        condition.device_is_busy(Some(Instant::now()));
+        // The network of the one that serves is untouched by a panic in the other's.
+        let warmth = catch_unwind(AssertUnwindSafe(|| warm_up(detector.as_mut(), batch_size)));
+        condition.device_is_busy(None);
+        let fit = match warmth {
+            Ok(Ok(seconds)) if seconds <= slowest => Ok(()),
+            Ok(Ok(seconds)) => Err(format!(
+                "it takes {seconds:.2} s for an image, and broker.prefetch and broker.bulk_prefetch allow at most \
+                 {slowest:.2} s; lower them and start again"
+            )),
+            Ok(Err(error)) if error.is_fatal() => return Err(error),
+            Ok(Err(error)) => Err(format!("its warm-up failed: {error}")),
+            Err(_) => Err("its warm-up broke down".into()),
+        };
+        if fit.is_ok() {
+            let judge = Arc::new(detector.card().judge(detector.device()));
+            condition.metrics.model(&judge.model);
+            judges.send_replace(judge.clone());
+            *self = Serving { detector, judge };
+        }
+        // Whoever asked may have been told to stop meanwhile.
+        let _ = answer.send(fit);
+        Ok(())
+    }
 }
 
 /// Scores blank images until the device has made its choices; gives the seconds that one image takes in the largest
@@ -72,11 +144,12 @@ fn warm_up(detector: &mut dyn Detector, batch_size: usize) -> Result<f64, ScoreE
 }
 
 fn score(
-    detector: &mut dyn Detector,
+    serving: &mut Serving,
     batch: Batch<Prepared>,
     concluded: &mpsc::Sender<Concluded>,
     condition: &Condition,
 ) -> Result<(), ScoreError> {
+    let Serving { detector, judge } = serving;
     let Batch { mut items, flush, device } = batch;
     let batch_size = items.len();
     condition.metrics.batch(flush.as_str(), batch_size);
@@ -85,7 +158,7 @@ fn score(
     let span = traces::batch(detector.device(), flush.as_str(), spans);
     let started = Instant::now();
     condition.device_is_busy(Some(started));
-    let scores = score_each(detector, &items.iter().map(|item| &item.crop).collect::<Vec<_>>());
+    let scores = score_each(detector.as_mut(), &items.iter().map(|item| &item.crop).collect::<Vec<_>>());
     condition.device_is_busy(None);
     let infer = started.elapsed();
     condition.metrics.device_was_busy(infer);
@@ -100,13 +173,12 @@ fn score(
         timing.batch = waited.as_millis() as u64;
         timing.infer = infer.as_millis() as u64;
         let conclusion = match scores {
-            Ok(scores) => Conclusion::Judged(Box::new(Evidence {
-                image,
-                quality,
-                grounds: Grounds::Scored { scores, batch_size: batch_size as u32 },
-                timing,
-                supersedes: arrived.supersedes,
-            })),
+            Ok(scores) => {
+                let grounds = Grounds::Scored { scores, batch_size: batch_size as u32 };
+                let supersedes = arrived.supersedes;
+                let evidence = Box::new(Evidence { image, quality, grounds, timing, supersedes });
+                Conclusion::Judged { evidence, judge: judge.clone() }
+            }
             Err(error) => Conclusion::Failed { code: FailureCode::InferenceFailed, detail: error.to_string() },
         };
         // Settlement is gone only after an abandon; the dropped ticket then releases the message.

@@ -12,6 +12,7 @@ mod patience;
 mod prepare;
 mod reuse;
 mod settlement;
+mod succession;
 mod unserved;
 mod watch;
 
@@ -31,6 +32,7 @@ use crate::shutdown::Shutdown;
 
 pub use batcher::{Batcher, Flush};
 pub use condition::Condition;
+pub use succession::Succession;
 
 /// `[worker]` of the configuration.
 #[derive(Clone, Debug, Deserialize)]
@@ -88,6 +90,14 @@ pub struct Plan {
     pub consumer_timeout: Duration,
 }
 
+impl Plan {
+    /// Seconds for an image at which the last message of the prefetch waits for half of what the broker allows: the
+    /// machine may be busier later than it is now.
+    fn slowest(&self) -> f64 {
+        self.consumer_timeout.as_secs() as f64 / 2.0 / self.prefetch.max(1) as f64
+    }
+}
+
 /// The edges and the engine.
 pub struct Parts {
     pub broker: Arc<dyn Broker>,
@@ -95,6 +105,8 @@ pub struct Parts {
     pub ledger: Arc<dyn Ledger>,
     pub decoders: Arc<Pool>,
     pub detector: Box<dyn Detector>,
+    /// Where another model may come from; `None` where this one serves to the end.
+    pub succession: Option<Succession>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -116,10 +128,11 @@ pub enum WorkerError {
 /// Runs until the shutdown asks it to stop and everything under way is settled or released, or until the
 /// device is lost. `condition` is what the admin port shows of it.
 pub async fn run(parts: Parts, plan: Plan, condition: Arc<Condition>, shutdown: Shutdown) -> Result<(), WorkerError> {
-    let Parts { broker, objects, ledger, decoders, detector } = parts;
+    let Parts { broker, objects, ledger, decoders, detector, succession } = parts;
     let batch_size = plan.worker.batch_for(detector.device());
-    let judge = detector.card().judge(detector.device());
-    condition.metrics.model(&judge.model);
+    let first = detector.card().judge(detector.device());
+    condition.metrics.model(&first.model);
+    let (judges, judge) = tokio::sync::watch::channel(Arc::new(first));
     let engine = detector.engine();
 
     let (prepared_sender, prepared) = mpsc::channel(batch_size);
@@ -128,26 +141,25 @@ pub async fn run(parts: Parts, plan: Plan, condition: Arc<Condition>, shutdown: 
 
     let abandon = shutdown.abandon.clone();
     let inference::Inference { warm, end: mut inference_end } =
-        inference::spawn(detector, batch_size, batches, concluded_sender.clone(), condition.clone(), abandon);
+        inference::spawn(detector, judges, batch_size, batches, concluded_sender.clone(), condition.clone(), abandon);
     let seconds = warm.await.map_err(|_| WorkerError::InferenceGone)??;
     tracing::info!(milliseconds_per_image = seconds * 1e3, engine, "the detector is warm");
     check_depth(&plan, seconds)?;
+    let following = succession.map(|succession| {
+        let (judge, work, condition) = (judge.clone(), batches_sender.downgrade(), condition.clone());
+        let follower = succession::Follower { succession, judge, work, condition, slowest: plan.slowest() };
+        tokio::spawn(follower.run(shutdown.stop.clone()))
+    });
 
     let reuse = plan.worker.reuse.then(|| reuse::Reuse::of(ledger.clone(), judge.clone()));
     let over = CancellationToken::new();
-    let watch = watch::Watch {
-        broker: broker.clone(),
-        ledger: ledger.clone(),
-        condition: condition.clone(),
-        judge: judge.clone(),
-    };
+    let watch = watch::Watch { broker: broker.clone(), ledger: ledger.clone(), condition: condition.clone(), judge };
     let batcher = Batcher::new(batch_size, Duration::from_millis(plan.worker.batch_max_delay_ms));
     let batching = tokio::spawn(batcher::run(batcher, prepared, batches_sender, shutdown.abandon.clone()));
     let settlement = settlement::Settlement {
         exchange: broker.exchange(),
         broker: broker.clone(),
         ledger: ledger.clone(),
-        judge,
         condition: condition.clone(),
         patience: plan.patience,
         most: plan.worker.settle_batch,
@@ -200,6 +212,9 @@ pub async fn run(parts: Parts, plan: Plan, condition: Arc<Condition>, shutdown: 
             taking.await;
         }
     }
+    if let Some(following) = following {
+        let _ = following.await;
+    }
     let _ = batching.await;
     let _ = settling.await;
     over.cancel();
@@ -217,11 +232,9 @@ pub async fn run(parts: Parts, plan: Plan, condition: Arc<Condition>, shutdown: 
 fn check_depth(plan: &Plan, seconds: f64) -> Result<(), WorkerError> {
     let timeout = plan.consumer_timeout.as_secs();
     let wait = seconds * plan.prefetch as f64;
-    // Half the timeout, since the machine may be busier later than it is now.
-    let most = timeout as f64 / 2.0;
-    if wait <= most {
+    if seconds <= plan.slowest() {
         return Ok(());
     }
-    let mend = (most / seconds) as usize;
+    let mend = (timeout as f64 / 2.0 / seconds) as usize;
     Err(WorkerError::PrefetchTooDeep { prefetch: plan.prefetch, seconds, wait, timeout, mend })
 }

@@ -15,7 +15,7 @@ use super::settlement::{Concluded, Conclusion};
 use crate::decoding::{self, Pool};
 use crate::delivery::{Job, Settlement};
 use crate::imaging::{Crop, Decoded, Format, Quality};
-use crate::moderation::{Evidence, FailureCode, Grounds, JudgedImage, OutcomeId, Request, Timing};
+use crate::moderation::{Evidence, FailureCode, Grounds, Judge, JudgedImage, OutcomeId, Request, Timing};
 use crate::objects::{Allowed, FetchError, Object, Objects};
 use crate::telemetry::traces;
 
@@ -65,7 +65,7 @@ enum Fetched {
     /// For the device.
     Decoded { decoded: Decoded, image: JudgedImage, timing: Timing },
     /// An earlier verdict on the same bytes answers.
-    Known(Evidence),
+    Known(Evidence, Arc<Judge>),
 }
 
 /// Why an image did not reach the device.
@@ -96,8 +96,8 @@ impl Preparer {
     async fn prepare_and_hand_on(&self, arrived: Arrived) {
         // A closed channel means that the worker is going down; the dropped ticket releases the message.
         match self.fetch_and_decode(&arrived).await {
-            Ok(Fetched::Known(evidence)) => {
-                let conclusion = Conclusion::Judged(Box::new(evidence));
+            Ok(Fetched::Known(evidence, judge)) => {
+                let conclusion = Conclusion::Judged { evidence: Box::new(evidence), judge };
                 let _ = self.concluded.send(Concluded { arrived, conclusion, at: Instant::now() }).await;
             }
             Ok(Fetched::Decoded { decoded, image, timing }) => {
@@ -151,12 +151,12 @@ impl Preparer {
         };
 
         if let Some(reuse) = &self.reuse
-            && let Some(earlier) = reuse.earlier(request, &object.sha256).await
+            && let Some((earlier, judge)) = reuse.earlier(request, &object.sha256).await
         {
             let (seen, quality, supersedes) = (&earlier.image, earlier.quality.clone(), arrived.supersedes);
             let image = judged_image(request, &object, seen.format, seen.width, seen.height);
             let grounds = Grounds::Earlier(earlier);
-            return Ok(Fetched::Known(Evidence { image, quality, grounds, timing, supersedes }));
+            return Ok(Fetched::Known(Evidence { image, quality, grounds, timing, supersedes }, judge));
         }
 
         let started = Instant::now();

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::ledger::{Content, Ledger};
 use crate::moderation::{Judge, Purpose, Request, Verdict};
@@ -15,46 +15,49 @@ const LOOKUP: usize = 64;
 
 /// Looks for earlier verdicts. While one question is on its way the next ones gather, and go together.
 pub(super) struct Reuse {
-    judge: Judge,
     questions: mpsc::Sender<Question>,
 }
 
+/// A verdict, and by whose model it was looked for.
+type Earlier = (Verdict, Arc<Judge>);
+
 struct Question {
     content: Content,
-    answer: oneshot::Sender<Option<Verdict>>,
+    answer: oneshot::Sender<Option<Earlier>>,
 }
 
 impl Reuse {
     /// Works until it is dropped.
-    pub fn of(ledger: Arc<dyn Ledger>, judge: Judge) -> Reuse {
+    pub fn of(ledger: Arc<dyn Ledger>, judge: watch::Receiver<Arc<Judge>>) -> Reuse {
         let (questions, asked) = mpsc::channel(LOOKUP);
-        tokio::spawn(answer(ledger, judge.clone(), asked));
-        Reuse { judge, questions }
+        tokio::spawn(answer(ledger, judge, asked));
+        Reuse { questions }
     }
 
-    /// A verdict on the same bytes that this model would repeat word for word. Trouble with the database is no
-    /// trouble here: the image is scored.
-    pub async fn earlier(&self, request: &Request, sha256: &str) -> Option<Box<Verdict>> {
+    /// A verdict on the same bytes that the model in service would repeat word for word, and who stands by it. Trouble
+    /// with the database is no trouble here: the image is scored.
+    pub async fn earlier(&self, request: &Request, sha256: &str) -> Option<(Box<Verdict>, Arc<Judge>)> {
         if request.purpose == Purpose::Reverdict {
             return None;
         }
         let content = Content { tenant: request.key.tenant.clone(), sha256: sha256.to_string() };
         let (answer, answered) = oneshot::channel();
         self.questions.send(Question { content, answer }).await.ok()?;
-        let earlier = answered.await.ok()??;
-        self.judge.stands_by(&earlier).then(|| Box::new(earlier))
+        let (earlier, judge) = answered.await.ok()??;
+        judge.stands_by(&earlier).then(|| (Box::new(earlier), judge))
     }
 }
 
-async fn answer(ledger: Arc<dyn Ledger>, judge: Judge, mut asked: mpsc::Receiver<Question>) {
+async fn answer(ledger: Arc<dyn Ledger>, in_service: watch::Receiver<Arc<Judge>>, mut asked: mpsc::Receiver<Question>) {
     let mut questions = Vec::with_capacity(LOOKUP);
     while asked.recv_many(&mut questions, LOOKUP).await > 0 {
         let contents: Vec<_> = questions.iter().map(|question| question.content.clone()).collect();
+        let judge = in_service.borrow().clone();
         match ledger.scored(&contents, &judge.model).await {
             Ok(found) => {
                 for (question, found) in questions.drain(..).zip(found) {
                     // Whoever asked may be gone after an abandon.
-                    let _ = question.answer.send(found);
+                    let _ = question.answer.send(found.map(|verdict| (verdict, judge.clone())));
                 }
             }
             Err(error) => {

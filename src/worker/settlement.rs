@@ -23,7 +23,11 @@ use crate::telemetry::traces;
 
 /// How an image ended, before it is recorded.
 pub(super) enum Conclusion {
-    Judged(Box<Evidence>),
+    /// By whom: the one who judged when the scores were found.
+    Judged {
+        evidence: Box<Evidence>,
+        judge: Arc<Judge>,
+    },
     Failed {
         code: FailureCode,
         detail: String,
@@ -43,7 +47,6 @@ pub(super) struct Settlement {
     /// The broker's results exchange, by name.
     pub exchange: String,
     pub ledger: Arc<dyn Ledger>,
-    pub judge: Judge,
     pub condition: Arc<Condition>,
     /// How long finished work waits for a database or a broker that is away.
     pub patience: Duration,
@@ -128,9 +131,9 @@ impl Settlement {
         let now = OffsetDateTime::now_utc();
         match conclusion {
             Conclusion::Standing(outcome) => (*outcome, News::Standing),
-            Conclusion::Judged(mut evidence) => {
+            Conclusion::Judged { mut evidence, judge } => {
                 evidence.timing.record = at.elapsed().as_millis() as u64;
-                (Outcome::Verdict(Box::new(self.judge.verdict(request, *evidence, now))), News::Fresh)
+                (Outcome::Verdict(Box::new(judge.verdict(request, *evidence, now))), News::Fresh)
             }
             Conclusion::Failed { code, detail } => {
                 let failure = Failure { supersedes: arrived.supersedes, ..Failure::new(request, code, detail, now) };

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use time::OffsetDateTime;
+use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -19,7 +20,7 @@ pub(super) struct Watch {
     pub broker: Arc<dyn Broker>,
     pub ledger: Arc<dyn Ledger>,
     pub condition: Arc<Condition>,
-    pub judge: Judge,
+    pub judge: watch::Receiver<Arc<Judge>>,
 }
 
 impl Watch {
@@ -41,12 +42,13 @@ impl Watch {
     /// Nothing rests on it, so trouble is no trouble.
     async fn tell(&self, name: &str, started_at: OffsetDateTime, state: String) {
         let (in_flight, oldest) = self.condition.under_way();
+        let judge = self.judge.borrow().clone();
         let report = WorkerReport {
             name: name.into(),
-            version: self.judge.worker.version.clone(),
-            device: self.judge.worker.device.clone(),
-            model_version: self.judge.model.version.clone(),
-            model_sha256: self.judge.model.sha256.clone(),
+            version: judge.worker.version.clone(),
+            device: judge.worker.device.clone(),
+            model_version: judge.model.version.clone(),
+            model_sha256: judge.model.sha256.clone(),
             state,
             in_flight: u32::try_from(in_flight).unwrap_or(u32::MAX),
             oldest_in_flight_s: oldest.as_secs_f32(),

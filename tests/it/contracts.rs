@@ -6,3 +6,4 @@ mod labels;
 mod ledger;
 mod objects;
 mod registry;
+mod store;

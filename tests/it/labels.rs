@@ -73,11 +73,7 @@ async fn importing_twice_adds_nothing_and_what_is_missing_is_listed() {
     for (name, bytes) in [("images/a.jpg", "a"), ("images/b.png", "b"), ("images/b again.png", "b")] {
         write(folder, name, bytes.as_bytes());
     }
-    write(
-        folder,
-        "train.txt",
-        b"a.jpg,0,0,4,8\nb.png,1,2,0,9\nnowhere.jpg,0,0,4,8\nb again.png,1,2,0,9\n",
-    );
+    write(folder, "train.txt", b"a.jpg,0,0,4,8\nb.png,1,2,0,9\nnowhere.jpg,0,0,4,8\nb again.png,1,2,0,9\n");
     let import = ["labels", "import", "--annotations", "train.txt", "--root", "images", "--actor", "ann", "--json"];
     let (code, out, said) = run(&site, &[&import[..], &["--dry-run"]].concat());
     assert_eq!((code, &parsed(&out)["new"], &parsed(&out)["missing"]), (Some(1), &json!(3), &json!(1)), "{said}");
@@ -98,7 +94,10 @@ async fn importing_twice_adds_nothing_and_what_is_missing_is_listed() {
     assert!(out.contains("stylegan2") && out.contains("faces"), "{out}");
     let (_, out, _) = run(&site, &["labels", "list", "--json", "--history", &sha256(b"b")]);
     let word = &parsed(&out)["history"][0];
-    assert_eq!((&word["actor"], &word["source"], &word["generator"]), (&json!("ann"), &json!("import"), &json!("stylegan2")));
+    assert_eq!(
+        (&word["actor"], &word["source"], &word["generator"]),
+        (&json!("ann"), &json!("import"), &json!("stylegan2"))
+    );
     let place = folder.canonicalize().unwrap().join("images/b.png");
     assert_eq!(word["location"], place.to_str().unwrap());
     site.close().await;
@@ -167,10 +166,7 @@ async fn corrections_become_labels_or_dead_letters_with_the_reason() {
         (real("verdict_id", json!("6f2c1c0e-8a53-5b57-9f5c-0b1d0a1c2d3e")), "no outcome has the id"),
         (real("image", image("never-there.jpg")), "does not exist"),
         (real("image", json!({"bucket": "elsewhere", "key": "a"})), "objects.allowed_buckets"),
-        (
-            with(with(by_id, "origin", json!("synthetic")), "generator", json!("flux-1")),
-            "\"flux-1\" is no generator",
-        ),
+        (with(with(by_id, "origin", json!("synthetic")), "generator", json!("flux-1")), "\"flux-1\" is no generator"),
     ];
     publish(&site, &good).await;
     publish(&site, &bad.clone().map(|(body, _)| body)).await;

@@ -6,8 +6,13 @@ use std::time::Duration;
 use assay::broker::rabbit::survey;
 use assay::broker::topology::Topology;
 use assay::broker::{self, Lane};
+use assay::database::Database;
+use assay::detector::{Architecture, untrained};
+use assay::ledger;
 use assay::objects::s3::S3;
 use assay::objects::{FetchError, Objects};
+use assay::registry::postgres::Postgres;
+use assay::registry::{Acquired, Registry, Run, RunState};
 use lapin::options::{
     BasicConsumeOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, ExchangeDeleteOptions,
     QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions, QueuePurgeOptions,
@@ -18,6 +23,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection as _, Executor};
+use uuid::Uuid;
 
 use crate::support::images;
 use crate::support::outcomes::{key, request};
@@ -115,7 +121,9 @@ impl Rights {
         let mut url = url::Url::parse(servers().ledger_url()).unwrap();
         url.set_username("postgres").unwrap();
         let mut connection = PgConnection::connect(url.as_str()).await.unwrap();
-        connection.execute(AssertSqlSafe(sql.to_string())).await.unwrap();
+        // One test after the other: grants on the database itself are all one row of PostgreSQL's.
+        let sql = format!("SELECT pg_advisory_lock(9471);\n{sql}");
+        connection.execute(AssertSqlSafe(sql)).await.unwrap();
     }
 
     async fn revoke(self) {
@@ -187,6 +195,52 @@ async fn a_worker_with_nothing_but_its_rights_judges_images() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_trainer_with_nothing_but_its_rights_takes_labels_and_promotes_models() {
+    let rights = Rights::grant().await;
+    let folder = rights.site.folder();
+    std::fs::write(folder.join("a.jpg"), b"a").unwrap();
+    std::fs::write(folder.join("train.txt"), b"a.jpg,0,0,4,8\n").unwrap();
+    let (imported, _) =
+        rights.run("trainer", ["labels", "import", "--annotations", "train.txt", "--root", ".", "--json"]);
+    assert!(imported.contains("\"new\":1"), "{imported}");
+    assert!(rights.run("trainer", ["labels", "list"]).0.contains("photos"));
+    assert!(rights.run("trainer", ["labels", "drain"]).0.starts_with("0 new"));
+    let version = untrained::create(&folder.join("made"), Architecture::Resnet18Nodown, 0).unwrap().version;
+    rights.run("trainer", ["model", "register", "made"]);
+    rights.run("trainer", ["model", "promote", &version]);
+    // A worker may read which one serves.
+    assert!(rights.run("worker", ["model", "list"]).0.contains(&format!("* {version}")));
+
+    let schema = rights.site.name.as_str();
+    let mut connection = PgConnection::connect(&rights.login(servers().ledger_url(), "trainer")).await.unwrap();
+    for table in ["labels", "models", "promotions"] {
+        for statement in ["UPDATE # SET actor = 'a'", "DELETE FROM #", "TRUNCATE #"] {
+            let statement = statement.replace('#', &format!("{schema}.{table}"));
+            let error = connection.execute(AssertSqlSafe(statement.clone())).await.unwrap_err();
+            let code = error.as_database_error().and_then(|error| error.code()).unwrap_or_default().into_owned();
+            assert_eq!(code, INSUFFICIENT_PRIVILEGE, "{statement}: {error}");
+        }
+    }
+    let registry = Postgres::on(
+        &Database::connect(&ledger::Settings {
+            url: rights.login(servers().ledger_url(), "trainer").into(),
+            ..servers().ledger_settings(schema)
+        })
+        .await
+        .unwrap(),
+    );
+    let lease = match registry.acquire("retrain", "a test", Duration::from_secs(60)).await.unwrap() {
+        Acquired::Mine(lease) => lease,
+        held => panic!("{held:?}"),
+    };
+    let run =
+        Run { id: Uuid::from_u128(1), state: RunState::Running, snapshot: None, candidate: None, report: Value::Null };
+    registry.record_run(&run, &lease).await.unwrap();
+    drop(registry);
+    rights.revoke().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_worker_must_not_do_at_the_broker_is_refused() {
     let rights = Rights::grant().await;
     let topology = Topology::new(&rights.site.broker);
@@ -239,7 +293,8 @@ async fn what_a_worker_must_not_do_in_the_database_is_refused() {
     }
     forbidden.push(format!("UPDATE {schema}.verdicts SET decision = 'real'"));
     forbidden.push(format!("UPDATE {schema}.outcomes SET tenant = 'a'"));
-    forbidden.push(format!("INSERT INTO {schema}.promotions (id, version, kind, actor) VALUES (1, 'a', 'promotion', 'a')"));
+    forbidden
+        .push(format!("INSERT INTO {schema}.promotions (id, version, kind, actor) VALUES (1, 'a', 'promotion', 'a')"));
     forbidden.push(format!("SELECT * FROM {schema}.labels"));
     forbidden.push(format!("INSERT INTO {schema}._sqlx_migrations VALUES (9, 'x', now(), true, '', 0)"));
     for statement in forbidden {

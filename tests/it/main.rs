@@ -13,6 +13,7 @@ mod doors;
 mod hostile;
 mod labels;
 mod least_rights;
+mod models;
 mod observability;
 mod operating;
 mod pipeline;

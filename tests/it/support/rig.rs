@@ -64,6 +64,7 @@ impl Rig {
             ledger: ledger.clone(),
             decoders: Arc::new(Pool::open(decoders).unwrap()),
             detector: Box::new(detector),
+            succession: None,
         };
         let running = tokio::spawn(worker::run(parts, plan, condition.clone(), shutdown.clone()));
         Rig { broker, objects, ledger, condition, shutdown, running }
