@@ -53,7 +53,7 @@ pub async fn run(args: &Args, config: &Config) -> Result<(), End> {
     findings.push(Finding::of("broker", broker(config)).await);
     findings.push(Finding::of("database", database(config)).await);
     findings.extend(buckets(config).await);
-    findings.push(Finding::of("model", model(config)).await);
+    findings.push(Finding::of("model", Box::pin(model(config))).await);
     if args.json {
         println!("{}", json!({ "checks": findings.iter().map(Finding::document).collect::<Vec<_>>() }));
     } else {

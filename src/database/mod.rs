@@ -144,11 +144,12 @@ impl Database {
     pub async fn listen(&self, channel: &str) -> Result<PgListener, DatabaseError> {
         let options = self.pool.connect_options().as_ref().clone();
         let own = PgPoolOptions::new().max_connections(1).acquire_timeout(self.timeout).connect_lazy_with(options);
-        let listening = async {
+        // Boxed, since connecting takes much room that nobody needs while waiting.
+        let listening = Box::pin(async {
             let mut listener = PgListener::connect_with(&own).await?;
             listener.listen(channel).await?;
             Ok(listener)
-        };
+        });
         self.in_time(listening).await.map_err(|error| trouble::of(&self.address, &error))
     }
 }

@@ -77,7 +77,7 @@ impl Follower {
         if failed.as_ref().is_some_and(|failed| Instant::now() < failed.again_at) {
             return failed;
         }
-        match self.take_over(promotion).await {
+        match Box::pin(self.take_over(promotion)).await {
             Ok(()) => {
                 tracing::info!(model = %promotion.version, before = %serving, actor = %promotion.actor, "another model serves");
                 self.condition.metrics.model_changed("done");

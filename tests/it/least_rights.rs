@@ -127,7 +127,8 @@ impl Rights {
     }
 
     async fn revoke(self) {
-        let users = ["setup", "worker", "submitter", "reader", "operator", "trainer", "scaler"].map(|user| self.user(user));
+        let users =
+            ["setup", "worker", "submitter", "reader", "operator", "trainer", "scaler"].map(|user| self.user(user));
         self.rabbitmqctl(&users.map(|user| format!("rabbitmqctl delete_user {user}")).join("\n"));
         for role in ["worker", "trainer"].map(|user| self.user(user)) {
             self.as_superuser(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
