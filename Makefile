@@ -9,7 +9,7 @@ BINARY := target/release/assay
 TEST_SERVERS := .local/test .local/chaos .local/bench .local/soak .local/clients
 on_test_servers = for folder in $(TEST_SERVERS); do [ ! -d $$folder ] || $(SERVERS) $(1) --dir $$folder; done
 
-.PHONY: help toolchain build up down demo test conformance chaos bench fuzz schemas image-root deploy-check clients-check docs-check \
+.PHONY: help toolchain build up down demo demo-retrain test conformance chaos bench fuzz schemas image-root deploy-check clients-check docs-check \
   observability-check check fmt lint doc deny clean
 
 help:          ## this list
@@ -30,6 +30,9 @@ down:          ## stop them, and those of the tests
 
 demo: build up ## the main job on real servers, with real and generated images
 	@$(PYTHON) deploy/demo/demo.py
+
+demo-retrain: build up ## labels become a better model, a spoiled one is refused, a worker changes over: a few minutes
+	@$(PYTHON) deploy/demo/retrain.py
 
 test: toolchain conformance observability-check  ## everything that can fail: unit, contract, crash and conformance tests, and a short chaos
 	@trap '$(call on_test_servers,down)' EXIT; $(CARGO) test --release --locked && \

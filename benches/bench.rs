@@ -10,8 +10,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use assay::decoding::{self, Pool};
-use assay::detector::{self, Precision};
+use assay::detector::{self, Architecture, Precision, untrained};
 use assay::imaging::{self, CROP_SIDE, Crop, Limits};
+use assay::training::encoder::{self, Paces, PlannedNorms};
+use assay::training::optimiser::Rule;
+use assay::training::schedule::Schedule;
+use assay::training::{Batch, Encoder, Label, Labels, Objective};
 use clap::{Parser, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
@@ -47,6 +51,26 @@ enum Contestant {
         #[arg(long, value_enum)]
         by: Decoder,
     },
+    /// Trains an encoder on noise by SelfCon, and prints images a second and the most memory that the process took:
+    /// `bench training --arch resnet18-nodown-16 --batch 512 --chunk 64`. No contestant: beside `peer_training.py`.
+    Training {
+        #[arg(long, default_value = "resnet18-nodown-16")]
+        arch: Architecture,
+        #[arg(long, default_value_t = 64)]
+        batch: usize,
+        /// Images in the network at a time; 0: all.
+        #[arg(long, default_value_t = 0)]
+        chunk: usize,
+        /// Of a crop.
+        #[arg(long, default_value_t = 96)]
+        side: usize,
+        #[arg(long, default_value_t = 3)]
+        steps: usize,
+        #[arg(long, default_value = "fp32")]
+        precision: String,
+        #[arg(long, default_value_t = 0)]
+        threads: usize,
+    },
     /// What the machine can do at most. VARIANT: fp32 or bf16 (COUNT multiplications of matrices) or triad
     /// (COUNT passes of a = b + s·c over memory).
     Machine {
@@ -67,11 +91,68 @@ enum Decoder {
 fn main() -> anyhow::Result<()> {
     match Cli::parse().contestant {
         Contestant::Engine { model, crops, precision, device, threads } => {
-            engine(&model, &crops, &precision, device, threads)
+            engine(&model, &crops, &precision, &device, threads)
         }
         Contestant::Decode { by } => decode(by),
         Contestant::Machine { threads } => machine(threads),
+        Contestant::Training { arch, batch, chunk, side, steps, precision, threads } => {
+            training(arch, (batch, chunk, side), steps, settings("auto", &precision, threads)?)
+        }
     }
+}
+
+fn training(
+    architecture: Architecture,
+    (batch, chunk, side): (usize, usize, usize),
+    steps: usize,
+    settings: detector::Settings,
+) -> anyhow::Result<()> {
+    let place = detector::device::prepare(&settings)?;
+    let plan = encoder::Plan {
+        objective: Objective::Selfcon { temperature: 0.07, generators: 1.0 },
+        epochs: 1,
+        batch,
+        chunk,
+        norms: PlannedNorms::Batch,
+        balance: false,
+        optimiser: Rule::Sgd { momentum: 0.9, weight_decay: 1e-4 },
+        schedule: Schedule { rate: 0.005, warm_up: 0.0, floor: 0.0 },
+        heads_first: false,
+        paces: Paces::default(),
+        average: None,
+    };
+    let mut learner = Encoder::new(plan, &untrained::weights(architecture, 4, 0), architecture, place);
+    let pixels = (0..batch * side * side * 3).map(|at| (at * 2_654_435_761 >> 13) as u8).collect();
+    let label = |image: usize| if image % 2 == 0 { Label::Real } else { Label::Synthetic(Some(image / 2 % 4)) };
+    let noise = Batch { pixels, side, labels: Labels((0..batch).map(label).collect()) };
+    learner.step(&noise, steps as u64 + 1)?;
+    let started = Instant::now();
+    for _ in 0..steps {
+        learner.step(&noise, steps as u64 + 1)?;
+    }
+    let seconds = started.elapsed().as_secs_f64() / steps as f64;
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+    let most: f64 = most.trim().trim_end_matches(" kB").parse().unwrap_or(f64::NAN);
+    let images = batch as f64 / seconds;
+    writeln!(
+        std::io::stdout(),
+        "{}",
+        json!({"architecture": architecture.to_string(), "batch": batch, "chunk": chunk, "seconds_a_step": seconds,
+               "images_per_second": images, "peak_mb": most / 1024.0})
+    )?;
+    Ok(())
+}
+
+fn settings(device: &str, precision: &str, threads: usize) -> anyhow::Result<detector::Settings> {
+    let precision = match precision {
+        "auto" => Precision::Auto,
+        "fp32" => Precision::Fp32,
+        "bf16" => Precision::Bf16,
+        other => bail!("no precision: {other}"),
+    };
+    let (model, public_key) = (String::new(), String::new());
+    Ok(detector::Settings { model, public_key, device: device.into(), precision, threads })
 }
 
 /// Says that it is warm, then answers rounds: `round(variant, count)` does the work that is timed.
@@ -112,16 +193,8 @@ fn processor_seconds(children: &[u32]) -> f64 {
     seconds
 }
 
-fn engine(model: &Path, crops: &Path, precision: &str, device: String, threads: usize) -> anyhow::Result<()> {
-    let precision = match precision {
-        "auto" => Precision::Auto,
-        "fp32" => Precision::Fp32,
-        "bf16" => Precision::Bf16,
-        other => bail!("no precision: {other}"),
-    };
-    let model = model.to_string_lossy().into_owned();
-    let mut engine =
-        detector::open(&detector::Settings { model, public_key: String::new(), device, precision, threads })?;
+fn engine(model: &Path, crops: &Path, precision: &str, device: &str, threads: usize) -> anyhow::Result<()> {
+    let mut engine = detector::open(&settings(device, precision, threads)?.in_folder(model))?;
     let pixels = std::fs::read(crops).with_context(|| crops.display().to_string())?;
     let crops: Vec<Crop> =
         pixels.chunks_exact(Crop::BYTES).filter_map(|crop| Crop::from_pixels(crop.to_vec())).collect();

@@ -10,7 +10,9 @@ use std::time::Duration;
 use config::{Config as Layers, Environment, File, FileFormat};
 use serde::Deserialize;
 
-use crate::{admin, broker, decoding, detector, imaging, labels, ledger, objects, registry, telemetry, worker};
+use crate::{
+    admin, broker, decoding, detector, imaging, labels, ledger, objects, registry, retrain, telemetry, worker,
+};
 
 /// The built-in layer; also the documentation of every key.
 pub const DEFAULTS: &str = include_str!("../configs/default.toml");
@@ -36,6 +38,8 @@ pub struct Config {
     pub imaging: imaging::Settings,
     pub detector: detector::Settings,
     pub worker: worker::Settings,
+    pub training: retrain::TrainingSettings,
+    pub retrain: retrain::Settings,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -95,6 +99,7 @@ impl Config {
         self.broker.validate()?;
         self.ledger.validate()?;
         self.objects.validate()?;
+        self.retrain.validate()?;
         self.registry.validate()?;
         let worker = &self.worker;
         let prefetch = self.broker.prefetch as usize;

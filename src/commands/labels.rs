@@ -84,7 +84,7 @@ pub async fn run(args: &Args, config: &Config) -> Result<(), End> {
     }
 }
 
-async fn clerk(config: &Config) -> Result<Clerk, End> {
+pub(super) async fn clerk(config: &Config) -> Result<Clerk, End> {
     let database = Database::connect(&config.ledger).await?;
     database.check().await?;
     Ok(Clerk {

@@ -5,14 +5,18 @@ mod dead;
 mod doctor;
 mod end;
 mod enqueue;
+mod evaluate;
+mod experiment;
 mod labels;
 mod migrate;
 mod model;
 mod results;
+mod retrain;
 mod scan;
 mod schema;
 mod status;
 mod table;
+mod train;
 mod worker;
 
 use std::path::PathBuf;
@@ -42,6 +46,7 @@ const FOR_TRACES: f32 = 0.1;
 const EXAMPLES: &str = "Examples:
   assay model init --arch resnet50-nodown --out model   make an untrained model
   assay scan holiday/*.jpg                              judge files, no server needed
+  assay evaluate --annotations test.txt --root images   measure the detector, with plots
   assay doctor                                          check broker, database, bucket, device, model
   assay worker --config production.toml                 judge what comes on the queue
 
@@ -51,15 +56,48 @@ Exit codes: 0 done, 1 the work failed, 2 usage or configuration, 3 a dependency 
 enum Command {
     Worker(worker::Args),
     Scan(scan::Args),
+    Evaluate(evaluate::Args),
+    Experiment(experiment::Args),
     Enqueue(enqueue::Args),
     Results(results::Args),
     Dead(dead::Args),
     Status(status::Args),
     Labels(labels::Args),
     Model(model::Args),
+    Train(train::Args),
+    Retrain(retrain::Args),
     Doctor(doctor::Args),
     Migrate(migrate::Args),
     Schema(schema::Args),
+}
+
+impl Command {
+    /// Whether the network runs in this process.
+    fn computes(&self) -> bool {
+        matches!(
+            self,
+            Command::Worker(_)
+                | Command::Scan(_)
+                | Command::Evaluate(_)
+                | Command::Experiment(_)
+                | Command::Doctor(_)
+                | Command::Train(_)
+                | Command::Retrain(_)
+        )
+    }
+
+    /// Whether it speaks with no server, so that nobody can listen.
+    fn is_local(&self) -> bool {
+        matches!(
+            self,
+            Command::Scan(_)
+                | Command::Evaluate(_)
+                | Command::Experiment(_)
+                | Command::Train(_)
+                | Command::Model(_)
+                | Command::Schema(_)
+        )
+    }
 }
 
 impl Cli {
@@ -72,21 +110,25 @@ impl Cli {
             doctor::print_defaults();
             return Ok(());
         }
-        if matches!(self.command, Command::Worker(_) | Command::Scan(_) | Command::Doctor(_)) {
+        if self.command.computes() {
             wait_policy::settle();
         }
         let config = Config::load(self.config.as_deref())?;
         let traces = matches!(self.command, Command::Worker(_)).then_some(&config.traces);
         let exporter = traces.map(Exporter::start).transpose().map_err(End::usage)?.flatten();
         telemetry::start(&config.log, exporter.as_ref()).map_err(End::usage)?;
-        if !matches!(self.command, Command::Scan(_) | Command::Model(_) | Command::Schema(_)) {
+        if !self.command.is_local() {
             config.exposures().for_each(|exposure| tracing::warn!("{exposure}"));
         }
         let end = match self.command {
             Command::Scan(args) => scan::run(&args, &config),
+            Command::Evaluate(args) => evaluate::run(&args, &config),
+            Command::Experiment(args) => experiment::run(&args, &config, self.config.as_deref()),
             Command::Model(args) => block_on(model::run(&args, &config)),
             Command::Labels(args) => block_on(labels::run(&args, &config)),
             Command::Schema(args) => schema::run(&args),
+            Command::Train(args) => block_on(train::run(args, &config)),
+            Command::Retrain(args) => block_on(retrain::run(args, &config)),
             Command::Worker(args) => block_on(worker::run(&args, &config)),
             Command::Enqueue(args) => block_on(enqueue::run(&args, &config)),
             Command::Results(args) => block_on(results::run(&args, &config)),

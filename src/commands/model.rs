@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use super::End;
 use crate::config::Config;
 use crate::detector::checkpoint::{self, Import};
-use crate::detector::{Architecture, Manifest, untrained};
+use crate::detector::{Architecture, Manifest, golden, untrained};
 
 /// Make, import and show model artefacts (a folder with manifest.json and weights.safetensors); register versions, and choose
 /// which of them serves.
@@ -30,7 +30,7 @@ pub struct Args {
 enum Command {
     /// Make an untrained model; its verdicts say that they mean nothing.
     Init {
-        /// resnet50-nodown (ImagiNet's own) or resnet18-nodown (a fifth of the work).
+        /// resnet50-nodown (ImagiNet's own) or resnet18-nodown (half of the work), also narrower, as in resnet18-nodown-32.
         #[arg(long, default_value = "resnet50-nodown")]
         arch: Architecture,
         #[arg(long, value_name = "DIR")]
@@ -55,6 +55,11 @@ enum Command {
     Show {
         #[arg(value_name = "VERSION|DIR")]
         what: String,
+    },
+    /// Load an artefact and score its golden images, as it did when it was made; ends with 1 if it says anything else.
+    Check {
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
     },
     /// Check an artefact, copy it into registry.store and register it. Doing it again changes nothing.
     Register(registered::Register),
@@ -89,6 +94,11 @@ pub async fn run(args: &Args, config: &Config) -> Result<(), End> {
             return registered::show(what, config).await;
         }
         Command::Show { what } => (Path::new(what), Manifest::read(Path::new(what), public_key)?),
+        Command::Check { dir } => {
+            let images = golden::check(dir, &config.detector).map_err(End::work)?;
+            println!("the model says of {images} golden images what it said when it was made");
+            return Ok(());
+        }
         Command::Register(args) => return registered::register(args, config).await,
         Command::List { json } => return registered::list(*json, config).await,
         Command::Promote(args) => return registered::promote(args, config).await,
@@ -113,7 +123,7 @@ fn describe(manifest: &Manifest) -> Vec<(&'static str, String)> {
     vec![
         ("version", manifest.version.clone()),
         ("trained", trained.into()),
-        ("architecture", manifest.architecture.as_str().into()),
+        ("architecture", manifest.architecture.to_string()),
         ("labels", format!("{} ({generators})", manifest.labels.id)),
         ("calibrated", calibrated.into()),
         ("thresholds", format!("real below {}, synthetic from {}", thresholds.low, thresholds.high)),

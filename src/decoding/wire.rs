@@ -291,7 +291,7 @@ mod tests {
         assert!(read_window(&mut from, width, height, 40).unwrap() == picture);
         assert!(from.0.is_empty());
         assert!(read_window(&[][..], 0, 7, 40).is_err());
-        assert_eq!(read_window(std::io::repeat(7), u32::MAX, u32::MAX, 2).unwrap().rgb(), [7; 12]);
+        assert_eq!(read_window(io::repeat(7), u32::MAX, u32::MAX, 2).unwrap().rgb(), [7; 12]);
     }
 
     #[test]

@@ -2,13 +2,14 @@
 
 use tch::{Kind, TchError, Tensor};
 
-use super::architecture::{Architecture, Block as Layout, STEM};
+use super::architecture::{Architecture, Block as Layout};
 use super::conv::{Conv, Place};
 use super::weights::Weights;
 
 /// Stem and four layers, batch norms folded.
 #[derive(Debug)]
 pub struct Backbone {
+    architecture: Architecture,
     stem: Conv,
     layers: [Vec<Block>; 4],
 }
@@ -24,16 +25,17 @@ struct Block {
 pub struct Features {
     /// Global mean after the second layer, where SelfCon's sub-network branches off; `[n, 512]` for ResNet-50.
     pub branch: Tensor,
-    /// Global mean after the last layer: the embedding; `[n, 2048]` for ResNet-50.
+    /// Global means after the layers of [`Architecture::embedded`]: the embedding; `[n, 2048]` for ResNet-50.
     pub embedding: Tensor,
 }
 
 impl Backbone {
     /// From weights that [`Weights::check`] has found complete.
     pub fn new(weights: &Weights, architecture: Architecture, place: Place) -> Backbone {
-        let stem = Conv::folded(weights, "encoder.conv1", "encoder.bn1", STEM, place);
+        let stem = Conv::folded(weights, "encoder.conv1", "encoder.bn1", architecture.stem(), place);
         let layers = architecture.layers();
         Backbone {
+            architecture,
             stem,
             layers: layers.map(|layer| layer.iter().map(|block| Block::new(weights, block, place)).collect()),
         }
@@ -41,17 +43,16 @@ impl Backbone {
 
     /// `images`: `[n, 3, h, w]`, normalised.
     pub fn forward(&self, images: &Tensor) -> Result<Features, TchError> {
-        let mut x = self.stem.relu(images)?.f_max_pool2d([3, 3], [1, 1], [1, 1], [1, 1], false)?;
-        let mut branch = None;
+        let pooling = [self.architecture.pooling(); 2];
+        let mut x = self.stem.relu(images)?.f_max_pool2d([3, 3], pooling, [1, 1], [1, 1], false)?;
+        let mut means = Means::new(self.architecture);
         for (index, layer) in self.layers.iter().enumerate() {
             for block in layer {
                 x = block.forward(x)?;
             }
-            if index == 1 {
-                branch = Some(global_mean(&x)?);
-            }
+            means.after(index, &x)?;
         }
-        Ok(Features { branch: branch.expect("there is a second layer"), embedding: global_mean(&x)? })
+        means.features()
     }
 }
 
@@ -85,6 +86,33 @@ impl Block {
     }
 }
 
-fn global_mean(x: &Tensor) -> Result<Tensor, TchError> {
-    x.f_mean_dim([2_i64, 3].as_slice(), false, Kind::Float)
+/// Gathers the means while the layers are computed.
+pub struct Means {
+    embedded: &'static [usize],
+    branch: Option<Tensor>,
+    parts: Vec<Tensor>,
+}
+
+impl Means {
+    pub fn new(architecture: Architecture) -> Means {
+        Means { embedded: architecture.embedded(), branch: None, parts: Vec::new() }
+    }
+
+    /// `x` came out of this layer, counted from 0.
+    pub fn after(&mut self, layer: usize, x: &Tensor) -> Result<(), TchError> {
+        let mean = || x.f_mean_dim([2_i64, 3].as_slice(), false, Kind::Float);
+        if layer == 1 {
+            self.branch = Some(mean()?);
+        }
+        if self.embedded.contains(&layer) {
+            self.parts.push(mean()?);
+        }
+        Ok(())
+    }
+
+    /// After the last layer.
+    pub fn features(self) -> Result<Features, TchError> {
+        let embedding = Tensor::f_cat(&self.parts, 1)?;
+        Ok(Features { branch: self.branch.expect("there is a second layer"), embedding })
+    }
 }

@@ -8,11 +8,10 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 use tch::{Kind, Tensor};
-use time::OffsetDateTime;
 use zip::ZipArchive;
 
 use super::architecture::{Architecture, Shapes};
-use super::manifest::{Lineage, Origin};
+use super::manifest::{Lineage, Origin, Reading};
 use super::pickle::{self, Id, Pickle, TensorRef, Value};
 use super::weights::Weights;
 use super::{LabelSet, LoadError, Manifest};
@@ -46,8 +45,8 @@ pub fn import(asked: Import<'_>, folder: &Path) -> Result<Manifest, LoadError> {
         });
     };
     let architecture = match weights.find("encoder.layer1.0.conv3.weight") {
-        Some(_) => Architecture::Resnet50Nodown,
-        None => Architecture::Resnet18Nodown,
+        Some(_) => Architecture::RESNET50,
+        None => Architecture::RESNET18,
     };
     weights.extend(parts.classifier.under("origin."));
     let labels = match asked.generators {
@@ -58,12 +57,10 @@ pub fn import(asked: Import<'_>, folder: &Path) -> Result<Manifest, LoadError> {
         None => LabelSet::none(),
     };
     fits(&weights, &architecture.artefact(labels.generators.len()), path)?;
-    let lineage = Lineage {
-        source: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-        source_sha256: Some(parts.sha256),
-        made_at: OffsetDateTime::now_utc(),
-    };
-    Manifest::create(folder, Origin { architecture, trained: true, labels, lineage, version: asked.version }, &weights)
+    let source = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let lineage = Lineage::of_source(source, Some(parts.sha256));
+    let (version, reading) = (asked.version, Reading::default());
+    Manifest::create(folder, Origin { architecture, trained: true, labels, lineage, version, reading }, &weights)
 }
 
 /// The generator classifier. If the encoder lies beside it, it must be the one that `weights` holds.

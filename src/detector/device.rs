@@ -7,11 +7,22 @@ use std::path::Path;
 use tch::{Cuda, Device, Kind};
 
 use super::conv::Place;
-use super::{LoadError, Precision};
+use super::{LoadError, Precision, Settings, fused};
 
 /// Present where NVIDIA's driver is loaded.
 const DRIVER: &str = "/dev/nvidiactl";
 const LIBRARY: &str = "libtorch_cuda.so";
+
+/// Makes this process ready to compute as `[detector]` says: device, precision, threads, and an allocator that keeps its
+/// pages.
+pub fn prepare(settings: &Settings) -> Result<Place, LoadError> {
+    let place = choose(&settings.device, settings.precision)?;
+    if settings.threads > 0 {
+        tch::set_num_threads(i32::try_from(settings.threads).unwrap_or(i32::MAX));
+    }
+    fused::keep_pages();
+    Ok(place)
+}
 
 /// Resolves `detector.device` and `detector.precision`.
 pub fn choose(device: &str, precision: Precision) -> Result<Place, LoadError> {

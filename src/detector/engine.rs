@@ -9,21 +9,21 @@ use super::buckets::{self, Buckets, Part};
 use super::conv::Place;
 use super::heads::{Generators, Origin};
 use super::manifest::Manifest;
+use super::novelty::Novelty;
+use super::pixels::Pixels;
 use super::staging::Staging;
 use super::weights::Weights;
-use super::{Card, Detector, LoadError, ScoreError, Settings, device, fused, wait_policy};
+use super::{Card, Detector, LoadError, ScoreError, Settings, device, wait_policy};
 use crate::imaging::{CROP_SIDE, Crop};
 use crate::moderation::Scores;
-
-/// ImageNet's mean and deviation of each channel, after division by 255.
-const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
-const DEVIATION: [f32; 3] = [0.229, 0.224, 0.225];
 
 /// What the network says of one part of a batch. On a GPU it may still be computing when this is handed out.
 struct Answer {
     images: usize,
     logits: Tensor,
     generators: Option<Tensor>,
+    /// From the nearest known generator.
+    distances: Option<Tensor>,
 }
 
 /// A loaded model on its device.
@@ -38,18 +38,14 @@ pub struct Engine {
     backbone: Backbone,
     origin: Origin,
     generators: Option<Generators>,
-    mean: Tensor,
-    deviation: Tensor,
+    novelty: Option<Novelty>,
+    pixels: Pixels,
 }
 
 impl Engine {
     /// Loads and checks an artefact: the digest of its weights, and every tensor's name and shape.
     pub fn load(folder: &Path, settings: &Settings) -> Result<Engine, LoadError> {
-        let place = device::choose(&settings.device, settings.precision)?;
-        if settings.threads > 0 {
-            tch::set_num_threads(i32::try_from(settings.threads).unwrap_or(i32::MAX));
-        }
-        fused::keep_pages();
+        let place = device::prepare(settings)?;
         let manifest = Manifest::read(folder, &settings.public_key)?;
         let weights = manifest.weights(folder)?;
         Self::new(&manifest, &weights, place).map_err(|error| LoadError::Device(error.to_string()))
@@ -57,7 +53,6 @@ impl Engine {
 
     fn new(manifest: &Manifest, weights: &Weights, place: Place) -> Result<Engine, TchError> {
         let _no_grad = tch::no_grad_guard();
-        let channel = |values: [f32; 3]| Tensor::from_slice(&values).view([1, 3, 1, 1]).to_device(place.device);
         let (buckets, staging) = match place.device {
             Device::Cuda(index) => {
                 // The few sizes that come are worth trying every kernel for.
@@ -75,8 +70,8 @@ impl Engine {
             backbone: Backbone::new(weights, manifest.architecture, place),
             origin: Origin::new(weights, place.device),
             generators: (!manifest.labels.generators.is_empty()).then(|| Generators::new(weights, place.device)),
-            mean: channel(MEAN),
-            deviation: channel(DEVIATION),
+            novelty: manifest.novelty.as_ref().map(|known| Novelty::new(weights, known, place.device)),
+            pixels: Pixels::new(place),
         })
     }
 
@@ -87,23 +82,22 @@ impl Engine {
         let features = self.backbone.forward(&images)?;
         let logits = self.origin.forward(&features.embedding)?;
         let generators = self.generators.as_ref().map(|head| head.forward(&features.embedding)).transpose()?;
-        Ok(Answer { images: crops.len(), logits, generators })
+        let distances = self.novelty.as_ref().map(|known| known.distances(&features.embedding)).transpose()?;
+        Ok(Answer { images: crops.len(), logits, generators, distances })
     }
 
     /// `[size, 3, 256, 256]` with channels innermost, normalised; the bytes cross to the device as they are.
     fn images(&mut self, crops: &[&Crop], size: usize) -> Result<Tensor, TchError> {
         if let Some(staging) = &mut self.staging {
             let crossing = staging.send(crops, size)?;
-            let images = normalised(&crossing.pixels, &self.mean, &self.deviation, self.place.kind)?;
+            let images = self.pixels.normalise(&crossing.pixels)?;
             staging.taken(crossing)?;
             return Ok(images);
         }
-        let side = CROP_SIDE as i64;
         let mut pixels = Vec::with_capacity(size * Crop::BYTES);
         crops.iter().for_each(|crop| pixels.extend_from_slice(crop.pixels()));
         pixels.resize(size * Crop::BYTES, 0);
-        let pixels = Tensor::f_from_data_size(&pixels, &[size as i64, side, side, 3], Kind::Uint8)?;
-        normalised(&pixels, &self.mean, &self.deviation, self.place.kind)
+        self.pixels.of_bytes(&pixels, CROP_SIDE)
     }
 
     fn score_parts(&mut self, crops: &[&Crop]) -> Result<Vec<Scores>, TchError> {
@@ -117,7 +111,7 @@ impl Engine {
         // Only now is the device waited for.
         let mut scores = Vec::with_capacity(crops.len());
         for answer in answers {
-            scores.extend(answer.read()?);
+            scores.extend(answer.read(self.novelty.as_ref())?);
         }
         Ok(scores)
     }
@@ -125,31 +119,28 @@ impl Engine {
 
 impl Answer {
     /// The scores of the images that were asked about, without those that filled the part up.
-    fn read(self) -> Result<impl Iterator<Item = Scores>, TchError> {
+    fn read(self, novelty: Option<&Novelty>) -> Result<Vec<Scores>, TchError> {
         let logits = Vec::<f32>::try_from(&self.logits.f_to_device(Device::Cpu)?)?;
         let generators = match &self.generators {
             Some(probabilities) => Vec::<Vec<f32>>::try_from(&probabilities.f_to_device(Device::Cpu)?)?,
             None => vec![Vec::new(); logits.len()],
         };
-        let scores = logits.into_iter().zip(generators).take(self.images);
-        Ok(scores.map(|(logit, generators)| Scores { logit, generators, novelty: None }))
+        let novelty = match (novelty, &self.distances) {
+            (Some(known), Some(distances)) => known.shares(distances, &generators)?.into_iter().map(Some).collect(),
+            _ => vec![None; logits.len()],
+        };
+        let scores = logits.into_iter().zip(generators).zip(novelty).take(self.images);
+        Ok(scores.map(|((logit, generators), novelty)| Scores { logit, generators, novelty }).collect())
     }
-}
-
-/// u8 `[n, h, w, 3]` → `[n, 3, h, w]` of ImageNet's mean and deviation, on the same device.
-fn normalised(pixels: &Tensor, mean: &Tensor, deviation: &Tensor, kind: Kind) -> Result<Tensor, TchError> {
-    let images = pixels.f_permute([0, 3, 1, 2])?.f_to_kind(Kind::Float)?;
-    images.f_div_scalar(255.0)?.f_sub_(mean)?.f_div_(deviation)?.f_to_kind(kind)
 }
 
 impl Detector for Engine {
     fn score(&mut self, crops: &[&Crop]) -> Result<Vec<Scores>, ScoreError> {
         let scores = self.score_parts(crops).map_err(|error| explain(&error, crops.len()))?;
-        if scores.iter().all(|scores| scores.logit.is_finite() && scores.generators.iter().all(|p| p.is_finite())) {
-            Ok(scores)
-        } else {
-            Err(ScoreError::NotANumber)
-        }
+        let finite = |scores: &Scores| {
+            scores.logit.is_finite() && scores.generators.iter().chain(&scores.novelty).all(|value| value.is_finite())
+        };
+        if scores.iter().all(finite) { Ok(scores) } else { Err(ScoreError::NotANumber) }
     }
 
     fn warm_up_sizes(&self, largest: usize) -> Vec<usize> {

@@ -31,16 +31,19 @@ impl Origin {
     }
 }
 
-/// Which generator: L2 norm → Linear(1024) → ReLU → Linear(classes) → softmax.
+/// Which generator: L2 norm, or batch norm where the weights hold one → Linear(1024) → ReLU → Linear(classes) → softmax.
 #[derive(Debug)]
 pub struct Generators {
+    norm: Option<Norm>,
     hidden: Linear,
     output: Linear,
 }
 
 impl Generators {
     pub fn new(weights: &Weights, device: Device) -> Generators {
+        let has_norm = weights.find("generators.0.weight").is_some();
         Generators {
+            norm: has_norm.then(|| Norm::new(weights, "generators.0", device)),
             hidden: Linear::new(weights, "generators.1", device),
             output: Linear::new(weights, "generators.3", device),
         }
@@ -48,7 +51,11 @@ impl Generators {
 
     /// `[n, embedding]` → probabilities `[n, classes]`.
     pub fn forward(&self, embedding: &Tensor) -> Result<Tensor, TchError> {
-        let hidden = self.hidden.forward(&normalise(embedding)?)?.f_relu()?;
+        let scaled = match &self.norm {
+            Some(norm) => norm.forward(embedding)?,
+            None => normalise(embedding)?,
+        };
+        let hidden = self.hidden.forward(&scaled)?.f_relu()?;
         self.output.forward(&hidden)?.f_softmax(1, Kind::Float)
     }
 }

@@ -4,9 +4,12 @@ use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use time::OffsetDateTime;
 
 use super::architecture::Architecture;
+use super::golden::Golden;
+use super::novelty::{self, Known};
 use super::weights::Weights;
 use super::{Card, LabelSet, LoadError, signature};
 use crate::moderation::{Calibration, Generator, Policy, Thresholds};
@@ -35,6 +38,15 @@ pub struct Manifest {
     /// null: the score is a plain sigmoid of the logit, and verdicts say that it is not calibrated.
     pub calibration: Option<Calibration>,
     pub thresholds: Thresholds,
+    /// null: scores say nothing of novelty, and no generator is called unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub novelty: Option<Known>,
+    /// What was measured when it was made; for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<Value>,
+    /// null: it can't be tested by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub golden: Option<Golden>,
     pub lineage: Lineage,
     pub weights: WeightsFile,
 }
@@ -46,9 +58,26 @@ pub struct Lineage {
     pub source: String,
     /// Of the checkpoint that was imported.
     pub source_sha256: Option<String>,
+    /// The version that training began with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
+    /// Of the list of images and labels that it was trained on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot_sha256: Option<String>,
+    /// The recipe of its training, whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipe: Option<Value>,
     #[serde(with = "time::serde::rfc3339")]
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub made_at: OffsetDateTime,
+}
+
+impl Lineage {
+    /// Made now, of something that was not trained here.
+    pub fn of_source(source: String, source_sha256: Option<String>) -> Lineage {
+        let made_at = OffsetDateTime::now_utc();
+        Lineage { source, source_sha256, parent: None, snapshot_sha256: None, recipe: None, made_at }
+    }
 }
 
 /// The weights beside the manifest.
@@ -70,6 +99,16 @@ pub struct Origin {
     pub lineage: Lineage,
     /// From the digest of the weights unless given.
     pub version: Option<String>,
+    pub reading: Reading,
+}
+
+/// How the scores of a new artefact are read.
+#[derive(Clone, Debug, Default)]
+pub struct Reading {
+    pub calibration: Option<Calibration>,
+    pub thresholds: Thresholds,
+    pub novelty: Option<Known>,
+    pub metrics: Option<Value>,
 }
 
 impl Manifest {
@@ -93,7 +132,7 @@ impl Manifest {
         }
         std::fs::create_dir_all(folder).map_err(|error| failed(error.to_string()))?;
         let sha256 = weights.write(&folder.join(WEIGHTS))?;
-        let Origin { architecture, trained, labels, lineage, version } = origin;
+        let Origin { architecture, trained, labels, lineage, version, reading } = origin;
         let manifest = Manifest {
             schema: SCHEMA.into(),
             version: version.unwrap_or_else(|| sha256[..12].to_string()),
@@ -101,16 +140,28 @@ impl Manifest {
             architecture,
             preprocessing: PREPROCESSING.into(),
             labels,
-            calibration: None,
-            thresholds: Thresholds::default(),
+            calibration: reading.calibration,
+            thresholds: reading.thresholds,
+            novelty: reading.novelty,
+            metrics: reading.metrics,
+            golden: None,
             lineage,
             weights: WeightsFile { file: WEIGHTS.into(), sha256 },
         };
         manifest.check().map_err(&failed)?;
-        let text = serde_json::to_string_pretty(&manifest).map_err(|error| failed(error.to_string()))?;
         // The manifest comes last: a folder without one is no model.
-        std::fs::write(&path, text + "\n").map_err(|error| failed(error.to_string()))?;
+        manifest.write(folder)?;
         Ok(manifest)
+    }
+
+    /// Writes the manifest of an artefact whose weights are there, in one move.
+    pub fn write(&self, folder: &Path) -> Result<(), LoadError> {
+        let path = folder.join(MANIFEST);
+        let failed = |detail: String| LoadError::Unwritable { path: path.clone(), detail };
+        let text = serde_json::to_string_pretty(self).map_err(|error| failed(error.to_string()))?;
+        let unfinished = folder.join(format!("{MANIFEST}.new"));
+        std::fs::write(&unfinished, text + "\n").map_err(|error| failed(error.to_string()))?;
+        std::fs::rename(&unfinished, &path).map_err(|error| failed(error.to_string()))
     }
 
     /// What the folder says of itself; where a key is given, only if its owner has signed these very bytes.
@@ -141,7 +192,8 @@ impl Manifest {
         if found != self.weights.sha256 {
             return Err(LoadError::Digest { path, wanted: self.weights.sha256.clone(), found });
         }
-        let wanted = self.architecture.artefact(self.labels.generators.len());
+        let mut wanted = self.architecture.artefact(self.labels.generators.len());
+        wanted.extend(self.novelty.as_ref().map(|known| novelty::shapes(known, self.architecture)).unwrap_or_default());
         weights.check(&wanted).map_err(|misfit| LoadError::Misfit { path, misfit })?;
         Ok(weights)
     }
@@ -152,7 +204,11 @@ impl Manifest {
             sha256: self.weights.sha256.clone(),
             trained: self.trained,
             labels: self.labels.clone(),
-            policy: Policy { calibration: self.calibration, thresholds: self.thresholds, novelty_limit: None },
+            policy: Policy {
+                calibration: self.calibration,
+                thresholds: self.thresholds,
+                novelty_limit: self.novelty.as_ref().map(|known| known.limit),
+            },
         }
     }
 
@@ -176,6 +232,9 @@ impl Manifest {
             return Err(format!(
                 "calibration of scale {scale} and bias {bias}: the scale must be above 0, both finite"
             ));
+        }
+        if let Some(known) = &self.novelty {
+            known.check()?;
         }
         if Path::new(&self.weights.file).components().count() != 1 {
             return Err(format!("weights.file {:?} must be a plain file name", self.weights.file));

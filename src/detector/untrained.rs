@@ -1,11 +1,11 @@
 //! Networks of random weights, for trying the service before there is a trained model.
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use tch::{Device, Kind, Tensor};
-use time::OffsetDateTime;
 
-use super::manifest::{Lineage, Origin};
+use super::manifest::{Lineage, Origin, Reading};
 use super::weights::Weights;
 use super::{Architecture, LabelSet, LoadError, Manifest};
 
@@ -15,14 +15,18 @@ const RESIDUAL: f64 = 0.2;
 /// Makes an artefact whose verdicts say that they mean nothing. The same seed makes the same weights.
 pub fn create(folder: &Path, architecture: Architecture, seed: i64) -> Result<Manifest, LoadError> {
     let labels = LabelSet::imaginet();
-    let weights = random(architecture, labels.generators.len(), seed);
-    let lineage =
-        Lineage { source: format!("random, seed {seed}"), source_sha256: None, made_at: OffsetDateTime::now_utc() };
-    Manifest::create(folder, Origin { architecture, trained: false, labels, lineage, version: None }, &weights)
+    let weights = weights(architecture, labels.generators.len(), seed);
+    let lineage = Lineage::of_source(format!("random, seed {seed}"), None);
+    let reading = Reading::default();
+    Manifest::create(folder, Origin { architecture, trained: false, labels, lineage, version: None, reading }, &weights)
 }
 
+/// libtorch has one generator of random numbers, which is seeded anew for each network.
+static DRAWING: Mutex<()> = Mutex::new(());
+
 /// He's initialisation for convolutions (arXiv 1502.01852, fan out), uniform 1/√fan-in for linear layers.
-fn random(architecture: Architecture, classes: usize, seed: i64) -> Weights {
+pub fn weights(architecture: Architecture, classes: usize, seed: i64) -> Weights {
+    let _alone = DRAWING.lock().unwrap_or_else(PoisonError::into_inner);
     tch::manual_seed(seed);
     let last_norms: Vec<String> = architecture
         .layers()

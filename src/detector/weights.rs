@@ -40,22 +40,42 @@ impl Weights {
     /// Writes a file, and gives its SHA-256. The same tensors make the same file.
     pub fn write(&self, path: &Path) -> Result<String, LoadError> {
         let failed = |detail: String| LoadError::Unwritable { path: path.to_owned(), detail };
+        let bytes = self.bytes().map_err(failed)?;
+        std::fs::write(path, &bytes).map_err(|error| failed(error.to_string()))?;
+        Ok(hex::encode(Sha256::digest(&bytes)))
+    }
+
+    /// Of the file that these tensors make.
+    pub fn sha256(&self) -> Result<String, String> {
+        Ok(hex::encode(Sha256::digest(self.bytes()?)))
+    }
+
+    /// The tensors as a file of safetensors.
+    fn bytes(&self) -> Result<Vec<u8>, String> {
         let mut data = Vec::with_capacity(self.0.len());
         for (name, tensor) in &self.0 {
             let tensor = tensor.contiguous();
             let mut bytes = vec![0_u8; tensor.numel() * tensor.kind().elt_size_in_bytes()];
-            tensor.f_copy_data_u8(&mut bytes, tensor.numel()).map_err(|error| failed(error.to_string()))?;
+            tensor.f_copy_data_u8(&mut bytes, tensor.numel()).map_err(|error| error.to_string())?;
             let shape = tensor.size().iter().map(|&side| side as usize).collect::<Vec<_>>();
-            data.push((name.as_str(), dtype(tensor.kind()).map_err(failed)?, shape, bytes));
+            data.push((name.as_str(), dtype(tensor.kind())?, shape, bytes));
         }
         let views = data
             .iter()
             .map(|(name, dtype, shape, bytes)| Ok((*name, TensorView::new(*dtype, shape.clone(), bytes)?)))
             .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
-            .map_err(|error| failed(error.to_string()))?;
-        let bytes = safetensors::serialize(views, None).map_err(|error| failed(error.to_string()))?;
-        std::fs::write(path, &bytes).map_err(|error| failed(error.to_string()))?;
-        Ok(hex::encode(Sha256::digest(&bytes)))
+            .map_err(|error| error.to_string())?;
+        safetensors::serialize(views, None).map_err(|error| error.to_string())
+    }
+
+    /// In 32 bits.
+    pub fn widened(&self) -> Weights {
+        Weights(self.0.iter().map(|(name, tensor)| (name.clone(), tensor.to_kind(Kind::Float))).collect())
+    }
+
+    /// The same tensors, not copied.
+    pub fn shallow(&self) -> Weights {
+        Weights(self.0.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone())).collect())
     }
 
     pub fn insert(&mut self, name: impl Into<String>, tensor: Tensor) {
@@ -64,6 +84,19 @@ impl Weights {
 
     pub fn extend(&mut self, other: Weights) {
         self.0.extend(other.0);
+    }
+
+    /// In 16 bits where that is safe: fp16, whose 11 bits of precision keep scores nearer than bf16's 8 do, for everything
+    /// with two or more dimensions. Norms, biases and statistics of novelty are small, and stay as they are.
+    pub fn halved(&self) -> Weights {
+        let halve = |(name, tensor): (&String, &Tensor)| {
+            let half = tensor.to_kind(Kind::Half);
+            let wanted = tensor.dim() > 1 && !name.starts_with("novelty.");
+            let fits = wanted && bool::try_from(half.isfinite().all()).unwrap_or(false);
+            let kept = if fits { half } else { tensor.shallow_clone() };
+            (name.clone(), kept)
+        };
+        Weights(self.0.iter().map(halve).collect())
     }
 
     pub fn is_empty(&self) -> bool {

@@ -54,10 +54,11 @@ pub enum Grounds {
 }
 
 /// What scores say.
-struct Finding {
-    decision: Decision,
-    score: Score,
-    generator: Option<GeneratorGuess>,
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    pub decision: Decision,
+    pub score: Score,
+    pub generator: Option<GeneratorGuess>,
 }
 
 impl Judge {
@@ -106,7 +107,8 @@ impl Judge {
             && earlier.generator.as_ref().is_none_or(novel)
     }
 
-    fn find(&self, scores: &Scores) -> Finding {
+    /// What a verdict would say of the image.
+    pub fn find(&self, scores: &Scores) -> Finding {
         let score = self.score(scores.logit);
         let decision = self.policy.decide(score.synthetic);
         let generator = (decision == Decision::Synthetic).then(|| self.guess(scores)).flatten();

@@ -12,7 +12,7 @@ pub mod scores;
 pub mod verdict;
 
 pub use failure::{Failure, FailureCode, Stage};
-pub use judge::{Evidence, Generator, Grounds, Judge};
+pub use judge::{Evidence, Finding, Generator, Grounds, Judge};
 pub use label::{ContentType, Correction, LabelledOrigin, Subject};
 pub use outcome::{Outcome, OutcomeId};
 pub use policy::{Calibration, Decision, Policy, Thresholds};

@@ -37,7 +37,7 @@ impl Dice {
 
     /// A number below `count`, all alike; 0 where there is no other.
     pub fn below(&mut self, count: usize) -> usize {
-        (u128::from(self.bits()) * count as u128 >> 64) as usize
+        ((u128::from(self.bits()) * count as u128) >> 64) as usize
     }
 
     /// A whole number from `low` to `high`, both included.

@@ -206,7 +206,7 @@ async fn a_trainer_with_nothing_but_its_rights_takes_labels_and_promotes_models(
     assert!(imported.contains("\"new\":1"), "{imported}");
     assert!(rights.run("trainer", ["labels", "list"]).0.contains("photos"));
     assert!(rights.run("trainer", ["labels", "drain"]).0.starts_with("0 new"));
-    let version = untrained::create(&folder.join("made"), Architecture::Resnet18Nodown, 0).unwrap().version;
+    let version = untrained::create(&folder.join("made"), Architecture::RESNET18, 0).unwrap().version;
     rights.run("trainer", ["model", "register", "made"]);
     rights.run("trainer", ["model", "promote", &version]);
     // A worker may read which one serves.

@@ -24,7 +24,7 @@ const FOLLOWS: [(&str, &str); 4] = [
 
 /// The smallest network there is, of random weights.
 fn made(folder: &Path, seed: i64) -> Manifest {
-    untrained::create(folder, Architecture::Resnet18Nodown, seed).unwrap()
+    untrained::create(folder, Architecture::RESNET18, seed).unwrap()
 }
 
 /// Exit code, what was printed, and what was said beside it.

@@ -13,6 +13,7 @@ pub mod rabbit;
 pub mod rig;
 pub mod servers;
 pub mod site;
+pub mod textures;
 
 use std::future::Future;
 use std::time::Duration;

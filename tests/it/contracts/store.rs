@@ -92,7 +92,7 @@ fn artefact(folder: &Path, version: &str, weights: &[u8]) -> Manifest {
     static REAL: OnceLock<Manifest> = OnceLock::new();
     let real = REAL.get_or_init(|| {
         let folder = std::env::temp_dir().join(unique("made"));
-        let made = untrained::create(&folder, Architecture::Resnet18Nodown, 0).unwrap();
+        let made = untrained::create(&folder, Architecture::RESNET18, 0).unwrap();
         std::fs::remove_dir_all(folder).unwrap();
         made
     });

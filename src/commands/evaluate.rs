@@ -1,0 +1,181 @@
+//! `assay evaluate`: how good the detector is, on images of which it is known what they are.
+
+mod progress;
+mod text;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::{Parser, ValueEnum};
+
+use super::End;
+use crate::config::Config;
+use crate::decoding::Pool;
+use crate::detector;
+use crate::evaluation::examination::{ExaminationError, Examiner, examine};
+use crate::evaluation::{Asked, Evaluation, evaluate, report};
+use crate::labels::annotations::{self, Annotation};
+use crate::picture::{Axis, Perturbation};
+use progress::Progress;
+
+/// Measure the detector on annotated images, with the worker's own decoders and engine.
+///
+/// Ends with 1 if no image could be judged.
+#[derive(Debug, Parser)]
+#[command(after_help = "Examples:
+  assay evaluate --annotations test.txt --root images --perturb social --html report.html
+  assay evaluate --annotations test.txt --root images --sweep jpeg,resize --json | jq .auc
+  assay evaluate --annotations test.txt --root images --perturb social --draws 5 --seed 7
+
+An annotation file has a line for each image: path,origin,content_type,model,specific_model with ImagiNet's codes
+(configs/labels.toml has them). docs/evaluation.md says what is measured and how to read it.")]
+pub struct Args {
+    /// Which images there are, and what they are.
+    #[arg(long, value_name = "FILE")]
+    annotations: PathBuf,
+    /// The folder that the paths in the annotations start from.
+    #[arg(long, value_name = "DIR")]
+    root: PathBuf,
+    /// The model folder, instead of detector.model.
+    #[arg(long, value_name = "DIR")]
+    model: Option<String>,
+    /// What happens to every image first: nothing, or the conditions of social networks (crop, resize, JPEG or WebP).
+    #[arg(long, value_enum, default_value = "none")]
+    perturb: Perturb,
+    /// Of all chance: the same seed gives the same figures.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// How often each image is perturbed anew; only for --perturb social.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    draws: u32,
+    /// How the detector fares along these perturbations too, each from little to much.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "AXIS")]
+    sweep: Vec<Sweep>,
+    /// The whole evaluation as a JSON document.
+    #[arg(long)]
+    json: bool,
+    /// Write a page with plots, which needs nothing but itself.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Resamples of the images for the confidence intervals; 0 for none.
+    #[arg(long, default_value_t = 1000, value_name = "ROUNDS")]
+    bootstrap: usize,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Perturb {
+    None,
+    Social,
+}
+
+impl From<Perturb> for Perturbation {
+    fn from(asked: Perturb) -> Perturbation {
+        match asked {
+            Perturb::None => Perturbation::None,
+            Perturb::Social => Perturbation::Social,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+enum Sweep {
+    All,
+    Jpeg,
+    Webp,
+    Resize,
+    Blur,
+    Noise,
+    Crop,
+}
+
+pub fn run(args: &Args, config: &Config) -> Result<(), End> {
+    let evaluation = measure(&args.asked(), &args.annotations, &args.root, args.model.as_deref(), config)?;
+    if let Some(path) = &args.html {
+        let failed = |error: &dyn std::fmt::Display| End::work(format!("{} can't be written: {error}", path.display()));
+        let page = report::html(&evaluation).map_err(|error| failed(&error))?;
+        std::fs::write(path, page).map_err(|error| failed(&error))?;
+    }
+    let answer = if args.json {
+        serde_json::to_string_pretty(&evaluation).map_err(End::work)?
+    } else {
+        text::describe(&evaluation, args.html.as_deref())
+    };
+    writeln!(std::io::stdout(), "{answer}").map_err(End::work)?;
+    if evaluation.origin.images == 0 {
+        return Err(End::work(format!("none of the {} images could be judged", evaluation.unreadable.len())));
+    }
+    Ok(())
+}
+
+/// Reads the annotations, opens decoders and detector, and has every image judged.
+pub(super) fn measure(
+    asked: &Asked,
+    annotations: &Path,
+    root: &Path,
+    model: Option<&str>,
+    config: &Config,
+) -> Result<Evaluation, End> {
+    let annotations = read_annotations(annotations, config)?;
+    let conditions = asked.conditions();
+    let decoders = Pool::open(config.decoders())?;
+    let mut settings = config.detector.clone();
+    if let Some(model) = model {
+        settings.model = model.into();
+    }
+    let mut detector = detector::open(&settings)?;
+    let examiner = Examiner {
+        root,
+        decoders: &decoders,
+        max_bytes: config.objects.max_bytes,
+        threads: config.worker.decoders(),
+        batch: config.worker.batch_for(detector.device()),
+        seed: asked.seed,
+    };
+    let mut progress = Progress::new(annotations.len() * conditions.len());
+    let done = |crops| progress.add(crops);
+    let examined = examine(&annotations, &conditions, &examiner, detector.as_mut(), done);
+    progress.end();
+    let examination = examined.map_err(|error| match error {
+        ExaminationError::Decoder(error) => error.into(),
+        ExaminationError::Detector(error) => End::work(error),
+    })?;
+    let judge = detector.card().judge(detector.device());
+    Ok(evaluate(asked, &annotations, examination, &judge, detector.engine()))
+}
+
+impl Args {
+    fn asked(&self) -> Asked {
+        let is_asked = |axis: &Axis| {
+            let of_axis = |sweep: &Sweep| match sweep {
+                Sweep::All => true,
+                Sweep::Jpeg => *axis == Axis::Jpeg,
+                Sweep::Webp => *axis == Axis::Webp,
+                Sweep::Resize => *axis == Axis::Resize,
+                Sweep::Blur => *axis == Axis::Blur,
+                Sweep::Noise => *axis == Axis::Noise,
+                Sweep::Crop => *axis == Axis::Crop,
+            };
+            self.sweep.iter().any(of_axis)
+        };
+        Asked {
+            annotations: self.annotations.display().to_string(),
+            perturbation: self.perturb.into(),
+            seed: self.seed,
+            draws: self.draws,
+            axes: Axis::ALL.into_iter().filter(is_asked).collect(),
+            bootstrap: self.bootstrap,
+        }
+    }
+}
+
+pub(super) fn read_annotations(path: &Path, config: &Config) -> Result<Vec<Annotation>, End> {
+    let vocabulary = config.labels.vocabulary().map_err(End::usage)?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| End::usage(format!("the annotations {} can't be read: {error}", path.display())))?;
+    let annotations = annotations::read(&text, &vocabulary)
+        .map_err(|error| End::usage(format!("the annotations {} are wrong: {error}", path.display())))?;
+    if annotations.is_empty() {
+        return Err(End::usage(format!("the annotations {} name no image", path.display())));
+    }
+    Ok(annotations)
+}

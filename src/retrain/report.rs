@@ -1,0 +1,56 @@
+//! What a run did and why, for machines and for people.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use time::OffsetDateTime;
+
+use super::gate::GateDecision;
+
+/// The document `assay.retrain.v1`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    pub schema: String,
+    pub run: String,
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+    pub dry_run: bool,
+    pub snapshot_sha256: String,
+    pub incumbent: String,
+    pub candidate: String,
+    pub train_images: usize,
+    /// That calibrate the candidate.
+    pub reading_images: usize,
+    /// That decide.
+    pub held_out_images: usize,
+    /// Labelled images that could not be had, and why: the first few.
+    pub missing: Vec<(String, String)>,
+    pub missing_images: usize,
+    /// The candidate's own figures, from the images that calibrate it.
+    pub metrics: Value,
+    pub gate: GateDecision,
+    /// `promoted`, `refused`, `registered` or `passed`.
+    pub outcome: String,
+    /// What became of the candidate, and what is to be done.
+    pub words: String,
+    pub seconds: f64,
+}
+
+impl Report {
+    pub const SCHEMA: &'static str = "assay.retrain.v1";
+
+    pub fn text(&self) -> String {
+        let mut lines = vec![
+            format!("retrain {}: {}", self.run, self.words),
+            format!("  candidate {} against {}", self.candidate, self.incumbent),
+            format!(
+                "  images: {} to learn from, {} to calibrate by, {} held out; {} missing",
+                self.train_images, self.reading_images, self.held_out_images, self.missing_images
+            ),
+            format!("  snapshot {}", self.snapshot_sha256),
+        ];
+        lines.extend(self.missing.iter().map(|(location, reason)| format!("  missing {location}: {reason}")));
+        let mark = |holds: bool| if holds { "✔" } else { "✘" };
+        lines.extend(self.gate.reasons.iter().map(|reason| format!("  {} {}", mark(reason.holds), reason.words)));
+        lines.join("\n") + "\n"
+    }
+}

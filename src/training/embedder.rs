@@ -1,0 +1,54 @@
+//! Crops → what an encoder that stays as it is makes of them.
+
+use tch::{Device, Tensor};
+
+use super::batch::{Label, Labels};
+use super::classifiers::Embedded;
+use super::encoder::TrainingError;
+use crate::detector::Architecture;
+use crate::detector::backbone::Backbone;
+use crate::detector::conv::Place;
+use crate::detector::pixels::Pixels;
+use crate::detector::weights::Weights;
+use crate::imaging::{CROP_SIDE, Crop};
+
+/// The engine's own network, without its classifiers, and the embeddings so far.
+#[derive(Debug)]
+pub struct Embedder {
+    backbone: Backbone,
+    pixels: Pixels,
+    place: Place,
+    rows: Vec<Tensor>,
+    labels: Vec<Label>,
+}
+
+impl Embedder {
+    /// From weights that [`Weights::check`] has found complete.
+    pub fn new(encoder: &Weights, architecture: Architecture, place: Place) -> Embedder {
+        let _no_grad = tch::no_grad_guard();
+        let backbone = Backbone::new(encoder, architecture, place);
+        Embedder { backbone, pixels: Pixels::new(place), place, rows: Vec::new(), labels: Vec::new() }
+    }
+
+    /// Crops of one image: a row for each.
+    pub fn look(&mut self, crops: &[Crop], label: Label) -> Result<(), TrainingError> {
+        let _no_grad = tch::no_grad_guard();
+        // One at a time on a CPU: more would only miss its caches.
+        let at_once = if self.place.device.is_cuda() { crops.len().max(1) } else { 1 };
+        for some in crops.chunks(at_once) {
+            let bytes: Vec<u8> = some.iter().flat_map(|crop| crop.pixels()).copied().collect();
+            let features = self.backbone.forward(&self.pixels.of_bytes(&bytes, CROP_SIDE)?)?;
+            self.rows.push(features.embedding.f_to_device(Device::Cpu)?);
+            self.labels.extend(some.iter().map(|_| label));
+        }
+        Ok(())
+    }
+
+    /// `None` if it has seen nothing.
+    pub fn finish(self) -> Result<Option<Embedded>, TrainingError> {
+        if self.rows.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Embedded { embeddings: Tensor::f_cat(&self.rows, 0)?, labels: Labels(self.labels) }))
+    }
+}

@@ -1,0 +1,41 @@
+//! What the tests of this room share: tiny networks and batches.
+
+use tch::{Kind, Tensor};
+
+use super::batch::{Batch, Label, Labels};
+use crate::detector::weights::Weights;
+use crate::detector::{Architecture, untrained};
+
+pub fn weights(architecture: Architecture, classes: usize) -> Weights {
+    untrained::weights(architecture, classes, 7)
+}
+
+/// Numbers from −1 to 1 without much of a pattern.
+pub fn wave(shape: &[i64], phase: f64) -> Tensor {
+    let count: i64 = shape.iter().product();
+    let numbers: Vec<f32> = (0..count).map(|place| (place as f64 * 0.7311 + phase).sin() as f32).collect();
+    Tensor::from_slice(&numbers).view(shape)
+}
+
+/// Images that are striped if synthetic, by one of three generators: the label shows in the pixels.
+pub fn batch(images: usize, side: usize, views: usize) -> Batch {
+    let label =
+        |image: usize| if image.is_multiple_of(2) { Label::Real } else { Label::Synthetic(Some(image / 2 % 3)) };
+    let mut pixels = Vec::with_capacity(images * views * side * side * 3);
+    for view in 0..views {
+        for image in 0..images {
+            let period = label(image).generator().map_or(97, |generator| generator + 2);
+            for place in 0..side * side * 3 {
+                let stripe = if (place / 3 % side).is_multiple_of(period) { 60 } else { 0 };
+                pixels.push((100 + stripe + (place * 31 + image * 17 + view * 5) % 40) as u8);
+            }
+        }
+    }
+    Batch { pixels, side, labels: Labels((0..images).map(label).collect()) }
+}
+
+/// The largest difference between two tensors.
+pub fn furthest(left: &Tensor, right: &Tensor) -> f64 {
+    assert_eq!(left.size(), right.size());
+    f64::try_from((left - right).abs().max().to_kind(Kind::Double)).unwrap()
+}

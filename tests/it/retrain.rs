@@ -1,0 +1,182 @@
+//! `assay retrain` on real servers: labels in, a better model out, and nothing worse.
+
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use sqlx::Row;
+
+use crate::support::site::{BUCKET, Site, request};
+use crate::support::textures;
+
+const DEADLINE: Duration = Duration::from_secs(240);
+
+/// A site with labelled textures, and an untrained model that is active.
+struct School {
+    site: Site,
+}
+
+impl School {
+    async fn open(images: usize) -> School {
+        let school = School { site: Site::open().await };
+        school.succeeds(&["model", "init", "--arch", "resnet18-nodown-16", "--out", "first"]);
+        school.succeeds(&["model", "register", "first"]);
+        let first = school.json("first/manifest.json")["version"].as_str().unwrap().to_string();
+        school.succeeds(&["model", "promote", &first]);
+        std::fs::write(school.site.folder().join("good.toml"), textures::recipe(2, 2e-3)).unwrap();
+        // Classifiers that learn nothing.
+        std::fs::write(school.site.folder().join("spoiled.toml"), textures::recipe(1, 0.0)).unwrap();
+        school.label(0..images).await;
+        school
+    }
+
+    /// Stores textures and imports what they are.
+    async fn label(&self, numbers: std::ops::Range<usize>) {
+        for number in numbers.clone() {
+            self.site.put(&format!("{number}.png"), textures::png(number)).await;
+        }
+        let file = self.site.folder().join("labels.txt");
+        std::fs::write(&file, numbers.map(textures::annotation).collect::<String>()).unwrap();
+        let root = format!("s3://{BUCKET}/{}", self.site.name);
+        self.succeeds(&["labels", "import", "--annotations", "labels.txt", "--root", &root]);
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = self.site.command();
+        command
+            .args(args)
+            .env("ASSAY__DETECTOR__MODEL", "registry")
+            .env("ASSAY__DETECTOR__PRECISION", "fp32")
+            .env("ASSAY__REGISTRY__STORE", self.site.folder().join("store"))
+            .env("ASSAY__RETRAIN__RECIPE", "good.toml")
+            .env("ASSAY__RETRAIN__MIN_IMAGES", "10")
+            .env("ASSAY__RETRAIN__HELD_OUT", "0.4")
+            .env("ASSAY__RETRAIN__MAX_ECE", "0.25")
+            .env("ASSAY__RETRAIN__LEASE_S", "3")
+            .env("ASSAY__TRAINING__CHECKPOINT_S", "0")
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    fn succeeds(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    fn json(&self, path: &str) -> Value {
+        serde_json::from_slice(&std::fs::read(self.site.folder().join(path)).unwrap()).unwrap()
+    }
+
+    async fn active(&self) -> String {
+        let rows = self
+            .site
+            .query(&format!("SELECT version FROM {}.promotions ORDER BY id DESC LIMIT 1", self.site.name))
+            .await;
+        rows[0].get("version")
+    }
+
+    /// A run in the background, once it has left a checkpoint.
+    fn in_training(&self) -> Child {
+        let mut child = self.command(&["retrain"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let began = Instant::now();
+        let runs = self.site.folder().join("retrain/runs");
+        let checkpoint = || {
+            let folders = std::fs::read_dir(&runs).into_iter().flatten().filter_map(Result::ok);
+            folders.into_iter().any(|run| run.path().join("candidate.partial/progress.json").exists())
+        };
+        while !checkpoint() {
+            assert!(child.try_wait().unwrap().is_none(), "it ended before its first checkpoint");
+            assert!(began.elapsed() < DEADLINE, "no checkpoint");
+            std::thread::yield_now();
+        }
+        child
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn labels_become_a_better_model_and_a_spoiled_one_is_refused() {
+    let school = School::open(80).await;
+    let first = school.active().await;
+
+    let dry = school.succeeds(&["retrain", "--dry-run"]);
+    assert!(dry.contains("would be promoted"), "{dry}");
+    assert_eq!(school.active().await, first, "a dry run changes nothing");
+
+    let report: Value = serde_json::from_str(&school.succeeds(&["retrain", "--json"])).unwrap();
+    assert_eq!(report["outcome"], "promoted", "{report:#}");
+    let second = school.active().await;
+    assert_eq!(report["candidate"], second.as_str());
+    assert_ne!(first, second);
+
+    let again = school.succeeds(&["retrain"]);
+    assert!(again.contains("nothing new to learn from"), "{again}");
+
+    school.label(80..84).await;
+    let spoiled = school.succeeds(&["retrain", "--recipe", "spoiled.toml"]);
+    assert!(spoiled.contains("is refused") && spoiled.contains("✘ overall AUC"), "{spoiled}");
+    assert_eq!(school.active().await, second);
+    let again = school.succeeds(&["retrain", "--recipe", "spoiled.toml"]);
+    assert!(again.contains("tried before (refused)"), "{again}");
+
+    // A worker of the second model, and what it says.
+    let id = "after";
+    let store = school.site.folder().join("store").display().to_string();
+    let settings = [("ASSAY__DETECTOR__MODEL", "registry"), ("ASSAY__REGISTRY__STORE", store.as_str())];
+    let worker = school.site.worker(&settings).await;
+    school.site.submit([request(id, &format!("{}/1.png", school.site.name))]).await;
+    school.site.until_recorded(1).await;
+    let rows = school.site.query(&format!("SELECT model_version, document FROM {}.verdicts", school.site.name)).await;
+    assert_eq!(rows[0].get::<String, _>("model_version"), second);
+    let document: Value = rows[0].get::<sqlx::types::Json<Value>, _>("document").0;
+    assert!(document["score"]["calibrated"].as_bool().unwrap(), "{document:#}");
+    worker.kill();
+    school.site.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_jobs_at_once_are_one_and_a_killed_one_goes_on() {
+    let school = School::open(60).await;
+    std::fs::write(school.site.folder().join("good.toml"), textures::recipe(150, 2e-3)).unwrap();
+    let first = school.active().await;
+    let mut child = school.in_training();
+    let second = school.succeeds(&["retrain"]);
+    assert!(second.contains("another retrain is at work"), "{second}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(school.active().await, first);
+
+    // The dead job's lease has to end first.
+    let began = Instant::now();
+    let report = loop {
+        let said = school.succeeds(&["retrain", "--json"]);
+        if !said.contains("another retrain is at work") {
+            break serde_json::from_str::<Value>(&said).unwrap();
+        }
+        assert!(began.elapsed() < DEADLINE, "{said}");
+    };
+    assert_eq!(report["outcome"], "promoted", "{report:#}");
+    let rows = school.site.query(&format!("SELECT count(*) AS runs FROM {}.training_runs", school.site.name)).await;
+    assert_eq!(rows[0].get::<i64, _>("runs"), 1, "it went on as the same run");
+    school.site.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_corrupted_incumbent_is_named_and_nothing_is_made_of_it() {
+    let school = School::open(20).await;
+    let first = school.active().await;
+    let weights = school.site.folder().join("store").join(&first).join("weights.safetensors");
+    let mut bytes = std::fs::read(&weights).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    std::fs::write(&weights, bytes).unwrap();
+    let failed = school.run(&["retrain"]);
+    assert!(!failed.status.success());
+    let said = String::from_utf8_lossy(&failed.stderr).into_owned();
+    assert!(said.contains("weights.safetensors") && said.contains("sha256"), "{said}");
+    school.site.close().await;
+}
