@@ -10,7 +10,7 @@ use super::{Detector, Engine, LoadError, Manifest, ScoreError, Settings};
 use crate::imaging::{CROP_SIDE, Crop};
 use crate::moderation::Scores;
 
-/// What the manifest holds of it.
+/// What a model said of computed images when it was made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Golden {

@@ -103,6 +103,10 @@ impl Vocabulary {
         if let Some(Generator { label, family }) = self.generators.values().find(homeless) {
             return Err(format!("generator {label:?} is of family {family:?}, which is not among the families"));
         }
+        let mut labels = std::collections::BTreeSet::new();
+        if let Some(twice) = self.generators.values().find(|generator| !labels.insert(generator.label.as_str())) {
+            return Err(format!("generators hold {:?} twice", twice.label));
+        }
         // A person who knows only the family names that, so the two may not contradict each other.
         let astray = |generator: &&Generator| {
             generator.label != generator.family && self.families.values().any(|family| *family == generator.label)

@@ -210,7 +210,7 @@ mod tests {
     fn embedded(count: usize) -> Embedded {
         let labels: Vec<Label> =
             (0..count).map(|i| if i % 2 == 0 { Label::Real } else { Label::Synthetic(Some(i / 2 % 3)) }).collect();
-        let embeddings = testing::wave(&[count as i64, 64], 0.3) * 0.6;
+        let embeddings = testing::wave(&[count as i64, 128], 0.3) * 0.6;
         for (row, label) in labels.iter().enumerate() {
             let place = label.generator().map_or(0, |generator| generator as i64 + 1);
             let _ = embeddings.get(row as i64).get(place).fill_(3.0);

@@ -182,7 +182,7 @@ mod tests {
     fn a_classifier_that_knows_is_read_as_one_that_does() {
         let architecture = "resnet18-nodown-16".parse().unwrap();
         let weights = testing::weights(architecture, 2);
-        let embeddings = testing::wave(&[80, 64], 0.0);
+        let embeddings = testing::wave(&[80, 128], 0.0);
         let logits = Vec::<f32>::try_from(Origin::new(&weights, Device::Cpu).forward(&embeddings).unwrap()).unwrap();
         let mut sorted = logits.clone();
         sorted.sort_by(f32::total_cmp);

@@ -80,6 +80,14 @@ impl School {
         rows[0].get("version")
     }
 
+    /// Submits a texture, waits for that many verdicts in all, and gives the version of the model that judged it.
+    async fn judged(&self, id: &str, verdicts: usize) -> String {
+        self.site.submit([request(id, &format!("{}/1.png", self.site.name))]).await;
+        self.site.until_recorded(verdicts).await;
+        let sql = format!("SELECT model_version FROM {}.verdicts WHERE submission_id = '{id}'", self.site.name);
+        self.site.query(&sql).await[0].get("model_version")
+    }
+
     /// A run in the background, once it has left a checkpoint.
     fn in_training(&self) -> Child {
         let mut child = self.command(&["retrain"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -107,6 +115,16 @@ async fn labels_become_a_better_model_and_a_spoiled_one_is_refused() {
     assert!(dry.contains("would be promoted"), "{dry}");
     assert_eq!(school.active().await, first, "a dry run changes nothing");
 
+    // A worker that runs throughout.
+    let store = school.site.folder().join("store").display().to_string();
+    let settings = [
+        ("ASSAY__DETECTOR__MODEL", "registry"),
+        ("ASSAY__REGISTRY__STORE", store.as_str()),
+        ("ASSAY__REGISTRY__POLL_S", "1"),
+    ];
+    let worker = school.site.worker(&settings).await;
+    assert_eq!(school.judged("before", 1).await, first);
+
     let report: Value = serde_json::from_str(&school.succeeds(&["retrain", "--json"])).unwrap();
     assert_eq!(report["outcome"], "promoted", "{report:#}");
     let second = school.active().await;
@@ -123,17 +141,13 @@ async fn labels_become_a_better_model_and_a_spoiled_one_is_refused() {
     let again = school.succeeds(&["retrain", "--recipe", "spoiled.toml"]);
     assert!(again.contains("tried before (refused)"), "{again}");
 
-    // A worker of the second model, and what it says.
-    let id = "after";
-    let store = school.site.folder().join("store").display().to_string();
-    let settings = [("ASSAY__DETECTOR__MODEL", "registry"), ("ASSAY__REGISTRY__STORE", store.as_str())];
-    let worker = school.site.worker(&settings).await;
-    school.site.submit([request(id, &format!("{}/1.png", school.site.name))]).await;
-    school.site.until_recorded(1).await;
-    let rows = school.site.query(&format!("SELECT model_version, document FROM {}.verdicts", school.site.name)).await;
-    assert_eq!(rows[0].get::<String, _>("model_version"), second);
-    let document: Value = rows[0].get::<sqlx::types::Json<Value>, _>("document").0;
-    assert!(document["score"]["calibrated"].as_bool().unwrap(), "{document:#}");
+    // It changed its model between two verdicts, at some moment after the promotion.
+    let began = Instant::now();
+    let mut verdicts = 1;
+    while school.judged(&format!("after-{verdicts}"), verdicts + 1).await != second {
+        assert!(began.elapsed() < DEADLINE, "still the first model: {}", worker.log());
+        verdicts += 1;
+    }
     worker.kill();
     school.site.close().await;
 }
