@@ -61,7 +61,8 @@ async fn a_queue_declared_otherwise_is_named_with_the_difference() {
     let beside = Bystander::new(rabbit::settings(servers().rabbitmq_url())).await;
     let other = Settings { delivery_limit: 7, ..beside.settings.clone() };
     let error = topology_error(&Rabbit::connect(&other).await.err().unwrap());
-    assert!(error.contains("images") && error.contains("x-delivery-limit"), "{error}");
+    let queue = format!("queue \"{}.", beside.settings.prefix);
+    assert!([queue.as_str(), "x-delivery-limit", "'7'", "'100'"].iter().all(|part| error.contains(part)), "{error}");
     beside.finish().await;
 }
 
