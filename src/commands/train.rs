@@ -24,7 +24,7 @@ pub(super) use progress::Progress;
 
 /// Train a model on annotated images; no server is needed.
 ///
-/// Checkpoints lie in <OUT>.partial until the model is finished. Ctrl-C leaves one, and says how to go on.
+/// Checkpoints lie in OUT.partial until the model is finished. Ctrl-C leaves one, and says how to go on.
 #[derive(Debug, Parser)]
 #[command(after_help = "Examples:
   assay train --annotations train.txt --held-out val.txt --root imaginet --recipe imaginet --out models/mine
@@ -56,7 +56,7 @@ pub struct Args {
     /// Instead of the recipe's.
     #[arg(long, value_name = "N")]
     epochs: Option<u64>,
-    /// Go on from the checkpoint in <OUT>.partial.
+    /// Go on from the checkpoint in OUT.partial.
     #[arg(long)]
     resume: bool,
     /// Threads that augment images, and that the CPU computes with; 0: as many as cores.
