@@ -8,6 +8,7 @@ time into .local/demo. The last line counts outcomes; the exit code is 0 only if
 import argparse
 import concurrent.futures
 import os
+import pathlib
 import signal
 import sys
 import time
@@ -20,10 +21,20 @@ from table import Table
 from worker import SECONDS_TO_START, Worker
 
 MOST_COMPLAINTS = 5
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SMALL = ROOT / "models" / "small"
 ARCHITECTURES = ["resnet50-nodown", "resnet18-nodown"]
 
 
-def prepare(architecture: str) -> tuple[list[pictures.Picture], dict[str, str]]:
+def untrained(architecture: str) -> pathlib.Path:
+    """The folder of such a model, made the first time."""
+    model = HERE / "model" / architecture
+    if not (model / "manifest.json").exists():
+        run([BINARY, "model", "init", "--arch", architecture, "--out", model], "assay model init")
+    return model
+
+
+def prepare(architecture: str | None) -> tuple[list[pictures.Picture], dict[str, str]]:
     """Everything that must be there before the first submission."""
     if not BINARY.exists():
         raise Trouble(f"{BINARY} isn't there; build it first: make build")
@@ -39,11 +50,13 @@ def prepare(architecture: str) -> tuple[list[pictures.Picture], dict[str, str]]:
         say(coloured(f"    {line}", "yellow"))
     with Step("migrations"):
         run([BINARY, "migrate"], "assay migrate", env=os.environ | environment)
-    model = HERE / "model" / architecture
     with Step("model") as step:
-        if not (model / "manifest.json").exists():
-            run([BINARY, "model", "init", "--arch", architecture, "--out", model], "assay model init")
-        step.result = f"{architecture}, " + coloured("untrained: its decisions mean nothing, and each verdict says so", "yellow")
+        if architecture is None:
+            model = SMALL
+            step.result = f"{SMALL.relative_to(ROOT)}, trained on a thousand images: a demonstration (models/README.md)"
+        else:
+            model = untrained(architecture)
+            step.result = f"{architecture}, " + coloured("untrained: its decisions mean nothing, and each verdict says so", "yellow")
     environment["ASSAY__DETECTOR__MODEL"] = str(model)
     return found, environment
 
@@ -80,7 +93,7 @@ def enqueue(submissions: list[Submission], observer, environment: dict[str, str]
         step.result = f"{native} by `assay enqueue`, {len(messages)} messages with events, 1 sent before, 1 unreadable"
 
 
-def perform(architecture: str) -> int:
+def perform(architecture: str | None) -> int:
     say(coloured("Assay: real or synthetic?", "bold"))
     found, environment = prepare(architecture)
     from observer import Observer
@@ -126,7 +139,7 @@ def conclude(observer, database: str, name: str, code: int, took: float) -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--arch", choices=ARCHITECTURES, default=ARCHITECTURES[0], help="the network (default: %(default)s)")
+    parser.add_argument("--arch", choices=ARCHITECTURES, help="an untrained network of this size instead of models/small")
     architecture = parser.parse_args().arch
     # Whoever ends us gets the same orderly end as Ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
