@@ -10,7 +10,6 @@ PRODUCTION = tomllib.loads((ROOT / "configs" / "production.toml").read_text())
 DEFAULTS = tomllib.loads((ROOT / "configs" / "default.toml").read_text())
 VERSION = tomllib.loads((ROOT / "Cargo.toml").read_text())["package"]["version"]
 # A command that the manifests run before the binary has it.
-TO_COME = {"retrain"}
 # What KEDA's scaler of this type reads; its schema takes anything.
 RABBITMQ = {
     "activationValue", "excludeUnacknowledged", "host", "hostFromEnv", "mode", "operation", "pageSize", "passwordFromEnv",
@@ -124,7 +123,7 @@ class Agreement(unittest.TestCase):
         commands = set(re.findall(r"^  (\w+) ", assay("--help").stdout, re.MULTILINE))
         for name, _, container in manifests.containers():
             self.assertEqual(len(container["args"]), 1, name)
-            self.assertIn(container["args"][0], commands | TO_COME)
+            self.assertIn(container["args"][0], commands)
 
     @each
     def test_every_name_leads_somewhere(self, manifests, overlay):
