@@ -15,29 +15,7 @@ use crate::support::servers::in_own_schema;
 
 type Subject = Arc<dyn Labels>;
 
-macro_rules! suite {
-    ($($test:ident)*) => {
-        mod on_memory {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $test() {
-                super::$test(std::sync::Arc::new(super::Memory::new())).await;
-            })*
-        }
-        mod on_postgres {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $test() {
-                super::in_own_schema(|settings| async move {
-                    super::migrate(&settings).await.unwrap();
-                    let database = super::Database::connect(&settings).await.unwrap();
-                    super::$test(std::sync::Arc::new(super::Postgres::on(&database))).await;
-                })
-                .await;
-            })*
-        }
-    };
-}
-
-suite! {
+on_memory_and_postgres! {
     what_was_said_is_found_unchanged_in_its_order
     in_force_is_the_newest_word_of_the_highest_source
     who_repeats_their_last_word_adds_nothing

@@ -4,8 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use assay::database::Database;
-use assay::ledger::postgres::migrate;
 use assay::registry::memory::Memory;
 use assay::registry::postgres::Postgres;
 use assay::registry::{
@@ -16,35 +14,12 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::support::rabbit::{soon, until};
-use crate::support::servers::in_own_schema;
 
 type Subject = Arc<dyn Registry>;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-macro_rules! suite {
-    ($($test:ident)*) => {
-        mod on_memory {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $test() {
-                super::$test(std::sync::Arc::new(super::Memory::new())).await;
-            })*
-        }
-        mod on_postgres {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $test() {
-                super::in_own_schema(|settings| async move {
-                    super::migrate(&settings).await.unwrap();
-                    let database = super::Database::connect(&settings).await.unwrap();
-                    super::$test(std::sync::Arc::new(super::Postgres::on(&database))).await;
-                })
-                .await;
-            })*
-        }
-    };
-}
-
-suite! {
+on_memory_and_postgres! {
     a_registered_version_is_found_unchanged
     a_version_never_becomes_another_model
     the_active_model_is_that_of_the_last_promotion
