@@ -201,17 +201,19 @@ pub async fn run(parts: Parts, plan: Plan, condition: Arc<Condition>, shutdown: 
 
     // Each room ends when the one before it has closed its channel; a lost device ends them all at once.
     let mut taking = std::pin::pin!(intake.run());
-    let mut lost = None;
-    tokio::select! {
-        () = &mut taking => {}
+    let end = tokio::select! {
+        () = &mut taking => None,
         end = &mut inference_end => {
-            condition.device_is_lost("the device is lost, or its thread has ended".into());
-            lost = Some(end);
-            shutdown.stop.cancel();
-            shutdown.abandon.cancel();
+            // A thread that ends well has heard that intake is over a moment before this task did.
+            if !matches!(end, Ok(Ok(()))) {
+                condition.device_is_lost("the device is lost, or its thread has ended".into());
+                shutdown.stop.cancel();
+                shutdown.abandon.cancel();
+            }
             taking.await;
+            Some(end)
         }
-    }
+    };
     if let Some(following) = following {
         let _ = following.await;
     }
@@ -221,7 +223,7 @@ pub async fn run(parts: Parts, plan: Plan, condition: Arc<Condition>, shutdown: 
     let _ = watching.await;
     broker.close().await;
     // A batch that outlasts the grace period can't be called back from the device, and is not waited for.
-    match lost.or_else(|| inference_end.try_recv().map(Ok).ok()) {
+    match end.or_else(|| inference_end.try_recv().map(Ok).ok()) {
         Some(Ok(Err(error))) => Err(WorkerError::Detector(error)),
         Some(Err(_)) => Err(WorkerError::InferenceGone),
         Some(Ok(Ok(()))) | None => Ok(()),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use assay::broker::Lane;
 use assay::broker::memory::Fault as BrokerFault;
@@ -224,6 +224,42 @@ async fn trouble_that_outlasts_the_ladder_becomes_a_failure() {
     assert_eq!(rig.broker.counts().later as u32, plan().max_attempts - 1);
     let outcomes = rig.end().await;
     assert_eq!(failed(&outcomes["unlucky"]), Some(FailureCode::ObjectStoreUnavailable));
+}
+
+/// On one thread with a task that hogs it, so that the device's own thread is often the first to be done.
+#[tokio::test]
+async fn a_stop_under_load_publishes_all_that_is_recorded_and_is_no_lost_device() {
+    const SUBMISSIONS: usize = 200;
+    let hog = tokio::spawn(async {
+        loop {
+            let until = Instant::now() + Duration::from_millis(2);
+            while Instant::now() < until {
+                std::hint::spin_loop();
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+    for _ in 0..12 {
+        let rig = Rig::start(Scripted::new());
+        rig.objects.put(BUCKET, "a", images::bmp(30, 200));
+        for number in 0..SUBMISSIONS {
+            rig.submit(&format!("s-{number}"), "a");
+        }
+        let under_way = async {
+            while rig.broker.counts().done < 20 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, under_way).await.expect("it works");
+        let (broker, condition) = (rig.broker.clone(), rig.condition.clone());
+        // The last outcomes are recorded and not yet published when the device has nothing more to do.
+        broker.fail_publications([BrokerFault::Lost; 4]);
+        let recorded = rig.end().await.len();
+        assert_eq!(broker.counts().done, recorded, "what is recorded is published and acknowledged");
+        assert_eq!(broker.waiting(Lane::Live), SUBMISSIONS - recorded, "and all else is back");
+        assert_eq!(condition.alive(), Ok(()));
+    }
+    hog.abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]
