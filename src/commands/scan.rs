@@ -27,7 +27,7 @@ use crate::moderation::{
 #[derive(Debug, Parser)]
 #[command(after_help = "Examples:
   assay scan photo.jpg
-  assay scan uploads/ 'more/**/*.webp' --model model
+  assay scan uploads/ 'more/**/*.webp' --model models/imaginet
   assay scan uploads/ --json | jq 'select(.decision == \"synthetic\") | .path'")]
 pub struct Args {
     /// Files, folders (searched through for images) and globs.

@@ -28,7 +28,7 @@ pub(super) use progress::Progress;
 #[derive(Debug, Parser)]
 #[command(after_help = "Examples:
   assay train --annotations train.txt --held-out val.txt --root imaginet --recipe imaginet --out models/mine
-  assay train --annotations train.txt --root images --arch resnet18-nodown-32 --recipe mine.toml --out models/small
+  assay train --annotations train.txt --root images --arch resnet18-nodown-32 --recipe mine.toml --out models/faces
   assay train --annotations train.txt --root imaginet --recipe imaginet --out models/mine --resume")]
 pub struct Args {
     /// Lines of `path,origin,content_type,model,specific_model`, as ImagiNet's.
