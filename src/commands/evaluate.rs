@@ -4,6 +4,7 @@ mod progress;
 mod text;
 
 use std::io::Write;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use clap::{Parser, ValueEnum};
@@ -11,9 +12,10 @@ use clap::{Parser, ValueEnum};
 use super::End;
 use crate::config::Config;
 use crate::decoding::Pool;
-use crate::detector;
+use crate::detector::{self, Card};
+use crate::evaluation::adversarial::{Plan, adversarial};
 use crate::evaluation::examination::{ExaminationError, Examiner, examine};
-use crate::evaluation::{Asked, Evaluation, evaluate, report};
+use crate::evaluation::{Asked, Attacker, Evaluation, evaluate, report};
 use crate::labels::annotations::{self, Annotation};
 use crate::picture::{Axis, Perturbation};
 use progress::Progress;
@@ -26,6 +28,7 @@ use progress::Progress;
   assay evaluate --annotations test.txt --root images --perturb social --html report.html
   assay evaluate --annotations test.txt --root images --sweep jpeg,resize --json | jq .auc
   assay evaluate --annotations test.txt --root images --perturb social --draws 5 --seed 7
+  assay evaluate --annotations test.txt --root images --adversarial --adversarial-images 200
 
 An annotation file has a line for each image: path,origin,content_type,model,specific_model with ImagiNet's codes
 (configs/labels.toml has them). docs/evaluation.md says what is measured and how to read it.")]
@@ -51,6 +54,15 @@ pub struct Args {
     /// How the detector fares along these perturbations too, each from little to much.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "AXIS")]
     sweep: Vec<Sweep>,
+    /// Attack the model too, with its own gradients: PGD that changes each value of a pixel by up to 1, 2 and 4 of 255.
+    #[arg(long)]
+    adversarial: bool,
+    /// Steps of the attack.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000), requires = "adversarial")]
+    adversarial_steps: u32,
+    /// Attack so many of the images only, spread over the file: each costs three times its steps, forward and back.
+    #[arg(long, value_name = "IMAGES", requires = "adversarial")]
+    adversarial_images: Option<NonZeroUsize>,
     /// The whole evaluation as a JSON document.
     #[arg(long)]
     json: bool,
@@ -123,6 +135,7 @@ pub(super) fn measure(
         settings.model = model.into();
     }
     let mut detector = detector::open(&settings)?;
+    let attacker = asked.adversarial.map(|plan| attacker(plan, &settings, detector.card())).transpose()?;
     let examiner = Examiner {
         root,
         decoders: &decoders,
@@ -131,16 +144,39 @@ pub(super) fn measure(
         batch: config.worker.batch_for(detector.device()),
         seed: asked.seed,
     };
-    let mut progress = Progress::new(annotations.len() * conditions.len());
+    let mut progress = Progress::new(annotations.len() * conditions.len(), "crops scored");
     let done = |crops| progress.add(crops);
     let examined = examine(&annotations, &conditions, &examiner, detector.as_mut(), done);
     progress.end();
-    let examination = examined.map_err(|error| match error {
-        ExaminationError::Decoder(error) => error.into(),
-        ExaminationError::Detector(error) => End::work(error),
-    })?;
     let judge = detector.card().judge(detector.device());
-    Ok(evaluate(asked, &annotations, examination, &judge, detector.engine()))
+    let mut evaluation = evaluate(asked, &annotations, examined.map_err(end)?, &judge, detector.engine());
+    if let Some(attacker) = attacker {
+        let chosen = attacker.choose(&annotations);
+        let mut progress = Progress::new(Plan::crops(chosen.len()), "crops attacked");
+        let done = |crops| progress.add(crops);
+        let points = adversarial(asked, &chosen, &examiner, &attacker, detector.as_mut(), done);
+        progress.end();
+        evaluation.adversarial = points.map_err(end)?;
+    }
+    Ok(evaluation)
+}
+
+/// Who attacks the model; it needs a network, and one that knows something.
+fn attacker(plan: Plan, settings: &detector::Settings, card: &Card) -> Result<Attacker, End> {
+    if !card.trained {
+        return Err(End::usage(format!(
+            "--adversarial follows the gradients of a trained network, and the model {} is none; name a trained one by --model",
+            card.version
+        )));
+    }
+    Ok(Attacker::open(settings, plan)?)
+}
+
+fn end(error: ExaminationError) -> End {
+    match error {
+        ExaminationError::Decoder(error) => error.into(),
+        error => End::work(error),
+    }
 }
 
 impl Args {
@@ -163,6 +199,10 @@ impl Args {
             seed: self.seed,
             draws: self.draws,
             axes: Axis::ALL.into_iter().filter(is_asked).collect(),
+            adversarial: self.adversarial.then_some(Plan {
+                steps: self.adversarial_steps,
+                images: self.adversarial_images.map(NonZeroUsize::get),
+            }),
             bootstrap: self.bootstrap,
         }
     }

@@ -186,6 +186,7 @@ fn judge(plan: &Plan, model: &Path, folder: &Path, config: &Config) -> Result<Ev
         seed: plan.seed,
         draws: 1,
         axes: Vec::new(),
+        adversarial: None,
         bootstrap: plan.bootstrap,
     };
     let model = model.to_string_lossy();

@@ -13,6 +13,7 @@ use crate::imaging::Crop;
 use crate::labels::annotations::Annotation;
 use crate::moderation::{Decision, Finding, Judge, Scores};
 use crate::picture::{Dice, Perturbation};
+use crate::training::TrainingError;
 
 /// One way in which every image is looked at.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -72,15 +73,17 @@ pub enum ExaminationError {
     Decoder(#[from] StartError),
     #[error(transparent)]
     Detector(#[from] ScoreError),
+    #[error("the attack: {0}")]
+    Attack(#[from] TrainingError),
 }
 
-enum Problem {
+pub(super) enum Problem {
     OfTheImage(String),
     OfTheDecoder(StartError),
 }
 
 /// One crop for each condition.
-type Prepared = Result<Vec<Crop>, Problem>;
+pub(super) type Prepared = Result<Vec<Crop>, Problem>;
 
 /// Examines all images in their order; `progress` hears of crops that are done with. While some are scored, the next are
 /// prepared, and no more: memory stays flat however many there are.
@@ -89,6 +92,18 @@ pub fn examine(
     conditions: &[Condition],
     examiner: &Examiner<'_>,
     detector: &mut dyn Detector,
+    progress: impl FnMut(usize),
+) -> Result<Examination, ExaminationError> {
+    examine_reworked(annotations, conditions, examiner, detector, |_, _| Ok(()), progress)
+}
+
+/// The same; before they are scored, `rework` may put more crops behind those of an image, for further conditions.
+pub(super) fn examine_reworked(
+    annotations: &[Annotation],
+    conditions: &[Condition],
+    examiner: &Examiner<'_>,
+    detector: &mut dyn Detector,
+    mut rework: impl FnMut(&[Annotation], &mut [Prepared]) -> Result<(), ExaminationError>,
     mut progress: impl FnMut(usize),
 ) -> Result<Examination, ExaminationError> {
     let judge = detector.card().judge(detector.device());
@@ -101,7 +116,8 @@ pub fn examine(
         });
         let mut examination = Examination::default();
         let mut image = 0;
-        for chunk in receiver {
+        for mut chunk in receiver {
+            rework(&annotations[image..image + chunk.len()], &mut chunk)?;
             let crops: Vec<&Crop> = chunk.iter().flatten().flatten().collect();
             let mut scores = Vec::with_capacity(crops.len());
             for batch in crops.chunks(examiner.batch.max(1)) {

@@ -5,6 +5,7 @@
 //! [`ranking`] (real or synthetic) and [`confusion`] (which generator), what they are worth in [`bootstrap`]. How each is
 //! defined, and why: docs/evaluation.md.
 
+pub mod adversarial;
 pub mod bootstrap;
 pub mod confusion;
 pub mod examination;
@@ -20,6 +21,7 @@ use serde::Serialize;
 
 use crate::moderation::{ModelRef, Thresholds};
 
+pub use adversarial::{AdversarialPoint, Attacker};
 pub use bootstrap::{Bootstrap, Figure, Figures};
 pub use confusion::Confusion;
 pub use examination::{Condition, Examination, Judged, Unreadable};
@@ -59,6 +61,8 @@ pub struct Evaluation {
     /// Images of generators that the model was not made to name.
     pub unseen: Option<Unseen>,
     pub sweeps: Vec<Sweep>,
+    /// Empty unless it was attacked.
+    pub adversarial: Vec<AdversarialPoint>,
     pub curves: Curves,
     pub unreadable: Vec<Unreadable>,
 }

@@ -220,7 +220,7 @@ fn bin_of(probability: f32, bins: usize) -> usize {
     ((f64::from(probability) * bins as f64) as usize).min(bins - 1)
 }
 
-fn share(part: f64, all: f64) -> Option<f64> {
+pub(super) fn share(part: f64, all: f64) -> Option<f64> {
     // An empty sum is -0.
     (all > 0.0).then(|| part / all + 0.0)
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::Evaluation;
+use super::adversarial::Plan;
 use super::bootstrap::{Bootstrap, Figures};
 use super::examination::{Condition, Examination, Judged};
 use super::generators::{self, Known};
@@ -26,6 +27,7 @@ pub struct Asked {
     /// How often each image is perturbed anew; once is enough where chance has no part.
     pub draws: u32,
     pub axes: Vec<Axis>,
+    pub adversarial: Option<Plan>,
     /// Resamples for the intervals.
     pub bootstrap: usize,
 }
@@ -73,7 +75,7 @@ pub struct SweepPoint {
     pub figures: Figures,
 }
 
-/// Puts together what an examination of these annotations under [`Asked::conditions`] gave.
+/// Puts together what an examination of these annotations under [`Asked::conditions`] gave; attacks are apart.
 pub fn evaluate(
     asked: &Asked,
     annotations: &[Annotation],
@@ -137,12 +139,13 @@ pub fn evaluate(
         by_family: groups(&|annotation| Some(&annotation.generator.as_ref()?.family), true),
         unseen: generators::unseen(&known, annotations, &plain, &bootstrap),
         sweeps,
+        adversarial: Vec::new(),
         curves: ranking(annotations, plain.iter().copied()).curves(),
         unreadable: examination.unreadable,
     }
 }
 
-fn ranking<'a>(annotations: &[Annotation], judged: impl Iterator<Item = &'a Judged>) -> Ranking {
+pub(super) fn ranking<'a>(annotations: &[Annotation], judged: impl Iterator<Item = &'a Judged>) -> Ranking {
     Ranking::of(judged.map(|judged| Answer {
         image: judged.image,
         logit: judged.logit,

@@ -5,6 +5,7 @@
 //! follows from a seed ([`Dice`](crate::picture::Dice)): the same images and the same recipe give the same artefact, and what was interrupted goes
 //! on as if it hadn't been.
 
+pub mod attack;
 pub mod average;
 pub mod batch;
 pub mod calibration;
@@ -25,6 +26,7 @@ pub mod schedule;
 #[cfg(test)]
 mod testing;
 
+pub use attack::{Attack, Budget};
 pub use batch::{Batch, Label, Labels};
 pub use classifiers::Embedded;
 pub use embedder::Embedder;

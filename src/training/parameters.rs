@@ -51,6 +51,11 @@ impl Parameters {
         &self.trained
     }
 
+    /// From now on gradients pass through to what goes in, and stay nowhere on the way.
+    pub fn freeze(&self) {
+        self.trained.values().for_each(|tensor| drop(tensor.set_requires_grad(false)));
+    }
+
     /// All tensors as they are now, on the CPU; later steps do not move them.
     pub fn weights(&self) -> Weights {
         let _no_grad = tch::no_grad_guard();

@@ -38,7 +38,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "training",
         ],
     ),
-    ("evaluation", &["decoding", "detector", "imaging", "labels", "moderation", "picture"]),
+    ("evaluation", &["decoding", "detector", "imaging", "labels", "moderation", "picture", "training"]),
     (
         "worker",
         &[

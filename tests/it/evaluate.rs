@@ -136,12 +136,49 @@ fn the_same_seed_gives_the_same_evaluation_and_a_network_is_asked_for_generators
     }
     assert_eq!(first["families"]["labels"].as_array().unwrap().len(), 4);
     assert_eq!((&first["model"]["trained"], &first["unseen"]), (&false.into(), &Value::Null));
+    assert_eq!(first["adversarial"], serde_json::json!([]));
 
     let text = set.evaluate(&model, &["--sweep", "blur", "--bootstrap", "50"]);
     let text = words(&text.stdout);
     for word in ["AUC", "photos", "dall-e-3", "top-1", "blur 7", "untrained"] {
         assert!(text.contains(word), "{word} is not in\n{text}");
     }
+}
+
+#[test]
+fn an_attack_on_a_trained_network_is_scored_by_the_engine_and_nothing_else_is_attacked() {
+    let lines = &["a.jpg,0,0,4,8", "b.jpg,0,1,4,8", "c.jpg,1,0,1,3", "d.jpg,1,3,3,7"];
+    let set = Set::new(lines, |place| images::jpeg(300 + 30 * place, 280, Inks::Rgb));
+    let model = set.path("model");
+    let made = Command::new(env!("CARGO_BIN_EXE_assay"))
+        .args(["model", "init", "--arch", "resnet18-nodown-16", "--out"])
+        .arg(&model)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", words(&made.stderr));
+    for (untrained, name) in [(model.as_path(), "the model"), (Path::new("scripted"), "scripted")] {
+        let refused = set.evaluate(untrained, &["--adversarial"]);
+        assert_eq!(refused.status.code(), Some(2));
+        let said = words(&refused.stderr);
+        assert!(said.contains("gradients of a trained network") && said.contains(name), "{said}");
+    }
+
+    let manifest = std::fs::read_to_string(model.join("manifest.json")).unwrap();
+    std::fs::write(model.join("manifest.json"), manifest.replace("\"trained\": false", "\"trained\": true")).unwrap();
+    let page = set.path("report.html");
+    let few = ["--adversarial", "--adversarial-steps", "2", "--adversarial-images", "2", "--bootstrap", "50"];
+    let attacked =
+        || document(&set.evaluate(&model, &[&few[..], &["--json", "--html", page.to_str().unwrap()]].concat()));
+    let found = attacked();
+    let points = found["adversarial"].as_array().unwrap();
+    let of_each = |key: &str| points.iter().map(|point| point[key].as_f64().unwrap()).collect::<Vec<_>>();
+    assert_eq!((of_each("epsilon"), of_each("images")), (vec![0.0, 1.0, 2.0, 4.0], vec![2.0; 4]));
+    assert_eq!((of_each("steps"), points[0]["flipped"].as_f64()), (vec![2.0; 4], Some(0.0)));
+    assert!(of_each("auc").is_sorted_by(|before, after| before >= after), "{points:#?}");
+    assert_eq!(found, attacked());
+    assert!(std::fs::read_to_string(page).unwrap().contains("Under attack"));
+    let text = words(&set.evaluate(&model, &few).stdout);
+    assert!(text.contains("PGD of 2 steps") && text.contains("by up to 4 of 255"), "{text}");
 }
 
 #[test]

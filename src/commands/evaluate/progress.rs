@@ -10,12 +10,14 @@ const TELL_EVERY: Duration = Duration::from_secs(10);
 
 pub(super) struct Progress {
     bar: ProgressBar,
+    /// What is counted.
+    unit: &'static str,
     is_shown: bool,
     told: Instant,
 }
 
 impl Progress {
-    pub fn new(crops: usize) -> Progress {
+    pub fn new(crops: usize, unit: &'static str) -> Progress {
         let is_shown = std::io::stderr().is_terminal();
         // Hidden, it still counts and reckons the time that is left.
         let bar = ProgressBar::hidden();
@@ -23,9 +25,10 @@ impl Progress {
         if is_shown {
             bar.set_draw_target(indicatif::ProgressDrawTarget::stderr());
         }
-        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} crops  {per_sec}  {eta} left");
+        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}  {per_sec}  {eta} left");
         bar.set_style(style.expect("the template is well formed"));
-        Progress { bar, is_shown, told: Instant::now() }
+        bar.set_message(unit);
+        Progress { bar, unit, is_shown, told: Instant::now() }
     }
 
     pub fn add(&mut self, crops: usize) {
@@ -33,7 +36,7 @@ impl Progress {
         if !self.is_shown && self.told.elapsed() >= TELL_EVERY {
             self.told = Instant::now();
             let (done, all) = (self.bar.position(), self.bar.length().unwrap_or_default());
-            eprintln!("{done} of {all} crops scored, {} left", HumanDuration(self.bar.eta()));
+            eprintln!("{done} of {all} {}, {} left", self.unit, HumanDuration(self.bar.eta()));
         }
     }
 

@@ -16,6 +16,7 @@ pub(super) fn describe(evaluation: &Evaluation, page: Option<&Path>) -> String {
     origin(&mut out, evaluation);
     generators(&mut out, evaluation);
     sweeps(&mut out, evaluation);
+    attacks(&mut out, evaluation);
     foot(&mut out, evaluation, page);
     out.trim_end().to_string()
 }
@@ -139,6 +140,27 @@ fn sweeps(out: &mut String, evaluation: &Evaluation) {
             let [auc, balanced, named] = figures;
             line!(out, "  {:<30}  {auc:<18}  {balanced:<18}  {named}", point.perturbation);
         }
+    }
+}
+
+fn attacks(out: &mut String, evaluation: &Evaluation) {
+    let Some(first) = evaluation.adversarial.first() else { return };
+    line!(out);
+    let heading = format!("attacked, PGD of {} steps", first.steps);
+    line!(
+        out,
+        "{heading:<32}  {:>7}  {:<18}  {:<18}  {:<18}  {}",
+        "images",
+        "AUC (95 %)",
+        "balanced acc.",
+        "flipped",
+        "still right"
+    );
+    for point in &evaluation.adversarial {
+        let name = if point.epsilon == 0 { "not at all".into() } else { format!("by up to {} of 255", point.epsilon) };
+        let figures = ["auc", "balanced_accuracy", "flipped", "still_right"];
+        let [auc, balanced, flipped, right] = figures.map(|name| with_interval(point.figures.get(name)));
+        line!(out, "  {name:<30}  {:>7}  {auc:<18}  {balanced:<18}  {flipped:<18}  {right}", point.images);
     }
 }
 

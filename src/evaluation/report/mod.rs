@@ -32,6 +32,7 @@ pub fn html(evaluation: &Evaluation) -> Result<String, ReportError> {
     let heat = |confusion: &Option<super::Confusion>| confusion.as_ref().map(plots::heat).transpose();
     let families = rows(&evaluation.by_family).into_iter().map(|(name, figure)| (format!("family {name}"), figure));
     let families: Vec<_> = families.collect();
+    let attacks = &evaluation.adversarial;
     let sweeps = evaluation
         .sweeps
         .iter()
@@ -51,6 +52,7 @@ pub fn html(evaluation: &Evaluation) -> Result<String, ReportError> {
             families_heat => heat(&evaluation.generator.families)?,
             generators_heat => heat(&evaluation.generator.generators)?,
             sweeps => sweeps.collect::<Result<Vec<_>, PlotError>>()?,
+            attacks => (!attacks.is_empty()).then(|| plots::attacks(attacks)).transpose()?,
         },
     )
 }

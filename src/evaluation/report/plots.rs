@@ -4,7 +4,7 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use crate::evaluation::{Confusion, Curves, Figure, Sweep};
+use crate::evaluation::{AdversarialPoint, Confusion, Curves, Figure, Figures, Sweep};
 
 /// Roles. The page replaces them by the colours of its theme.
 const INK: RGBColor = RGBColor(1, 1, 1);
@@ -170,28 +170,37 @@ pub(super) fn heat(confusion: &Confusion) -> Result<String, PlotError> {
 
 /// AUC, balanced accuracy and naming along an axis, the first with its interval.
 pub(super) fn sweep(sweep: &Sweep) -> Result<String, PlotError> {
-    let (first, last) = match sweep.points.as_slice() {
-        [first, .., last] => (first.at, last.at),
-        _ => return Err(PlotError(format!("{} has fewer than two points", sweep.axis.as_str()))),
+    let points: Vec<_> = sweep.points.iter().map(|point| (point.at, &point.figures)).collect();
+    along(sweep.unit, &points, "generator_top1")
+}
+
+/// AUC, balanced accuracy and what is still decided rightly, by what an attacker may change.
+pub(super) fn attacks(points: &[AdversarialPoint]) -> Result<String, PlotError> {
+    let points: Vec<_> = points.iter().map(|point| (f64::from(point.epsilon), &point.figures)).collect();
+    along("change of each value, in levels of 255", &points, "still_right")
+}
+
+fn along(unit: &str, points: &[(f64, &Figures)], third: &'static str) -> Result<String, PlotError> {
+    let (first, last) = match points {
+        [first, .., last] => (first.0, last.0),
+        _ => return Err(PlotError(format!("\"{unit}\" has fewer than two points"))),
     };
-    let places = |name: &'static str| {
-        sweep.points.iter().filter_map(move |point| Some((point.at, point.figures.get(name).value?)))
-    };
+    let places =
+        |name: &'static str| points.iter().filter_map(move |(at, figures)| Some((*at, figures.get(name).value?)));
     drawn(SIZE, |area| {
         let mut chart = ChartBuilder::on(area)
             .margin(8)
             .x_label_area_size(42)
             .y_label_area_size(48)
             .build_cartesian_2d(first..last, 0.0..1.0)?;
-        mesh!(chart, sweep.unit, "");
-        let interval = |end: usize| {
-            sweep.points.iter().filter_map(move |point| Some((point.at, point.figures.get("auc").interval?[end])))
-        };
+        mesh!(chart, unit, "");
+        let interval =
+            |end: usize| points.iter().filter_map(move |(at, figures)| Some((*at, figures.get("auc").interval?[end])));
         let band: Vec<(f64, f64)> = interval(0).chain(interval(1).collect::<Vec<_>>().into_iter().rev()).collect();
         if band.len() > 2 {
             chart.draw_series([Polygon::new(band, ACCENT.mix(0.2).filled())])?;
         }
-        for (name, colour) in [("auc", ACCENT), ("balanced_accuracy", REAL), ("generator_top1", SYNTHETIC)] {
+        for (name, colour) in [("auc", ACCENT), ("balanced_accuracy", REAL), (third, SYNTHETIC)] {
             chart.draw_series(LineSeries::new(places(name), colour.stroke_width(2)))?;
             chart.draw_series(places(name).map(|place| Circle::new(place, 3, colour.filled())))?;
         }
