@@ -86,6 +86,12 @@ class Show:
         text = self.assay("retrain", "--json", *arguments)
         return json.loads(text) if text.startswith("{") else {"outcome": text.strip(), "words": text.strip(), "gate": {"reasons": []}}
 
+    def keep_page(self, report: dict, name: str) -> None:
+        """The folder is deleted at the end; the page is worth a look."""
+        page = HERE / f"retrain-{name}.html"
+        shutil.copyfile(self.folder / report["folder"] / "report.html", page)
+        say(f"      page: {page}")
+
     def close(self) -> None:
         import pika
         import psycopg
@@ -130,6 +136,7 @@ def perform(show: Show) -> None:
             step.result = report["words"]
         reasons(report)
         expect(report["outcome"] == "promoted", "the better candidate was not promoted")
+        show.keep_page(report, "promoted")
         second = report["candidate"]
         until = time.monotonic() + SECONDS_FOR_A_VERDICT
         while show.row(1) != second:
@@ -146,6 +153,7 @@ def perform(show: Show) -> None:
             step.result = report["words"]
         reasons(report)
         expect(report["outcome"] == "refused", "the spoiled candidate was not refused")
+        show.keep_page(report, "refused")
         expect(show.row(2) == second, "a refused candidate serves")
     expect(worker.process.returncode == 0, f"the worker ended with exit code {worker.process.returncode}")
 

@@ -227,13 +227,14 @@ impl Job {
             let self_test = (job.self_test)(&making.candidate);
             told.says("candidate and incumbent before the held-out images");
             let trials = job.contest(&making, told.as_mut())?;
-            Ok((manifest, counts, gate::decide(&trials, self_test, &job.settings.bounds()), told))
+            let gate = gate::decide(&trials, self_test, &job.settings.bounds());
+            Ok(((manifest, counts, gate), trials, told))
         };
-        let (manifest, counts, gate, mut told) =
+        let ((manifest, counts, gate), trials, mut told) =
             tokio::task::spawn_blocking(work).await.map_err(|panic| RetrainError::Broken(panic.to_string()))??;
         let (outcome, words) = self.act(mode, subject, &manifest, &gate, lease).await?;
         let report = self.report(subject, &fetched, (mode, began), (manifest, counts, gate), (outcome, words));
-        self.write(&subject.folder, &report)?;
+        report.write(&trials)?;
         told.says(&report.words);
         Ok(report)
     }
@@ -333,17 +334,9 @@ impl Job {
             gate,
             outcome: outcome.into(),
             words,
+            folder: subject.folder.display().to_string(),
             seconds: began.elapsed().as_secs_f64(),
         }
-    }
-
-    fn write(&self, folder: &Path, report: &Report) -> Result<(), RetrainError> {
-        let document = serde_json::to_string_pretty(report).unwrap_or_default() + "\n";
-        for (name, text) in [("report.json", document), ("report.txt", report.text())] {
-            let path = folder.join(name);
-            std::fs::write(&path, text).map_err(|error| RetrainError::unwritable(&path, &error))?;
-        }
-        Ok(())
     }
 
     async fn record(

@@ -16,6 +16,7 @@ pub mod gate;
 pub mod job;
 mod making;
 pub mod material;
+pub mod page;
 pub mod partial;
 pub mod push;
 pub mod report;

@@ -1,10 +1,14 @@
 //! What a run did and why, for machines and for people.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::gate::GateDecision;
+use super::error::RetrainError;
+use super::gate::{GateDecision, Trial};
+use super::page;
 
 /// The document `assay.retrain.v1`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,6 +36,8 @@ pub struct Report {
     pub outcome: String,
     /// What became of the candidate, and what is to be done.
     pub words: String,
+    /// Where the candidate is, and this report: `report.json`, `report.txt`, `report.html`.
+    pub folder: String,
     pub seconds: f64,
 }
 
@@ -51,6 +57,22 @@ impl Report {
         lines.extend(self.missing.iter().map(|(location, reason)| format!("  missing {location}: {reason}")));
         let mark = |holds: bool| if holds { "✔" } else { "✘" };
         lines.extend(self.gate.reasons.iter().map(|reason| format!("  {} {}", mark(reason.holds), reason.words)));
+        lines.push(format!("  page {}", Path::new(&self.folder).join("report.html").display()));
         lines.join("\n") + "\n"
+    }
+
+    /// Into its folder; `trials`: what both models said.
+    pub(super) fn write(&self, trials: &[Trial]) -> Result<(), RetrainError> {
+        let document = serde_json::to_string_pretty(self).unwrap_or_default() + "\n";
+        let page = page::html(self, trials).unwrap_or_else(|error| {
+            // What was decided is done, and stands in the others.
+            tracing::warn!(%error, "the run has no page");
+            String::new()
+        });
+        for (name, text) in [("report.json", document), ("report.txt", self.text()), ("report.html", page)] {
+            let path = Path::new(&self.folder).join(name);
+            std::fs::write(&path, text).map_err(|error| RetrainError::unwritable(&path, &error))?;
+        }
+        Ok(())
     }
 }

@@ -23,12 +23,14 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("detector", &["imaging", "moderation"]),
     ("registry", &["database", "detector", "moderation", "objects"]),
     ("training", &["detector", "imaging", "moderation", "picture"]),
+    ("evaluation", &["decoding", "detector", "imaging", "labels", "moderation", "picture", "training"]),
     (
         "retrain",
         &[
             "database",
             "decoding",
             "detector",
+            "evaluation",
             "imaging",
             "labels",
             "moderation",
@@ -38,7 +40,6 @@ const ROOMS: &[(&str, &[&str])] = &[
             "training",
         ],
     ),
-    ("evaluation", &["decoding", "detector", "imaging", "labels", "moderation", "picture", "training"]),
     (
         "worker",
         &[

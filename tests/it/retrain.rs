@@ -72,6 +72,13 @@ impl School {
         serde_json::from_slice(&std::fs::read(self.site.folder().join(path)).unwrap()).unwrap()
     }
 
+    /// What a run left for a person to look at.
+    fn page(&self, report: &Value) -> String {
+        let folder = self.site.folder().join(report["folder"].as_str().unwrap());
+        let page = std::fs::read_to_string(folder.join("report.html")).unwrap();
+        page.replace("&#x2f;", "/").replace("&#x27;", "'").replace("&quot;", "\"")
+    }
+
     async fn active(&self) -> String {
         let rows = self
             .site
@@ -130,6 +137,14 @@ async fn labels_become_a_better_model_and_a_spoiled_one_is_refused() {
     let second = school.active().await;
     assert_eq!(report["candidate"], second.as_str());
     assert_ne!(first, second);
+    let page = school.page(&report);
+    assert!(page.contains("is promoted in place of") && page.matches("<svg").count() == 2, "{page}");
+    for reason in report["gate"]["reasons"].as_array().unwrap() {
+        assert!(page.contains(reason["words"].as_str().unwrap()), "{reason} is not on the page");
+    }
+    for forbidden in ["http", "src=", "<script", "url(", "@import", "<link"] {
+        assert!(!page.contains(forbidden), "the page is not self-contained: {forbidden}");
+    }
 
     let again = school.succeeds(&["retrain"]);
     assert!(again.contains("nothing new to learn from"), "{again}");
@@ -137,6 +152,9 @@ async fn labels_become_a_better_model_and_a_spoiled_one_is_refused() {
     school.label(80..84).await;
     let spoiled = school.succeeds(&["retrain", "--recipe", "spoiled.toml"]);
     assert!(spoiled.contains("is refused") && spoiled.contains("✘ overall AUC"), "{spoiled}");
+    let path = spoiled.lines().find_map(|line| line.trim().strip_prefix("page ")).unwrap();
+    let page = std::fs::read_to_string(school.site.folder().join(path)).unwrap();
+    assert!(page.contains("is refused") && page.contains("✘ overall AUC"), "{page}");
     assert_eq!(school.active().await, second);
     let again = school.succeeds(&["retrain", "--recipe", "spoiled.toml"]);
     assert!(again.contains("tried before (refused)"), "{again}");

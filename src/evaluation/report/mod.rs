@@ -4,12 +4,15 @@ mod plots;
 
 use minijinja::value::Serde;
 use minijinja::{Environment, Value, context};
+use serde::Serialize;
 
 use super::bootstrap::Figure;
 use super::experiment::Comparison;
-use super::{Evaluation, OriginTrack};
+use super::{Curves, Evaluation, OriginTrack};
 use plots::PlotError;
 
+/// Around every page.
+const FRAME: &str = include_str!("frame.html");
 const STYLE: &str = include_str!("style.css");
 const PAGE: &str = include_str!("page.html");
 const COMPARISON: &str = include_str!("comparison.html");
@@ -27,7 +30,7 @@ pub enum ReportError {
 pub fn html(evaluation: &Evaluation) -> Result<String, ReportError> {
     let curves = &evaluation.curves;
     let measured = evaluation.origin.images > 0;
-    let plot = |draw: fn(&super::Curves) -> Result<String, PlotError>| measured.then(|| draw(curves)).transpose();
+    let plot = |draw: fn(&Curves) -> Result<String, PlotError>| measured.then(|| draw(curves)).transpose();
     let dots = |rows: Vec<(String, Figure)>| (!rows.is_empty()).then(|| plots::dots(&rows)).transpose();
     let heat = |confusion: &Option<super::Confusion>| confusion.as_ref().map(plots::heat).transpose();
     let families = rows(&evaluation.by_family).into_iter().map(|(name, figure)| (format!("family {name}"), figure));
@@ -38,9 +41,9 @@ pub fn html(evaluation: &Evaluation) -> Result<String, ReportError> {
         .iter()
         .map(|sweep| Ok(context! { name => sweep.axis.as_str(), plot => plots::sweep(sweep)? }));
     filled(
+        &format!("evaluation of {}", evaluation.model.version),
         PAGE,
         context! {
-            style => STYLE,
             evaluation => Value::from(Serde(evaluation)),
             tiles => tiles(evaluation),
             roc => plot(plots::roc)?,
@@ -64,9 +67,9 @@ pub fn comparison(comparison: &Comparison) -> Result<String, ReportError> {
         plots::dots(&rows.collect::<Vec<_>>())
     };
     filled(
+        comparison.experiment,
         COMPARISON,
         context! {
-            style => STYLE,
             comparison => Value::from(Serde(comparison)),
             auc => row("auc")?,
             balanced_accuracy => row("balanced_accuracy")?,
@@ -75,12 +78,30 @@ pub fn comparison(comparison: &Comparison) -> Result<String, ReportError> {
     )
 }
 
-fn filled(template: &str, values: Value) -> Result<String, ReportError> {
+/// A page of another room, with the head and the style of all: `body` is its template, filled in with what `values` has.
+pub fn page(title: &str, body: &str, values: &impl Serialize) -> Result<String, ReportError> {
+    filled(title, body, Value::from(Serde(values)))
+}
+
+/// ROC of two detectors on the same images: in the colour of synthetic images the one before, in the accent's the one after.
+pub fn roc_of_two(before: &Curves, after: &Curves) -> Result<String, ReportError> {
+    Ok(plots::roc_of_two(before, after)?)
+}
+
+fn filled(title: &str, body: &str, values: Value) -> Result<String, ReportError> {
     let mut environment = Environment::new();
-    environment.add_filter("figure", |value: Option<f64>| value.map_or("–".into(), |value| format!("{value:.3}")));
-    // The name's ending has everything escaped that a page fills in.
-    environment.add_template("page.html", template)?;
-    Ok(environment.get_template("page.html")?.render(values)?)
+    let figure = |value: Option<f64>| value.map_or("–".into(), |value| format!("{value:.3}"));
+    environment.add_filter("figure", figure);
+    environment.add_filter("interval", move |pair: Option<Vec<f64>>| {
+        pair.map_or(String::new(), |ends| {
+            ends.into_iter().map(|end| figure(Some(end))).collect::<Vec<_>>().join(" to ")
+        })
+    });
+    // The names' endings have everything escaped that a page fills in.
+    environment.add_template("body.html", body)?;
+    environment.add_template("frame.html", FRAME)?;
+    let body = environment.get_template("body.html")?.render(values)?;
+    Ok(environment.get_template("frame.html")?.render(context! { title, body, style => STYLE })?)
 }
 
 fn rows(group: &std::collections::BTreeMap<String, OriginTrack>) -> Vec<(String, Figure)> {

@@ -16,6 +16,9 @@ const ACCENT: RGBColor = RGBColor(5, 5, 5);
 const SIZE: (u32, u32) = (460, 340);
 const TEXT: f64 = 15.0;
 
+const ROC: [&str; 2] = ["real images accused", "synthetic images found"];
+const GUESSING: [[f64; 2]; 2] = [[0.0, 0.0], [1.0, 1.0]];
+
 /// Why there is no plot.
 #[derive(Debug, thiserror::Error)]
 #[error("a plot can't be drawn: {0}")]
@@ -46,8 +49,12 @@ macro_rules! mesh {
 
 /// Share of the synthetic images found against that of the real ones accused.
 pub(super) fn roc(curves: &Curves) -> Result<String, PlotError> {
-    let even = [[0.0, 0.0], [1.0, 1.0]];
-    drawn(SIZE, |area| curve(area, ["real images accused", "synthetic images found"], &curves.roc, &even))
+    drawn(SIZE, |area| curve(area, ROC, &[(&curves.roc, ACCENT)], &GUESSING))
+}
+
+/// The same of two detectors.
+pub(super) fn roc_of_two(before: &Curves, after: &Curves) -> Result<String, PlotError> {
+    drawn(SIZE, |area| curve(area, ROC, &[(&before.roc, SYNTHETIC), (&after.roc, ACCENT)], &GUESSING))
 }
 
 /// Precision against recall; the straight line is what calling everything synthetic gives.
@@ -55,7 +62,8 @@ pub(super) fn precision_recall(curves: &Curves) -> Result<String, PlotError> {
     let share = curves.precision_recall.last().map_or(0.5, |last| last[1]);
     let even = [[0.0, share], [1.0, share]];
     drawn(SIZE, |area| {
-        curve(area, ["synthetic images found", "of those called, synthetic"], &curves.precision_recall, &even)
+        let names = ["synthetic images found", "of those called, synthetic"];
+        curve(area, names, &[(&curves.precision_recall, ACCENT)], &even)
     })
 }
 
@@ -208,7 +216,7 @@ fn along(unit: &str, points: &[(f64, &Figures)], third: &'static str) -> Result<
     })
 }
 
-fn curve(area: &Area<'_>, [x, y]: [&str; 2], points: &[[f64; 2]], even: &[[f64; 2]; 2]) -> Drawn {
+fn curve(area: &Area<'_>, [x, y]: [&str; 2], curves: &[(&[[f64; 2]], RGBColor)], even: &[[f64; 2]; 2]) -> Drawn {
     let mut chart = ChartBuilder::on(area)
         .margin(8)
         .x_label_area_size(42)
@@ -217,7 +225,9 @@ fn curve(area: &Area<'_>, [x, y]: [&str; 2], points: &[[f64; 2]], even: &[[f64; 
     mesh!(chart, x, y);
     let places = |points: &[[f64; 2]]| points.iter().map(|&[x, y]| (x, y)).collect::<Vec<_>>();
     chart.draw_series([PathElement::new(places(even), FAINT.stroke_width(2))])?;
-    chart.draw_series(LineSeries::new(places(points), ACCENT.stroke_width(3)))?;
+    for (points, colour) in curves {
+        chart.draw_series(LineSeries::new(places(points), colour.stroke_width(3)))?;
+    }
     Ok(())
 }
 
