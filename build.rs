@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-const SHIMS: [&str; 2] = ["src/detector/fused.cpp", "src/detector/staging.cpp"];
+const SHIMS: [&str; 3] = ["src/detector/fused.cpp", "src/detector/staging.cpp", "src/training/norm.cpp"];
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
@@ -11,14 +11,19 @@ fn main() {
     SHIMS.iter().for_each(|shim| println!("cargo:rerun-if-changed={shim}"));
     let lib = libtorch();
     let include = lib.parent().unwrap_or(Path::new("/")).join("include");
-    cc::Build::new()
+    let mut build = cc::Build::new();
+    build
         .cpp(true)
         .std("c++20")
         .warnings(false)
         .include(&include)
         .include(include.join("torch/csrc/api/include"))
-        .files(SHIMS)
-        .compile("assay_shims");
+        .files(SHIMS);
+    // libtorch's threads are those of GCC's OpenMP; another compiler brings others, and what we compile then uses one.
+    if build.get_compiler().is_like_gnu() {
+        build.flag("-fopenmp");
+    }
+    build.compile("assay_shims");
     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
     println!("cargo:rustc-link-arg=-Wl,--disable-new-dtags");
 }

@@ -101,7 +101,7 @@ pub fn keep_pages() {
 
 /// # Safety
 /// `call` must either give null and have written a tensor that nobody else owns, or a message from `strdup`.
-pub(super) unsafe fn output(call: impl FnOnce(*mut *mut C_tensor) -> *mut c_char) -> Result<Tensor, TchError> {
+pub(crate) unsafe fn output(call: impl FnOnce(*mut *mut C_tensor) -> *mut c_char) -> Result<Tensor, TchError> {
     let mut tensor = std::ptr::null_mut();
     // SAFETY: as the caller promised.
     unsafe {

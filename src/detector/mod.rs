@@ -11,7 +11,7 @@ pub mod checkpoint;
 pub mod conv;
 pub mod device;
 pub mod engine;
-mod fused;
+pub(crate) mod fused;
 pub mod golden;
 pub mod heads;
 mod isolate;

@@ -16,6 +16,7 @@ pub mod gradients;
 mod heads;
 pub mod loss;
 pub mod network;
+mod norm;
 pub mod novelty;
 pub mod objective;
 pub mod optimiser;

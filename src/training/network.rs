@@ -32,7 +32,7 @@ impl Network {
     pub fn features(&self, images: &Tensor, norms: Norms) -> Result<Features, TchError> {
         let images = images.f_to_kind(self.place.kind)?;
         let x = self.parameters.convolve(&images, "encoder.conv1", self.architecture.stem())?;
-        let x = self.parameters.norm(&x, "encoder.bn1", norms)?.f_relu_()?;
+        let x = self.parameters.norm_onwards(&x, "encoder.bn1", norms, None, true)?;
         let mut x = x.f_max_pool2d([3, 3], [self.architecture.pooling(); 2], [1, 1], [1, 1], false)?;
         let mut means = Means::new(self.architecture);
         for (index, layer) in self.architecture.layers().iter().enumerate() {
@@ -47,22 +47,20 @@ impl Network {
     /// max(0, f(x) + shortcut(x)), with batch norm after each convolution and ReLU between those of f.
     fn residual(&self, input: &Tensor, block: &Block, norms: Norms) -> Result<Tensor, TchError> {
         let (parameters, name) = (&self.parameters, &block.name);
+        let shortcut = match block.shortcut {
+            Some(shape) => {
+                let shortcut = parameters.convolve(input, &format!("{name}.shortcut.0"), shape)?;
+                parameters.norm_onwards(&shortcut, &format!("{name}.shortcut.1"), norms, None, false)?
+            }
+            None => input.shallow_clone(),
+        };
         let mut x = input.shallow_clone();
         for (index, shape) in block.convolutions.iter().enumerate() {
             x = parameters.convolve(&x, &format!("{name}.conv{}", index + 1), *shape)?;
-            x = parameters.norm(&x, &format!("{name}.bn{}", index + 1), norms)?;
-            if index + 1 < block.convolutions.len() {
-                x = x.f_relu_()?;
-            }
+            let added = (index + 1 == block.convolutions.len()).then_some(&shortcut);
+            x = parameters.norm_onwards(&x, &format!("{name}.bn{}", index + 1), norms, added, true)?;
         }
-        let mut sum = match block.shortcut {
-            Some(shape) => {
-                let shortcut = parameters.convolve(input, &format!("{name}.shortcut.0"), shape)?;
-                x.f_add(&parameters.norm(&shortcut, &format!("{name}.shortcut.1"), norms)?)?
-            }
-            None => x.f_add(input)?,
-        };
-        sum.f_relu_()
+        Ok(x)
     }
 
     /// The backbone's view of each image, `[n, 128]`, of length 1.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use tch::{Device, Kind, TchError, Tensor};
 
+use super::norm::{self, Norm, Statistics};
 use crate::detector::architecture::Convolution;
 use crate::detector::weights::Weights;
 
@@ -96,6 +97,36 @@ impl Parameters {
             EPSILON,
             true,
         )
+    }
+
+    /// Batch norm after a convolution, plus `other`, and ReLU where `relu` says so: in one pass on a CPU.
+    pub fn norm_onwards(
+        &self,
+        x: &Tensor,
+        name: &str,
+        norms: Norms,
+        other: Option<&Tensor>,
+        relu: bool,
+    ) -> Result<Tensor, TchError> {
+        if x.device() != Device::Cpu {
+            let mut y = self.norm(x, name, norms)?;
+            if let Some(other) = other {
+                y = y.f_add(other)?;
+            }
+            return if relu { y.f_relu_() } else { Ok(y) };
+        }
+        let norm = Norm {
+            weight: self.parameter(&format!("{name}.weight")),
+            bias: self.parameter(&format!("{name}.bias")),
+            running_mean: self.statistic(&format!("{name}.running_mean")),
+            running_var: self.statistic(&format!("{name}.running_var")),
+        };
+        let statistics = match norms {
+            Norms::Moving => Statistics::Batch(MOMENTUM),
+            Norms::Batch => Statistics::Batch(0.0),
+            Norms::Frozen => Statistics::Running,
+        };
+        norm::forward(x, norm, statistics, EPSILON, other, relu)
     }
 
     /// Wx + b, in fp32.
