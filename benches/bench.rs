@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use assay::decoding::{self, Pool};
-use assay::detector::{self, Architecture, Precision, untrained};
+use assay::detector::{self, Manifest, Precision};
 use assay::imaging::{self, CROP_SIDE, Crop, Limits};
 use assay::training::encoder::{self, Paces, PlannedNorms};
 use assay::training::optimiser::Rule;
@@ -51,22 +51,20 @@ enum Contestant {
         #[arg(long, value_enum)]
         by: Decoder,
     },
-    /// Trains an encoder on noise by SelfCon, and prints images a second and the most memory that the process took:
-    /// `bench training --arch resnet18-nodown-16 --batch 512 --chunk 64`. No contestant: beside `peer_training.py`.
+    /// Trains an encoder by SelfCon, step after step on the same batch. VARIANT: anything; COUNT: steps.
     Training {
-        #[arg(long, default_value = "resnet18-nodown-16")]
-        arch: Architecture,
-        #[arg(long, default_value_t = 64)]
+        /// Whose weights it begins with.
+        #[arg(long, value_name = "DIR")]
+        model: PathBuf,
+        /// 256×256 RGB crops, one after the other; their corners are trained on.
+        #[arg(long, value_name = "FILE")]
+        crops: PathBuf,
+        #[arg(long, default_value_t = 32)]
         batch: usize,
         /// Images in the network at a time; 0: all.
         #[arg(long, default_value_t = 0)]
         chunk: usize,
-        /// Of a crop.
-        #[arg(long, default_value_t = 96)]
-        side: usize,
-        #[arg(long, default_value_t = 3)]
-        steps: usize,
-        #[arg(long, default_value = "fp32")]
+        #[arg(long, default_value = "auto")]
         precision: String,
         #[arg(long, default_value_t = 0)]
         threads: usize,
@@ -95,19 +93,23 @@ fn main() -> anyhow::Result<()> {
         }
         Contestant::Decode { by } => decode(by),
         Contestant::Machine { threads } => machine(threads),
-        Contestant::Training { arch, batch, chunk, side, steps, precision, threads } => {
-            training(arch, (batch, chunk, side), steps, settings("auto", &precision, threads)?)
+        Contestant::Training { model, crops, batch, chunk, precision, threads } => {
+            training(&model, &crops, (batch, chunk), settings("auto", &precision, threads)?)
         }
     }
 }
 
+/// Side of what is trained on, as in the paper's recipe.
+const SIDE: usize = 96;
+
 fn training(
-    architecture: Architecture,
-    (batch, chunk, side): (usize, usize, usize),
-    steps: usize,
+    model: &Path,
+    crops: &Path,
+    (batch, chunk): (usize, usize),
     settings: detector::Settings,
 ) -> anyhow::Result<()> {
     let place = detector::device::prepare(&settings)?;
+    let manifest = Manifest::read(model, "")?;
     let plan = encoder::Plan {
         objective: Objective::Selfcon { temperature: 0.07, generators: 1.0 },
         epochs: 1,
@@ -121,27 +123,34 @@ fn training(
         paces: Paces::default(),
         average: None,
     };
-    let mut learner = Encoder::new(plan, &untrained::weights(architecture, 4, 0), architecture, place);
-    let pixels = (0..batch * side * side * 3).map(|at| (at * 2_654_435_761 >> 13) as u8).collect();
-    let label = |image: usize| if image % 2 == 0 { Label::Real } else { Label::Synthetic(Some(image / 2 % 4)) };
-    let noise = Batch { pixels, side, labels: Labels((0..batch).map(label).collect()) };
-    learner.step(&noise, steps as u64 + 1)?;
-    let started = Instant::now();
-    for _ in 0..steps {
-        learner.step(&noise, steps as u64 + 1)?;
+    let architecture = manifest.architecture;
+    let mut learner = Encoder::new(plan, &manifest.weights(model)?, architecture, place);
+    let crops = read_crops(crops)?;
+    let label =
+        |image: usize| if image.is_multiple_of(2) { Label::Real } else { Label::Synthetic(Some(image / 2 % 4)) };
+    let rows = crops.iter().cycle().take(batch).flat_map(|crop| crop.pixels().chunks(CROP_SIDE * 3).take(SIDE));
+    let pixels = rows.flat_map(|row| &row[..SIDE * 3]).copied().collect();
+    let batch = Batch { pixels, side: SIDE, labels: Labels((0..batch).map(label).collect()) };
+    // So far away that the rate stays what it is.
+    const END: u64 = 1 << 40;
+    let losses = (0..2).map(|_| Ok(learner.step(&batch, END)?.loss)).collect::<anyhow::Result<Vec<_>>>()?;
+    let what = format!("{architecture}, {:?}, {} threads", place.kind, tch::get_num_threads());
+    answer(&json!({ "what": what, "losses": losses }), &[], |_, steps| {
+        for _ in 0..steps {
+            learner.step(&batch, END)?;
+        }
+        Ok(())
+    })
+}
+
+fn read_crops(file: &Path) -> anyhow::Result<Vec<Crop>> {
+    let pixels = std::fs::read(file).with_context(|| file.display().to_string())?;
+    let crops: Vec<Crop> =
+        pixels.chunks_exact(Crop::BYTES).filter_map(|crop| Crop::from_pixels(crop.to_vec())).collect();
+    if crops.is_empty() {
+        bail!("there are no crops");
     }
-    let seconds = started.elapsed().as_secs_f64() / steps as f64;
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
-    let most: f64 = most.trim().trim_end_matches(" kB").parse().unwrap_or(f64::NAN);
-    let images = batch as f64 / seconds;
-    writeln!(
-        std::io::stdout(),
-        "{}",
-        json!({"architecture": architecture.to_string(), "batch": batch, "chunk": chunk, "seconds_a_step": seconds,
-               "images_per_second": images, "peak_mb": most / 1024.0})
-    )?;
-    Ok(())
+    Ok(crops)
 }
 
 fn settings(device: &str, precision: &str, threads: usize) -> anyhow::Result<detector::Settings> {
@@ -195,12 +204,7 @@ fn processor_seconds(children: &[u32]) -> f64 {
 
 fn engine(model: &Path, crops: &Path, precision: &str, device: &str, threads: usize) -> anyhow::Result<()> {
     let mut engine = detector::open(&settings(device, precision, threads)?.in_folder(model))?;
-    let pixels = std::fs::read(crops).with_context(|| crops.display().to_string())?;
-    let crops: Vec<Crop> =
-        pixels.chunks_exact(Crop::BYTES).filter_map(|crop| Crop::from_pixels(crop.to_vec())).collect();
-    if crops.is_empty() {
-        bail!("there are no crops");
-    }
+    let crops = read_crops(crops)?;
     let warm: Vec<&Crop> = crops.iter().take(2).collect();
     let logits: Vec<f32> = engine.score(&warm)?.iter().map(|scores| scores.logit).collect();
     let warm = json!({ "what": engine.engine(), "logits": logits });

@@ -11,23 +11,21 @@ import time
 
 import pictures
 import report as reports
+import training
 import whole
-from contestants import HERE, Contestant, Trouble
+from contestants import HERE, KEPT_MEMORY, Contestant, Trouble
 from report import Report, Row, Spread, ratio
 
 ROOT = HERE.parent
 # Decoders run on one thread: by their processor time others on the machine hardly count.
 CPU = "processor_seconds"
-SECTIONS = ["engine", "decode", "worker", "pipeline", "start"]
+SECTIONS = ["engine", "decode", "worker", "pipeline", "start", "training"]
 MACS = 83_565_216_768  # of one image in resnet50-nodown
 PEERS = {
     "eager_fp32": ("engine vs PyTorch eager fp32", 12.0),
     "autocast_bf16": ("engine vs PyTorch autocast bf16, channels_last", None),
     "compiled_bf16": ("engine vs torch.compile bf16, frozen", 1.05),
 }
-# glibc gives the memory of large tensors back after each layer; bf16 is so fast that fetching it again counts. Eager fp32
-# runs as the reference's evaluation runs it.
-KEPT_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(8 << 30)}
 DECODING_TARGETS = {"640x480": 3.0, "1920x1080": 6.0, "12mp": 9.0, "12mp_progressive": None}
 
 
@@ -188,7 +186,7 @@ def main() -> int:
     args = parser.parse_args()
     # Whoever ends us gets the same orderly end as Ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    sections = {"engine": engine, "decode": decode, **whole.SECTIONS}
+    sections = {"engine": engine, "decode": decode, **whole.SECTIONS, **training.SECTIONS}
     chosen = args.only.split(",")
     stage = Stage(args)
     report = Report(reports.machine())

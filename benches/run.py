@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Ours beside others, measured on the spot: engine, decoding, the whole path. Table here, figures in target/bench/report.json.
+"""Ours beside others, measured on the spot: engine, decoding, the whole path, training. Table here, figures in target/bench/report.json.
 
 Needs `make toolchain`. The first time it installs Pillow, NumPy and clients for the servers into Pythons of its own
 under .local, and lets PyTorch compile the network, which takes a minute or two; after that a run takes about ten
@@ -17,7 +17,7 @@ import sys
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
 FOLDER = ROOT / ".local" / "bench"
-SECTIONS = "engine,decode,worker,pipeline,start"
+SECTIONS = "engine,decode,worker,pipeline,start,training"
 
 sys.path[:0] = [str(ROOT / "tests" / "conformance"), str(ROOT / "deploy" / "local")]
 import clients  # noqa: E402
