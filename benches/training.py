@@ -11,7 +11,7 @@ from report import Report, Row, Spread, ratio
 ARCHITECTURES = {"resnet18-nodown-32": "", "resnet50-nodown-32": "_resnet50"}
 BATCH = 32
 # Gradient caching: in chunks beside one pass, where that fits; and a batch that would not beside one of the chunk's size.
-CACHED, CHUNK, FITS, LARGE = "resnet18-nodown-16", 64, 256, 512
+CACHED, CHUNK, FITS, LARGE = "resnet18-nodown-16", 64, 128, 512
 
 
 def ours(stage, architecture: str, batch: int, chunk: int = 0, precision: str = "auto") -> Contestant:
@@ -41,10 +41,12 @@ def model(stage, architecture: str):
 def turns(stage, contestants: dict[str, Contestant], batch: int) -> dict[str, list[float]]:
     """Images a second of each, one step a turn."""
     rates = {how: [] for how in contestants}
-    for number in range(stage.rounds):
+    # A step is long, and is its own average.
+    rounds = stage.args.rounds or (2 if stage.quick else 3)
+    for number in range(rounds):
         for how, one in contestants.items():
             rates[how].append(batch * one.round("step", 1))
-        stage.say(f"training, round {number + 1} of {stage.rounds}: " + ", ".join(f"{how} {values[-1]:.2f}/s" for how, values in rates.items()))
+        stage.say(f"training, round {number + 1} of {rounds}: " + ", ".join(f"{how} {values[-1]:.2f}/s" for how, values in rates.items()))
     return rates
 
 
@@ -63,7 +65,8 @@ def beside_pytorch(stage, report: Report, architecture: str, suffix: str) -> Non
         contestants = {"peer": peer(stage, "eager_fp32", architecture, {}), "fp32": ours(stage, architecture, BATCH, precision="fp32")}
         if report.machine["features"]["avx512_bf16"]:
             contestants["bf16"] = ours(stage, architecture, BATCH, precision="bf16")
-            contestants["peer_bf16"] = peer(stage, "autocast_bf16", architecture, KEPT_MEMORY)
+            if not suffix:
+                contestants["peer_bf16"] = peer(stage, "autocast_bf16", architecture, KEPT_MEMORY)
         for one in contestants.values():
             running.enter_context(one).wait_until_warm()
         agree({how: one.warm["losses"] for how, one in contestants.items()}, report, architecture)
@@ -76,7 +79,7 @@ def beside_pytorch(stage, report: Report, architecture: str, suffix: str) -> Non
              ("training_bf16_vs_pytorch_fp32", "bf16", "peer", "in bf16 vs PyTorch eager fp32", 1.5),
              ("training_bf16_vs_pytorch_bf16", "bf16", "peer_bf16", "in bf16 vs PyTorch autocast bf16, channels_last", None)]
     for key, one, other, title, target in pairs:
-        if one in rates:
+        if one in rates and other in rates:
             report.rows.append(Row(key + suffix, f"training step {title} ({architecture}, batch {BATCH})", ratio(rates[one], rates[other]), target, shown[one], shown[other]))
     report.raw.setdefault("training", {})[architecture] = {"rates": rates, "what": what, "batch": BATCH}
 
