@@ -36,7 +36,7 @@ pub struct Args {
     /// Take no corrections from their queue, register and promote nothing.
     #[arg(long)]
     dry_run: bool,
-    /// Instead of retrain.recipe: imaginet, mini, retrain, or a TOML file.
+    /// Instead of retrain.recipe: imaginet, small-encoder, small, retrain, or a TOML file.
     #[arg(long, value_name = "NAME|FILE")]
     recipe: Option<String>,
     /// The report as one JSON document.

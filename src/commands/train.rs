@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::decoding::Pool;
 use crate::detector::manifest::{Lineage, Origin};
 use crate::detector::{self, Architecture, Manifest, device, golden};
+use crate::retrain::alike;
 use crate::retrain::course::{Course, CourseError};
 use crate::retrain::gallery::Gallery;
 use crate::retrain::material::{self, Item};
@@ -38,13 +39,13 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     root: PathBuf,
     /// Annotations of images that the network may not learn from: they calibrate it. By default a share of the others, by
-    /// the hash of their bytes.
+    /// the hash of their bytes; images that show the same thing stay together.
     #[arg(long, value_name = "FILE")]
     held_out: Option<PathBuf>,
     /// resnet50-nodown (ImagiNet's own), resnet18-nodown, narrower ones as resnet18-nodown-32, or resnet50-half.
     #[arg(long, default_value = "resnet50-nodown")]
     arch: Architecture,
-    /// imaginet, mini, retrain, or a TOML file like those in configs/recipes.
+    /// imaginet, small-encoder, small, retrain, or a TOML file like those in configs/recipes.
     #[arg(long, value_name = "NAME|FILE")]
     recipe: String,
     /// The folder of the model that is made; it may not be there yet.
@@ -109,19 +110,20 @@ fn train(
         material::of_annotations(file, &args.root, &vocabulary, || progress.read_one()).map_err(End::usage)
     };
     let mut train = read(&args.annotations)?;
+    let decoders = Pool::open(config.decoders())?;
     let held_out = match &args.held_out {
         Some(file) => read(file)?,
         None if recipe.folds().is_some() => Vec::new(),
         None => {
-            let share = recipe.reading.held_out;
-            train.extract_if(.., |item| material::is_held_out(&item.sha256, share)).collect()
+            let once = Gallery::new(&train, &decoders, config.objects.max_bytes, 0);
+            let groups = alike::groups(&once, threads)?;
+            material::hold_out(&mut train, &groups, recipe.reading.held_out)
         }
     };
     apart(&train, &held_out)?;
     let labels = material::label_set(&train, recipe.classes, &vocabulary);
     let start = args.from.clone().map_or(Start::Random, Start::From);
     let first = first_weights(&start, args.arch, &labels, recipe.seed).map_err(End::usage)?;
-    let decoders = Pool::open(config.decoders())?;
     let budget = config.training.cache_bytes;
     let gallery = |items| Gallery::new(items, &decoders, config.objects.max_bytes, budget / 2);
     let course = Course {

@@ -77,7 +77,7 @@ impl Bootstrap {
 }
 
 /// From the 2.5th to the 97.5th percentile.
-fn interval(mut values: Vec<f64>) -> Option<[f64; 2]> {
+pub(super) fn interval(mut values: Vec<f64>) -> Option<[f64; 2]> {
     if values.len() < FEWEST {
         return None;
     }

@@ -11,6 +11,7 @@ pub mod confusion;
 pub mod examination;
 pub mod experiment;
 mod generators;
+mod noise;
 pub mod ranking;
 pub mod report;
 mod tracks;

@@ -9,6 +9,7 @@ use super::adversarial::Plan;
 use super::bootstrap::{Bootstrap, Figures};
 use super::examination::{Condition, Examination, Judged};
 use super::generators::{self, Known};
+use super::noise;
 use super::ranking::{Answer, Ranking};
 use crate::labels::annotations::Annotation;
 use crate::moderation::{Judge, LabelledOrigin, Thresholds};
@@ -52,7 +53,7 @@ pub struct OriginTrack {
     pub real: usize,
     pub synthetic: usize,
     /// `auc`, `average_precision`, `balanced_accuracy` (at a probability of 0.5), `balanced_accuracy_at_thresholds` (of those
-    /// decided), `recall_at_1_percent_false_alarms`, `ece`, `uncertain`, `false_alarms`, `missed`.
+    /// decided), `recall_at_1_percent_false_alarms`, `ece`, `uncertain`, `false_alarms`, `missed`, `ece_floor`.
     #[serde(flatten)]
     pub figures: Figures,
 }
@@ -175,7 +176,7 @@ fn origin_track(ranking: &Ranking, thresholds: Thresholds, bootstrap: &Bootstrap
         "false_alarms",
         "missed",
     ];
-    let figures = bootstrap.figures(&names, &images, |weights| {
+    let mut figures = bootstrap.figures(&names, &images, |weights| {
         vec![
             ranking.auc(weights),
             ranking.average_precision(weights),
@@ -188,6 +189,7 @@ fn origin_track(ranking: &Ranking, thresholds: Thresholds, bootstrap: &Bootstrap
             ranking.missed(thresholds, weights),
         ]
     });
+    figures.0.push(("ece_floor", noise::calibration_floor(ranking, bootstrap.seed)));
     OriginTrack { images: images.len(), real: real.len(), synthetic: synthetic.len(), figures }
 }
 

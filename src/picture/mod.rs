@@ -10,6 +10,7 @@ mod codecs;
 mod dice;
 mod filters;
 mod geometry;
+pub mod likeness;
 mod perturbation;
 mod resize;
 #[cfg(test)]
@@ -19,4 +20,5 @@ pub use crate::imaging::Picture;
 pub use augmentation::Augmentation;
 pub use dice::Dice;
 pub use geometry::Flip;
+pub use likeness::Likeness;
 pub use perturbation::{Axis, Perturbation};

@@ -16,7 +16,7 @@ use crate::detector::manifest::Reading;
 use crate::detector::weights::Weights;
 use crate::detector::{Architecture, LabelSet};
 use crate::imaging::Crop;
-use crate::picture::{Dice, Perturbation};
+use crate::picture::{Dice, Likeness, Perturbation};
 use crate::training::classifiers::{self, Order};
 use crate::training::encoder::Plan;
 use crate::training::{
@@ -102,7 +102,7 @@ impl Course<'_> {
         let plan = &self.recipe.classifiers;
         let (trained, classifiers) = self.classifiers(&weights, watch)?;
         weights.extend(classifiers);
-        let folds = self.recipe.folds().filter(|_| self.held_out.items().is_empty()).map(|folds| (folds, plan.views));
+        let folds = self.recipe.folds().filter(|_| self.held_out.items().is_empty());
         let (read, known) = match folds {
             Some(folds) => {
                 let read = Read::out_of_fold(plan, &self.start, &trained, folds, self.recipe.seed)?;
@@ -116,7 +116,7 @@ impl Course<'_> {
                 (read, known.transpose()?)
             }
         };
-        let judged = reading::judge(&self.recipe.reading, &read, plan.views);
+        let judged = reading::judge(&self.recipe.reading, &read);
         let novelty = known.flatten().map(|(known, statistics)| {
             weights.extend(statistics);
             known
@@ -124,7 +124,7 @@ impl Course<'_> {
         let mut metrics = judged.metrics.to_json();
         metrics["train_images"] = self.train.items().len().into();
         metrics["held_out_images"] = self.held_out.items().len().into();
-        metrics["folds"] = folds.map(|(folds, _)| folds).into();
+        metrics["folds"] = folds.into();
         let reading =
             Reading { calibration: judged.calibration, thresholds: judged.thresholds, novelty, metrics: Some(metrics) };
         Ok(Trained { weights: weights.halved(), reading })
@@ -233,8 +233,8 @@ impl Course<'_> {
         let labels = self.labels_of(gallery.items());
         let mut embedder = Embedder::new(encoder, self.architecture, self.place);
         let all = gallery.items().len() as u64;
-        let crops = |place: u64| -> Result<Vec<Crop>, CourseError> {
-            let Some(picture) = gallery.picture(place as usize)? else { return Ok(Vec::new()) };
+        let crops = |place: u64| -> Result<Option<(Vec<Crop>, Likeness)>, CourseError> {
+            let Some(picture) = gallery.picture(place as usize)? else { return Ok(None) };
             let sha256 = gallery.items()[place as usize].sha256.as_bytes();
             let crop = |view: u64| {
                 let mut dice = Dice::of(self.recipe.seed, &[purpose, sha256, &view.to_le_bytes()]);
@@ -242,11 +242,13 @@ impl Course<'_> {
                 let perturbation = if social { Perturbation::Social } else { Perturbation::None };
                 perturbation.apply(&picture, &mut dice)
             };
-            Ok((0..plan.views as u64).map(crop).collect())
+            Ok(Some(((0..plan.views as u64).map(crop).collect(), Likeness::of(&picture))))
         };
         let end = in_order(self.threads, 0..all, crops, |place, crops| {
             let look = || -> Result<(), CourseError> {
-                embedder.look(&crops?, labels[place as usize])?;
+                if let Some((crops, likeness)) = crops? {
+                    embedder.look(&crops, labels[place as usize], likeness)?;
+                }
                 watch.embedded(place + 1, all);
                 if watch.wants_stop() { Err(CourseError::StoppedEarly) } else { Ok(()) }
             };

@@ -1,8 +1,10 @@
 //! The candidate of a run: trained from the active model, unless it is there already.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::alike;
 use super::course::{Course, Watch};
 use super::error::RetrainError;
 use super::fetch::Fetched;
@@ -50,7 +52,7 @@ impl Making {
 
     /// The candidate's manifest, and how many images it learnt from, was calibrated by, and will be judged by.
     pub fn run(&self, job: &Job, told: &mut dyn Watch) -> Result<(Manifest, [usize; 3]), RetrainError> {
-        let counts = [self.train.len(), self.reading.len(), self.held_out.len()];
+        let counts = |learnt_from| [learnt_from, self.reading.len(), self.held_out.len()];
         let trusted = job.detector.in_folder(&self.candidate);
         let trusted = crate::detector::Settings { public_key: String::new(), ..trusted };
         // An earlier run of the same came this far.
@@ -59,21 +61,23 @@ impl Making {
         {
             let manifest =
                 if manifest.golden.is_some() { manifest } else { golden::record(&self.candidate, &trusted)? };
-            return Ok((manifest, counts));
+            let learnt_from = manifest.metrics.as_ref().and_then(|metrics| metrics["train_images"].as_u64());
+            return Ok((manifest, counts(learnt_from.map_or(self.train.len(), |images| images as usize))));
         }
         let place = device::prepare(&job.detector)?;
         let parent = Manifest::read(&self.incumbent, "")?;
-        let labels = material::label_set(&self.train, job.recipe.classes, &job.vocabulary);
+        let decoders = Pool::open(job.decoders.clone())?;
+        let train = self.to_learn_from(job, &decoders)?;
+        let labels = material::label_set(&train, job.recipe.classes, &job.vocabulary);
         let start = Start::From(self.incumbent.clone());
         let first = first_weights(&start, parent.architecture, &labels, job.recipe.seed)?;
-        let decoders = Pool::open(job.decoders.clone())?;
         let gallery = |items, budget| Gallery::new(items, &decoders, job.max_object_bytes, budget);
         let course = Course {
             recipe: &job.recipe,
             architecture: parent.architecture,
             start: first,
             labels: labels.clone(),
-            train: gallery(&self.train, job.training.cache_bytes),
+            train: gallery(&train, job.training.cache_bytes),
             held_out: gallery(&self.reading, 0),
             place,
             threads: self.threads,
@@ -81,7 +85,7 @@ impl Making {
         };
         let partial = Partial::beside(&self.candidate);
         let trained = course.run(&partial, told)?;
-        let source = format!("assay retrain on {} images, from {}", self.train.len(), parent.version);
+        let source = format!("assay retrain on {} images, from {}", train.len(), parent.version);
         let lineage = Lineage {
             parent: Some(parent.version),
             snapshot_sha256: Some(self.snapshot_sha256.clone()),
@@ -95,6 +99,28 @@ impl Making {
         Manifest::create(&self.candidate, origin, &trained.weights)?;
         let manifest = golden::record(&self.candidate, &trusted)?;
         partial.remove();
-        Ok((manifest, counts))
+        Ok((manifest, counts(train.len())))
+    }
+
+    /// Without those that show the same thing as an image that judges. That one never changes sides; and who has learnt this
+    /// one by heart would seem to know it.
+    fn to_learn_from(&self, job: &Job, decoders: &Pool) -> Result<Vec<Item>, RetrainError> {
+        let all = [self.held_out.as_slice(), &self.reading, &self.train].concat();
+        let groups = alike::groups(&Gallery::new(&all, decoders, job.max_object_bytes, 0), self.threads)?;
+        let (judging, learning) = groups.split_at(all.len() - self.train.len());
+        let judging: HashSet<usize> = judging.iter().flatten().copied().collect();
+        let learnable = |group: &Option<usize>| group.is_none_or(|group| !judging.contains(&group));
+        let kept: Vec<Item> = self
+            .train
+            .iter()
+            .zip(learning)
+            .filter(|(_, group)| learnable(group))
+            .map(|(item, _)| item.clone())
+            .collect();
+        if kept.len() < self.train.len() {
+            let left_out = self.train.len() - kept.len();
+            tracing::info!(left_out, "images are not learnt from: they show the same as images that judge");
+        }
+        Ok(kept)
     }
 }

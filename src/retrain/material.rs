@@ -105,6 +105,25 @@ pub fn is_held_out(sha256: &str, share: f64) -> bool {
     place(sha256) < share
 }
 
+/// Takes the images out that are held out, at this share of all. Those of one group go together, wherever the one of them
+/// stands whose digest has the smallest end: where it stands has nothing to do with that, so large groups are held out no
+/// more often than small ones. An image without a group is alone.
+pub fn hold_out(items: &mut Vec<Item>, groups: &[Option<usize>], share: f64) -> Vec<Item> {
+    let end = |item: &Item| item.sha256.get(32..).unwrap_or_default().to_string();
+    let mut speakers = std::collections::BTreeMap::<usize, (String, bool)>::new();
+    for (item, group) in items.iter().zip(groups) {
+        let Some(group) = group else { continue };
+        let own = (end(item), is_held_out(&item.sha256, share));
+        speakers.entry(*group).and_modify(|speaker| *speaker = own.clone().min(speaker.clone())).or_insert(own);
+    }
+    let mut groups = groups.iter();
+    let spoken = |item: &Item, group: Option<usize>| match group.and_then(|group| speakers.get(&group)) {
+        Some((_, held_out)) => *held_out,
+        None => is_held_out(&item.sha256, share),
+    };
+    items.extract_if(.., |item| spoken(item, groups.next().copied().flatten())).collect()
+}
+
 /// Where an image stands between 0 and 1: its first 32 bits.
 pub fn place(sha256: &str) -> f64 {
     let bits = u32::from_str_radix(sha256.get(..8).unwrap_or("0"), 16).unwrap_or(0);
@@ -169,6 +188,28 @@ mod tests {
         let held_out: Vec<String> = digests.filter(|sha256| is_held_out(sha256, 0.2)).collect();
         assert!((700..900).contains(&held_out.len()), "{}", held_out.len());
         assert!(held_out.iter().all(|sha256| is_held_out(sha256, 0.3)), "a larger share holds the smaller one");
+    }
+
+    #[test]
+    fn images_that_show_the_same_are_held_out_together() {
+        let digest = |n: usize| hex::encode(Sha256::digest(n.to_le_bytes()));
+        // Three of each thing, and some that nobody has seen.
+        let group = |n: usize| (n < 3000).then_some(n % 1000);
+        let all: Vec<Item> = (0..4000).map(|n| item(&digest(n), None)).collect();
+        let split = |order: &[usize]| {
+            let mut train: Vec<Item> = order.iter().map(|&n| all[n].clone()).collect();
+            let groups: Vec<Option<usize>> = order.iter().map(|&n| group(n)).collect();
+            let held_out = hold_out(&mut train, &groups, 0.2);
+            assert_eq!(train.len() + held_out.len(), 4000);
+            held_out.into_iter().map(|item| item.sha256).collect::<std::collections::BTreeSet<_>>()
+        };
+        let held_out = split(&(0..4000).collect::<Vec<_>>());
+        assert!((700..900).contains(&held_out.len()), "{}", held_out.len());
+        for thing in 0..1000 {
+            let there = [0, 1000, 2000].map(|more| held_out.contains(&digest(thing + more)));
+            assert!(there == [true; 3] || there == [false; 3], "{thing}: {there:?}");
+        }
+        assert_eq!(held_out, split(&(0..4000).rev().collect::<Vec<_>>()), "the order has no part in it");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! [`fetch`]es the images, has a candidate made, lets it and the active model [`contest`], and the [`gate`] decide.
 
 pub mod ahead;
+pub mod alike;
 mod batches;
 pub mod contest;
 pub mod course;

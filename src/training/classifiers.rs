@@ -40,13 +40,15 @@ pub struct Plan {
 pub struct Embedded {
     pub embeddings: Tensor,
     pub labels: Labels,
+    /// Of each row: images that show the same thing are in one group.
+    pub groups: Vec<usize>,
 }
 
 impl Embedded {
-    /// Those images whose turn it is in this of so many parts, and all others; `views` rows of each lie side by side.
-    pub fn split(&self, fold: usize, folds: usize, views: usize) -> Result<(Embedded, Embedded), TchError> {
+    /// Those groups of images whose turn it is in this of so many parts, and all others.
+    pub fn split(&self, fold: usize, folds: usize) -> Result<(Embedded, Embedded), TchError> {
         let rows = 0..self.labels.0.len();
-        let (own, others): (Vec<usize>, Vec<usize>) = rows.partition(|row| row / views.max(1) % folds == fold);
+        let (own, others): (Vec<usize>, Vec<usize>) = rows.partition(|&row| self.groups[row] % folds == fold);
         Ok((self.select(&own)?, self.select(&others)?))
     }
 
@@ -56,6 +58,7 @@ impl Embedded {
         Ok(Embedded {
             embeddings: self.embeddings.f_index_select(0, &Tensor::from_slice(&indices))?,
             labels: Labels(rows.iter().map(|&row| self.labels.0[row]).collect()),
+            groups: rows.iter().map(|&row| self.groups[row]).collect(),
         })
     }
 }
@@ -215,7 +218,7 @@ mod tests {
             let place = label.generator().map_or(0, |generator| generator as i64 + 1);
             let _ = embeddings.get(row as i64).get(place).fill_(3.0);
         }
-        Embedded { embeddings, labels: Labels(labels) }
+        Embedded { embeddings, labels: Labels(labels), groups: (0..count).collect() }
     }
 
     #[test]

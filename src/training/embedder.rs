@@ -11,6 +11,7 @@ use crate::detector::conv::Place;
 use crate::detector::pixels::Pixels;
 use crate::detector::weights::Weights;
 use crate::imaging::{CROP_SIDE, Crop};
+use crate::picture::{Likeness, likeness};
 
 /// The engine's own network, without its classifiers, and the embeddings so far.
 #[derive(Debug)]
@@ -20,6 +21,9 @@ pub struct Embedder {
     place: Place,
     rows: Vec<Tensor>,
     labels: Vec<Label>,
+    /// Of each image, and how many rows it has.
+    likenesses: Vec<Likeness>,
+    counts: Vec<usize>,
 }
 
 impl Embedder {
@@ -27,11 +31,19 @@ impl Embedder {
     pub fn new(encoder: &Weights, architecture: Architecture, place: Place) -> Embedder {
         let _no_grad = tch::no_grad_guard();
         let backbone = Backbone::new(encoder, architecture, place);
-        Embedder { backbone, pixels: Pixels::new(place), place, rows: Vec::new(), labels: Vec::new() }
+        Embedder {
+            backbone,
+            pixels: Pixels::new(place),
+            place,
+            rows: Vec::new(),
+            labels: Vec::new(),
+            likenesses: Vec::new(),
+            counts: Vec::new(),
+        }
     }
 
-    /// Crops of one image: a row for each.
-    pub fn look(&mut self, crops: &[Crop], label: Label) -> Result<(), TrainingError> {
+    /// Crops of one image, which looks like this: a row for each.
+    pub fn look(&mut self, crops: &[Crop], label: Label, likeness: Likeness) -> Result<(), TrainingError> {
         let _no_grad = tch::no_grad_guard();
         // One at a time on a CPU: more would only miss its caches.
         let at_once = if self.place.device.is_cuda() { crops.len().max(1) } else { 1 };
@@ -41,6 +53,8 @@ impl Embedder {
             self.rows.push(features.embedding.f_to_device(Device::Cpu)?);
             self.labels.extend(some.iter().map(|_| label));
         }
+        self.likenesses.push(likeness);
+        self.counts.push(crops.len());
         Ok(())
     }
 
@@ -49,6 +63,12 @@ impl Embedder {
         if self.rows.is_empty() {
             return Ok(None);
         }
-        Ok(Some(Embedded { embeddings: Tensor::f_cat(&self.rows, 0)?, labels: Labels(self.labels) }))
+        let groups = likeness::groups(&self.likenesses);
+        let groups = groups.into_iter().zip(self.counts).flat_map(|(group, count)| std::iter::repeat_n(group, count));
+        Ok(Some(Embedded {
+            embeddings: Tensor::f_cat(&self.rows, 0)?,
+            labels: Labels(self.labels),
+            groups: groups.collect(),
+        }))
     }
 }

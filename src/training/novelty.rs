@@ -48,13 +48,13 @@ pub fn fit(
 pub fn fit_out_of_fold(
     plan: &Plan,
     embedded: &Embedded,
-    (folds, views): (usize, usize),
+    folds: usize,
     read: &Read,
 ) -> Result<Option<(Known, Weights)>, TrainingError> {
     let _no_grad = tch::no_grad_guard();
     let mut all = Vec::new();
     for fold in 0..folds {
-        let (own, others) = embedded.split(fold, folds, views)?;
+        let (own, others) = embedded.split(fold, folds)?;
         if let Some((known, weights)) = space(plan, &others)? {
             all.extend(distances(plan, &known, &weights, &own)?);
         }
@@ -206,7 +206,8 @@ mod tests {
             numbers.extend(spread.map(|(centre, width)| (centre + width * dice.normal()) as f32));
             labels.push(Label::Synthetic(Some(class)));
         }
-        Embedded { embeddings: Tensor::from_slice(&numbers).view([count as i64, 4]), labels: Labels(labels) }
+        let embeddings = Tensor::from_slice(&numbers).view([count as i64, 4]);
+        Embedded { embeddings, labels: Labels(labels), groups: (0..count).collect() }
     }
 
     #[test]

@@ -61,6 +61,8 @@ pub struct Read {
     /// Its probability; 0 without a generator classifier.
     pub confidences: Vec<f32>,
     pub labels: Vec<Label>,
+    /// As of [`Embedded`].
+    pub groups: Vec<usize>,
 }
 
 impl Read {
@@ -76,26 +78,27 @@ impl Read {
                 (Vec::try_from(confidences)?, guesses)
             }
         };
-        Ok(Read { logits, guesses, confidences, labels: held_out.labels.0.clone() })
+        Ok(Read { logits, guesses, confidences, labels: held_out.labels.0.clone(), groups: held_out.groups.clone() })
     }
 
-    /// The same of all images, each by classifiers that learnt from those of the other parts: `folds` parts, of images
-    /// whose `views` rows lie side by side.
+    /// The same of all images, each by classifiers that learnt from those of the other of so many parts. Those that show the
+    /// same thing are in one part.
     pub fn out_of_fold(
         plan: &classifiers::Plan,
         start: &Weights,
         embedded: &Embedded,
-        (folds, views): (usize, usize),
+        folds: usize,
         seed: u64,
     ) -> Result<Read, TrainingError> {
         let mut read = Read::default();
         for fold in 0..folds {
-            let (own, others) = embedded.split(fold, folds, views)?;
+            let (own, others) = embedded.split(fold, folds)?;
             let part = Read::of(&classifiers::fit(plan, start, &others, seed)?, &own)?;
             read.logits.extend(part.logits);
             read.guesses.extend(part.guesses);
             read.confidences.extend(part.confidences);
             read.labels.extend(part.labels);
+            read.groups.extend(part.groups);
         }
         Ok(read)
     }
@@ -109,15 +112,14 @@ impl Read {
     }
 }
 
-/// `views` rows of each image lie side by side; they are read together.
-pub fn judge(plan: &recipe::Reading, read: &Read, views: usize) -> Judged {
+pub fn judge(plan: &recipe::Reading, read: &Read) -> Judged {
     let logits = &read.logits;
     let synthetic: Vec<bool> = read.labels.iter().map(|label| label.is_synthetic()).collect();
     let calibration = platt(logits, &synthetic, plan.prior);
     let said =
         |calibration: Option<Calibration>, logit: f32| Policy { calibration, ..Policy::default() }.probability(logit);
     let plain: Vec<f32> = logits.iter().map(|&logit| said(None, logit)).collect();
-    let fold = |row: usize| row / views.max(1) % FOLDS;
+    let fold = |row: usize| read.groups[row] % FOLDS;
     let of_others: Vec<Option<Calibration>> = (0..FOLDS)
         .map(|left_out| {
             let rows = (0..logits.len()).filter(|&row| fold(row) != left_out);
@@ -193,8 +195,9 @@ mod tests {
         };
         let labels = Labels(logits.iter().enumerate().map(label).collect());
         let plan = recipe::Reading { held_out: 0.1, folds: 0, prior: None, false_alarms: 0.2, misses: 0.2 };
-        let read = Read::of(&weights, &Embedded { embeddings, labels }).unwrap();
-        let judged = judge(&plan, &read, 2);
+        let groups = (0..80).map(|row| row / 2).collect();
+        let read = Read::of(&weights, &Embedded { embeddings, labels, groups }).unwrap();
+        let judged = judge(&plan, &read);
         assert!(judged.calibration.is_some_and(|calibration| calibration.scale > 1.0), "{judged:?}");
         assert!(judged.metrics.auc > 0.75 && judged.metrics.ece_after < judged.metrics.ece_before, "{judged:?}");
         assert_eq!(judged.metrics.generator_top1, None);

@@ -8,9 +8,10 @@ use super::novelty;
 use crate::picture::Augmentation;
 
 /// Recipes that are built in, by name.
-pub const BUILT_IN: [(&str, &str); 3] = [
+pub const BUILT_IN: [(&str, &str); 4] = [
     ("imaginet", include_str!("../../configs/recipes/imaginet.toml")),
-    ("mini", include_str!("../../configs/recipes/mini.toml")),
+    ("small-encoder", include_str!("../../configs/recipes/small-encoder.toml")),
+    ("small", include_str!("../../configs/recipes/small.toml")),
     ("retrain", include_str!("../../configs/recipes/retrain.toml")),
 ];
 
@@ -43,7 +44,8 @@ pub enum Classes {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reading {
-    /// Share of images that are kept from training where no others are given, by the hash of their bytes.
+    /// Share of images that are kept from training where no others are given, by the hash of their bytes; those that show the
+    /// same thing together.
     pub held_out: f64,
     /// Where no others are given and the encoder stays as it is: nothing is held out, but each image is read by classifiers
     /// that learnt from the other parts of so many. 0 or 1 for a share that is held out.
@@ -141,7 +143,7 @@ mod tests {
         for (name, _) in BUILT_IN {
             Recipe::named(name).unwrap_or_else(|error| panic!("{name}: {error}"));
         }
-        assert!(Recipe::named("cake").unwrap_err().contains("imaginet, mini, retrain"));
+        assert!(Recipe::named("cake").unwrap_err().contains("imaginet, small-encoder, small, retrain"));
     }
 
     #[test]

@@ -121,6 +121,7 @@ const LIBRARIES: &[(&str, &str)] = &[
     ("libwebp_sys", "imaging"),
     ("libwebp_sys", "picture"),
     ("fast_image_resize", "picture"),
+    ("image_hasher", "picture"),
     ("plotters", "evaluation"),
     ("minijinja", "evaluation"),
     ("landlock", "bin"),

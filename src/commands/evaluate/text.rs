@@ -50,13 +50,14 @@ fn origin(out: &mut String, evaluation: &Evaluation) {
     line!(out);
     line!(
         out,
-        "{:<NAME$} {:>7}  {:<18}  {:<18}  {:>7}  {:>7}  {:>9}",
+        "{:<NAME$} {:>7}  {:<18}  {:<18}  {:>7}  {:>7} {:>7}  {:>9}",
         "real or synthetic",
         "images",
         "AUC (95 %)",
         "balanced acc.",
         "at 1 %",
         "ECE",
+        "(floor)",
         "uncertain"
     );
     row(out, "all", &evaluation.origin);
@@ -78,12 +79,13 @@ fn row(out: &mut String, name: &str, track: &OriginTrack) {
     let OriginTrack { images, figures, .. } = track;
     line!(
         out,
-        "{:<NAME$} {images:>7}  {:<18}  {:<18}  {:>7}  {:>7}  {:>9}",
+        "{:<NAME$} {images:>7}  {:<18}  {:<18}  {:>7}  {:>7} {:>7}  {:>9}",
         fit(name, NAME),
         with_interval(figures.get("auc")),
         with_interval(figures.get("balanced_accuracy")),
         alone(figures.get("recall_at_1_percent_false_alarms")),
         alone(figures.get("ece")),
+        format!("({})", alone(figures.get("ece_floor"))),
         alone(figures.get("uncertain")),
     );
 }

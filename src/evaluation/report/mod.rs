@@ -112,11 +112,14 @@ fn rows(group: &std::collections::BTreeMap<String, OriginTrack>) -> Vec<(String,
 fn tiles(evaluation: &Evaluation) -> Vec<Value> {
     let tile = |name: &str, note: &str, figure: Figure| context! { name, note, value => figure.value, interval => figure.interval.map(Vec::from) };
     let (origin, named) = (&evaluation.origin.figures, &evaluation.generator.figures);
+    let floor = origin.get("ece_floor").value;
+    let chance = floor.map(|floor| format!("; chance alone makes {floor:.3}")).unwrap_or_default();
+    let calibration = format!("stated probability against share{chance}");
     vec![
         tile("AUC", "a synthetic image ranks above a real one", origin.get("auc")),
         tile("balanced accuracy", "at a probability of 0.5", origin.get("balanced_accuracy")),
         tile("found at 1 % false alarms", "of the synthetic images", origin.get("recall_at_1_percent_false_alarms")),
-        tile("calibration error", "stated probability against share", origin.get("ece")),
+        tile("calibration error", &calibration, origin.get("ece")),
         tile("uncertain", "between the thresholds", origin.get("uncertain")),
         tile("generator family, top-1", "of those that the model knows", named.get("generator_top1")),
     ]
