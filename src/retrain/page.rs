@@ -59,7 +59,7 @@ fn groups<'a>(trials: &[&'a Trial]) -> Vec<Group<'a>> {
     let content_type = |trial: &'a Trial| trial.content_type.as_deref();
     let generator = |trial: &'a Trial| trial.generator.as_deref();
     vec![
-        Group { heading: "", rows: vec![row("all", trials.to_vec())] },
+        Group { heading: "", rows: vec![row("all", trials)] },
         Group { heading: "by content type", rows: rows(trials, content_type, false) },
         Group { heading: "by generator, against all real images", rows: rows(trials, generator, true) },
     ]
@@ -69,14 +69,14 @@ fn rows<'a>(trials: &[&'a Trial], name: impl Fn(&'a Trial) -> Option<&'a str>, a
     let names: BTreeSet<&str> = trials.iter().filter_map(|trial| name(trial)).collect();
     let of = |wanted: &'a str| {
         let counts = |trial: &&&'a Trial| name(trial) == Some(wanted) || (against_real && !trial.synthetic);
-        row(wanted, trials.iter().filter(counts).copied().collect())
+        row(wanted, &trials.iter().filter(counts).copied().collect::<Vec<_>>())
     };
     names.into_iter().map(of).collect()
 }
 
-fn row<'a>(name: &'a str, trials: Vec<&'a Trial>) -> Row<'a> {
+fn row<'a>(name: &'a str, trials: &[&Trial]) -> Row<'a> {
     let figures = |of| {
-        let ranking = ranking(&trials, of);
+        let ranking = ranking(trials, of);
         let images: Vec<usize> = (0..trials.len()).collect();
         Bootstrap { rounds: ROUNDS, seed: 0 }.figures(&["auc", "balanced_accuracy"], &images, |weights| {
             vec![ranking.auc(weights), ranking.balanced_accuracy(0.5, weights)]
