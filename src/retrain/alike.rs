@@ -1,9 +1,11 @@
 //! Which of the images to learn from show the same thing.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use super::ahead::in_order;
 use super::gallery::Gallery;
+use super::material::Item;
 use crate::decoding::StartError;
 use crate::picture::{Likeness, likeness};
 
@@ -28,4 +30,34 @@ pub fn groups(gallery: &Gallery<'_>, threads: usize) -> Result<Vec<Option<usize>
     }
     let mut groups = likeness::groups(&likenesses).into_iter();
     Ok(seen.into_iter().map(|seen| if seen { groups.next() } else { None }).collect())
+}
+
+/// Those images that show nothing of what others show. `groups`: of the others first, then of these.
+pub fn unlike(items: &[Item], groups: &[Option<usize>]) -> Vec<Item> {
+    let (others, own) = groups.split_at(groups.len() - items.len());
+    let shown: HashSet<usize> = others.iter().flatten().copied().collect();
+    let is_unlike = |group: &Option<usize>| group.is_none_or(|group| !shown.contains(&group));
+    items.iter().zip(own).filter(|(_, group)| is_unlike(group)).map(|(item, _)| item.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::moderation::LabelledOrigin;
+
+    #[test]
+    fn what_shows_the_same_as_one_of_the_others_is_left_out() {
+        let item = |name: &str| Item {
+            path: name.into(),
+            sha256: name.into(),
+            origin: LabelledOrigin::Real,
+            content_type: None,
+            generator: None,
+        };
+        let items = ["a", "twin", "b", "torn", "b again"].map(item);
+        // Two others, of which one can't be decoded.
+        let groups = [Some(0), None, Some(1), Some(0), Some(2), None, Some(2)];
+        let kept = unlike(&items, &groups);
+        assert_eq!(kept.iter().map(|item| item.sha256.as_str()).collect::<Vec<_>>(), ["a", "b", "torn", "b again"]);
+    }
 }

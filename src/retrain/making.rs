@@ -1,6 +1,5 @@
 //! The candidate of a run: trained from the active model, unless it is there already.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -107,16 +106,7 @@ impl Making {
     fn to_learn_from(&self, job: &Job, decoders: &Pool) -> Result<Vec<Item>, RetrainError> {
         let all = [self.held_out.as_slice(), &self.reading, &self.train].concat();
         let groups = alike::groups(&Gallery::new(&all, decoders, job.max_object_bytes, 0), self.threads)?;
-        let (judging, learning) = groups.split_at(all.len() - self.train.len());
-        let judging: HashSet<usize> = judging.iter().flatten().copied().collect();
-        let learnable = |group: &Option<usize>| group.is_none_or(|group| !judging.contains(&group));
-        let kept: Vec<Item> = self
-            .train
-            .iter()
-            .zip(learning)
-            .filter(|(_, group)| learnable(group))
-            .map(|(item, _)| item.clone())
-            .collect();
+        let kept = alike::unlike(&self.train, &groups);
         if kept.len() < self.train.len() {
             let left_out = self.train.len() - kept.len();
             tracing::info!(left_out, "images are not learnt from: they show the same as images that judge");
