@@ -2,7 +2,7 @@
 """Ours beside others, measured on the spot: engine, decoding, the whole path, training. Table here, figures in target/bench/report.json.
 
 Needs `make toolchain`. The first time it installs Pillow, NumPy and clients for the servers into Pythons of its own
-under .local, and lets PyTorch compile the network, which takes a minute or two; after that a run takes about ten
+under .local, and lets PyTorch compile the network, which takes a minute or two; after that a run takes about thirteen
 minutes on two cores. Whatever else the machine does meanwhile is in the figures.
 """
 
