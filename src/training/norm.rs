@@ -131,7 +131,7 @@ mod tests {
             let (mean, var) = (Some(&self.running_mean), Some(&self.running_var));
             let mut y = x.batch_norm(weight, bias, mean, var, of_batch, momentum, EPSILON, false);
             if let Some(other) = other {
-                y = y + other.to_kind(Kind::Float);
+                y += other.to_kind(Kind::Float);
             }
             if relu { y.relu() } else { y }
         }
