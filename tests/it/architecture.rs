@@ -116,6 +116,7 @@ const LIBRARIES: &[(&str, &str)] = &[
     ("tch", "detector"),
     ("tch", "training"),
     ("torch_sys", "detector"),
+    ("torch_sys", "training"),
     ("turbojpeg_sys", "imaging"),
     ("turbojpeg_sys", "picture"),
     ("libwebp_sys", "imaging"),
