@@ -61,10 +61,12 @@ class S3(Server):
 
     def launch(self) -> None:
         gateway, filer, filer_calls, master, master_calls, volume, volume_calls = list(self.ports().values())[2:]
+        # There may be as many volumes as the free space of the disk holds, and each bucket takes seven: large ones run out
+        # after four buckets where 30 GB are free.
         flags = {
             "dir": self.data / "store", "ip": "127.0.0.1", "ip.bind": "127.0.0.1", "filer": "true", "s3": "true",
             "master.port": master, "master.port.grpc": master_calls, "master.telemetry": "false",
-            "master.electionTimeout": "1s", "master.volumeSizeLimitMB": 1024, "master.volumePreallocate": "false",
+            "master.electionTimeout": "1s", "master.volumeSizeLimitMB": 128, "master.volumePreallocate": "false",
             "volume.port": volume, "volume.port.grpc": volume_calls, "volume.preStopSeconds": 0, "volume.max": 0,
             "filer.port": filer, "filer.port.grpc": filer_calls,
             "s3.port": self.port, "s3.port.grpc": gateway, "s3.port.iceberg": 0, "s3.port.lance": 0,
