@@ -54,8 +54,8 @@ pub fn groups(likenesses: &[Likeness]) -> Vec<usize> {
         place
     }
     for (place, likeness) in likenesses.iter().enumerate() {
-        for earlier in 0..place {
-            if likeness.is_like(&likenesses[earlier]) {
+        for (earlier, before) in likenesses[..place].iter().enumerate() {
+            if likeness.is_like(before) {
                 let (one, other) = (root(&mut first, earlier), root(&mut first, place));
                 first[one.max(other)] = one.min(other);
             }
