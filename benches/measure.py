@@ -21,10 +21,14 @@ ROOT = HERE.parent
 CPU = "processor_seconds"
 SECTIONS = ["engine", "decode", "worker", "pipeline", "start", "training"]
 MACS = 83_565_216_768  # of one image in resnet50-nodown
+# PyTorch's ways to run the network: name → what it is, target, whether it takes a processor that multiplies bf16. Others
+# emulate it, and fp32 is the best that PyTorch can do on them.
 PEERS = {
-    "eager_fp32": ("engine vs PyTorch eager fp32", 12.0),
-    "autocast_bf16": ("engine vs PyTorch autocast bf16, channels_last", None),
-    "compiled_bf16": ("engine vs torch.compile bf16, frozen", 1.05),
+    "eager_fp32": ("engine vs PyTorch eager fp32", 12.0, None),
+    "autocast_bf16": ("engine vs PyTorch autocast bf16, channels_last", None, True),
+    "compiled_bf16": ("engine vs torch.compile bf16, frozen", 1.05, True),
+    "channels_last_fp32": ("engine vs PyTorch fp32, channels_last", None, False),
+    "compiled_fp32": ("engine vs torch.compile fp32, frozen", 1.05, False),
 }
 DECODING_TARGETS = {"640x480": 3.0, "1920x1080": 6.0, "12mp": 9.0, "12mp_progressive": None}
 
@@ -79,9 +83,13 @@ def prepare_model(stage: Stage) -> None:
 
 def engine(stage: Stage, report: Report) -> None:
     _, crops = stage.uploads()
+    has_bf16 = report.machine["features"]["avx512_bf16"]
+    peers = {how: (what, target) for how, (what, target, bf16) in PEERS.items() if bf16 in (None, has_bf16)}
+    if not has_bf16:
+        report.absent |= {f"engine_vs_{how}": f"{what}: this processor has no bf16" for how, (what, _, bf16) in PEERS.items() if bf16}
     with contextlib.ExitStack() as running:
         contestants, settings, counts = {}, {}, {}
-        for how in ["ours", *PEERS, "machine"]:
+        for how in ["ours", *peers, "machine"]:
             if how == "ours":
                 one = stage.engine(crops)
             elif how == "machine":
@@ -97,7 +105,7 @@ def engine(stage: Stage, report: Report) -> None:
                 stage.say(f"{one.name} is warm: " + ", ".join(f"{rate:.2f}/s at batch {batch}" for batch, rate in tried.items()))
             else:
                 stage.say(f"{one.name}: {one.what}")
-        agree(contestants, report)
+        agree(contestants, list(peers), report)
         rates = {how: [] for how in [*settings, "fp32", "bf16", "triad"]}
         bound = contestants["machine"]
         repeats = {unit: stage.share(bound.round(unit, 1)) for unit in ("fp32", "bf16", "triad")}
@@ -111,7 +119,7 @@ def engine(stage: Stage, report: Report) -> None:
             report.resident["engine" if how == "ours" else how] = one.peak_resident_mb()
         report.resident.pop("machine")
         ours = contestants["ours"].what
-    for how, (what, target) in PEERS.items():
+    for how, (what, target) in peers.items():
         peer = f"{Spread(rates[how]).median:.2f} img/s"
         kept = "" if how == "eager_fp32" else ", malloc keeps memory"
         what += f" (batch {settings[how]}, {os.cpu_count()} threads{kept})"
@@ -126,10 +134,10 @@ def engine(stage: Stage, report: Report) -> None:
     report.raw["engine"] = {"rates": rates, "settings": settings, "contestants": {how: one.what for how, one in contestants.items()}}
 
 
-def agree(contestants: dict[str, Contestant], report: Report) -> None:
+def agree(contestants: dict[str, Contestant], peers: list[str], report: Report) -> None:
     """The peers run the same network on the same weights, or the comparison means nothing."""
     ours = contestants["ours"].warm["logits"]
-    for how in PEERS:
+    for how in peers:
         apart = max(abs(one - other) for one, other in zip(ours, contestants[how].warm["logits"]))
         report.raw.setdefault("logits_apart", {})[how] = apart
         if not apart < 0.1:

@@ -1,6 +1,7 @@
-"""PyTorch's own ways to run the network: eager fp32 as the reference evaluates, autocast bf16, torch.compile bf16.
+"""PyTorch's own ways to run the network: eager fp32 as the reference evaluates; with channels innermost, in fp32 or autocast
+bf16; compiled.
 
-    peer_torch.py eager_fp32|autocast_bf16|compiled_bf16 --weights FILE --crops FILE [--batches 1,4]
+    peer_torch.py eager_fp32|channels_last_fp32|autocast_bf16|compiled_fp32|compiled_bf16 --weights FILE --crops FILE [--batches 1,4]
 """
 
 import argparse
@@ -89,10 +90,10 @@ def network(weights: pathlib.Path) -> Network:
 
 class Peer:
     def __init__(self, how: str, model: Network):
-        self.bf16 = how != "eager_fp32"
-        self.layout = torch.channels_last if self.bf16 else torch.contiguous_format
+        self.bf16 = how.endswith("bf16")
+        self.layout = torch.contiguous_format if how == "eager_fp32" else torch.channels_last
         self.model = model.to(memory_format=self.layout)
-        if how == "compiled_bf16":
+        if how.startswith("compiled"):
             from torch._inductor import config
 
             config.freezing = True
@@ -110,7 +111,7 @@ class Peer:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("how", choices=["eager_fp32", "autocast_bf16", "compiled_bf16"])
+    parser.add_argument("how", choices=["eager_fp32", "channels_last_fp32", "autocast_bf16", "compiled_fp32", "compiled_bf16"])
     parser.add_argument("--weights", type=pathlib.Path, required=True)
     parser.add_argument("--crops", type=pathlib.Path, required=True)
     parser.add_argument("--batches", default="1,4")
@@ -121,7 +122,7 @@ def main() -> None:
     logits = [float(peer.logits(crops[index:index + 1])) for index in range(2)]
     for batch in map(int, args.batches.split(",")):
         # Twice: what is compiled at the first call is settled in at the second.
-        for _ in range(2 if args.how == "compiled_bf16" else 1):
+        for _ in range(2 if args.how.startswith("compiled") else 1):
             peer.logits(crops[:batch])
 
     def round(variant: str, count: int) -> None:

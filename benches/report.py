@@ -67,12 +67,14 @@ class Report:
         self.raw: dict = {}
         self.resident: dict[str, float] = {}
         self.notes: list[str] = []
+        # Sections that were not run, and keys of figures that this machine can't give, with the reason.
         self.missing: list[str] = []
+        self.absent: dict[str, str] = {}
         self.began = time.time()
 
     def table(self) -> str:
         rows = [["what", "ours", "peer", "ratio (of rounds)", "target", "reached"], *(row.cells() for row in self.rows)]
-        rows += [[what, "", "", "not measured", "", ""] for what in self.missing]
+        rows += [[what, "", "", "not measured", "", ""] for what in [*self.absent.values(), *self.missing]]
         widths = [max(len(row[column]) for row in rows) for column in range(6)]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
         lines.insert(1, "  ".join("─" * width for width in widths))
@@ -94,6 +96,7 @@ class Report:
             for folder in folders:
                 place = place.setdefault(folder, {})
             place[name] = row.value.median
+        report |= dict.fromkeys(self.absent)
         report["peak_resident_mb"] = {name: round(resident, 1) for name, resident in self.resident.items()}
         report["rows"] = [
             {"key": row.key, "what": row.what, "ours": row.ours, "peer": row.peer, "target": row.target,

@@ -17,6 +17,8 @@ import sys
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
 FOLDER = ROOT / ".local" / "bench"
+# torch.compile builds C++ with its help.
+SETUPTOOLS = "setuptools==81.0.0"
 SECTIONS = "engine,decode,worker,pipeline,start,training"
 
 sys.path[:0] = [str(ROOT / "tests" / "conformance"), str(ROOT / "deploy" / "local")]
@@ -50,7 +52,7 @@ def main() -> None:
     tools = prepare.Tools()
     try:
         tools.install()
-        installed = clients.install(FOLDER)
+        installed = clients.install(FOLDER, [*clients.PACKAGES, SETUPTOOLS])
     except Trouble as error:
         sys.exit(f"bench: {error}")
     programs = build()
