@@ -1,14 +1,18 @@
 //! JPEG by libjpeg-turbo, as Pillow decodes it, but only the middle.
 //!
-//! Entropy-coded data can't be skipped, but everything after it (inverse DCT, upsampling, colour) is done for the
-//! region alone. The region has a margin, so that upsampling sees the neighbours that it would see in the whole image;
-//! the result is equal to the whole decode, bit for bit.
+//! A baseline JPEG is cut down to the blocks that matter before libjpeg-turbo sees it ([`excerpt`]). Of other kinds all
+//! entropy-coded data is decoded, but everything after it (inverse DCT, upsampling, colour) is done for the region alone.
+//! Either way there is a margin, so that upsampling sees the neighbours that it would see in the whole image; the result
+//! is equal to the whole decode, bit for bit.
 
+mod entropy;
+mod excerpt;
 mod outline;
 #[cfg(test)]
 mod tests;
 mod turbo;
 
+use excerpt::{Excerpt, excerpt};
 use outline::Outline;
 use turbo::{Bounds, Decompressor, Header, Layout, Region};
 
@@ -24,13 +28,16 @@ pub(super) fn decode(bytes: &[u8], side: usize, limits: &Limits) -> Result<Part,
     check(&outline, bytes.len(), limits)?;
 
     let window = Window::centre(outline.width, outline.height, side);
-    let shortened = outline.shortened(bytes, window.bottom() + MARGIN);
-    let bytes = shortened.as_deref().unwrap_or(bytes);
+    let excerpt = excerpt(bytes, &outline, &window);
+    let bytes = excerpt.as_ref().map_or(bytes, |excerpt| &excerpt.bytes);
     let megabytes = (limits.max_decoded_bytes >> 20).clamp(1, 1 << 20) as i32;
     let mut decompressor = Decompressor::new().map_err(damaged)?;
     decompressor.bound(&Bounds { megabytes, scans: MAX_SCANS as i32 });
     let header = decompressor.read_header(bytes).map_err(damaged)?;
-    let region = region(&header, &window, outline.is_smoothed());
+    let region = match excerpt {
+        None => region(&header, &window, outline.is_smoothed()),
+        Some(_) => header.whole(),
+    };
     limits.afford(outline.decoding_bytes(bytes.len()) + region.pixels() * header.layout.bytes_per_pixel() as u64)?;
     let pixels = decompressor.decode(bytes, &header, region).map_err(damaged)?;
     let pixels = match header.layout {
@@ -39,7 +46,8 @@ pub(super) fn decode(bytes: &[u8], side: usize, limits: &Limits) -> Result<Part,
     };
 
     let quality = if outline.components.len() == 1 { vec![Quality::Greyscale] } else { vec![] };
-    let window = window.cut(&pixels, region.left, region.top, region.width * 3);
+    let (left, top) = excerpt.map_or((region.left, region.top), |Excerpt { left, top, .. }| (left, top));
+    let window = window.cut(&pixels, left, top, region.width * 3);
     Ok(Part { width: outline.width, height: outline.height, window, quality })
 }
 
@@ -70,14 +78,13 @@ fn check(outline: &Outline, encoded: usize, limits: &Limits) -> Result<(), Decod
 
 /// The window, with its margin, and the left edge on an iMCU's border as libjpeg-turbo wants it.
 fn region(header: &Header, window: &Window, smoothed: bool) -> Region {
-    let (width, height) = (header.width, header.height);
     let Some(imcu) = header.imcu_width.filter(|_| !smoothed) else {
-        return Region { left: 0, top: 0, width, height };
+        return header.whole();
     };
     let left = window.left.saturating_sub(MARGIN) / imcu * imcu;
     let top = window.top.saturating_sub(MARGIN);
-    let right = (window.right() + MARGIN).min(width);
-    let bottom = (window.bottom() + MARGIN).min(height);
+    let right = (window.right() + MARGIN).min(header.width);
+    let bottom = (window.bottom() + MARGIN).min(header.height);
     Region { left, top, width: right - left, height: bottom - top }
 }
 

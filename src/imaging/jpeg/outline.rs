@@ -3,8 +3,6 @@
 //! libjpeg-turbo makes up what is missing and only warns. Walking the markers first, at the speed of memory, tells a
 //! file that is cut off from one that is whole, and what decoding it will take.
 
-use std::io::BufRead;
-
 #[derive(Debug)]
 pub(super) struct Outline {
     pub width: u32,
@@ -13,8 +11,6 @@ pub(super) struct Outline {
     pub components: Vec<Component>,
     pub scans: usize,
     coding: Coding,
-    /// Where the frame header keeps the height.
-    height_at: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,8 +25,9 @@ enum Coding {
 #[derive(Debug)]
 pub(super) struct Component {
     pub id: u8,
-    horizontal: u64,
-    vertical: u64,
+    /// Samples of one MCU across and down, in blocks.
+    pub horizontal: u64,
+    pub vertical: u64,
     /// For the first ten coefficients: how many low bits are still missing; `None` where no scan held it yet.
     missing_bits: [Option<u8>; 10],
 }
@@ -44,7 +41,7 @@ impl Component {
 impl Outline {
     /// Walks the markers up to the end of the first image. The error is for a person.
     pub fn read(bytes: &[u8]) -> Result<Outline, String> {
-        let mut walk = Walk { bytes, at: 2 };
+        let mut walk = Walk::new(bytes);
         let mut outline: Option<Outline> = None;
         while let Some(marker) = walk.next_marker() {
             match marker {
@@ -58,9 +55,8 @@ impl Outline {
                     if outline.is_some() {
                         return Err("it has two frame headers".into());
                     }
-                    let at = walk.at;
                     let Some(body) = walk.segment() else { break };
-                    outline = Some(Outline::of_frame(marker, at, body).ok_or("its frame header is malformed")?);
+                    outline = Some(Outline::of_frame(marker, body).ok_or("its frame header is malformed")?);
                 }
                 0xda => {
                     let Some(body) = walk.segment() else { break };
@@ -82,8 +78,8 @@ impl Outline {
         .into())
     }
 
-    /// From the body of a frame header whose length field lies at `at`.
-    fn of_frame(marker: u8, at: usize, body: &[u8]) -> Option<Outline> {
+    /// From the body of a frame header.
+    fn of_frame(marker: u8, body: &[u8]) -> Option<Outline> {
         let (&[bits, h1, h0, w1, w0, count], rest) = body.split_first_chunk::<6>()?;
         let mut components = Vec::with_capacity(usize::from(count));
         for component in rest.chunks_exact(3).take(usize::from(count)) {
@@ -105,7 +101,6 @@ impl Outline {
             components,
             scans: 0,
             coding,
-            height_at: at + 3,
         })
     }
 
@@ -137,19 +132,9 @@ impl Outline {
         self.coding == Coding::Progressive && self.components.iter().any(is_vague)
     }
 
-    /// A copy that decodes to the same first `rows` rows at less cost, or `None` where there is none.
-    ///
-    /// If all is in one scan, decoding can stop behind the rows that are needed: the copy says in its header that
-    /// the image ends there, and the rest of the scan is passed over on the way to the end-of-image marker. Damage in
-    /// the rows left out goes unnoticed.
-    pub fn shortened(&self, bytes: &[u8], rows: usize) -> Option<Vec<u8>> {
-        if self.coding != Coding::Sequential || !self.is_one_scan() || rows >= self.height as usize {
-            return None;
-        }
-        let mut copy = bytes.to_vec();
-        // Smaller than the height, which has 16 bits.
-        copy[self.height_at..self.height_at + 2].copy_from_slice(&(rows as u16).to_be_bytes());
-        Some(copy)
+    /// Baseline or extended, with Huffman codes and all components together.
+    pub fn is_one_sequential_scan(&self) -> bool {
+        self.coding == Coding::Sequential && self.is_one_scan()
     }
 
     /// What decoding allocates at most, without the pixels: the coefficients of all components where they come in
@@ -167,18 +152,22 @@ impl Outline {
     }
 }
 
-struct Walk<'a> {
+/// From marker to marker.
+pub(super) struct Walk<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
 impl<'a> Walk<'a> {
+    /// Begins behind the start-of-image marker.
+    pub fn new(bytes: &'a [u8]) -> Walk<'a> {
+        Walk { bytes, at: 2 }
+    }
+
     /// The next marker, past whatever lies before it; `None` at the end of the bytes.
-    fn next_marker(&mut self) -> Option<u8> {
+    pub fn next_marker(&mut self) -> Option<u8> {
         loop {
-            let mut rest = &self.bytes[self.at..];
-            let skipped = rest.skip_until(0xff).expect("reading memory does not fail");
-            self.at += skipped;
+            self.at += memchr::memchr(0xff, &self.bytes[self.at..])? + 1;
             // Any number of fill bytes, then the code; a zero makes it data.
             loop {
                 let code = *self.bytes.get(self.at)?;
@@ -193,11 +182,16 @@ impl<'a> Walk<'a> {
     }
 
     /// The body of a marker segment, without its length; `None` if it is not all there.
-    fn segment(&mut self) -> Option<&'a [u8]> {
+    pub fn segment(&mut self) -> Option<&'a [u8]> {
         let rest = &self.bytes[self.at..];
         let length = usize::from(u16::from_be_bytes([*rest.first()?, *rest.get(1)?]));
         let body = rest.get(2..length)?;
         self.at += length;
         Some(body)
+    }
+
+    /// All that comes behind what was walked over.
+    pub fn rest(&self) -> &'a [u8] {
+        &self.bytes[self.at..]
     }
 }

@@ -7,8 +7,9 @@ use turbojpeg_sys as tj;
 
 use super::super::crop::{CROP_SIDE, Window};
 use super::super::{DecodeError, Limits, Quality, decode, window};
-use super::outline::Outline;
-use super::turbo::{Bounds, Decompressor, Layout, Region};
+use super::excerpt::{Excerpt, excerpt};
+use super::outline::{Outline, Walk};
+use super::turbo::{Bounds, Decompressor, Header, Layout};
 use super::{MAX_SCANS, rgb_of_inverted_cmyk};
 
 const AMPLE: Limits = Limits { max_pixels: 100_000_000, max_decoded_bytes: 1 << 30 };
@@ -23,6 +24,8 @@ struct Kind {
     quality: i32,
     progressive: bool,
     arithmetic: bool,
+    /// With Huffman codes made for this image.
+    optimised: bool,
     /// MCUs between restart markers; none for 0.
     restart: i32,
     /// Predicted instead of transformed: such a JPEG has no regions.
@@ -37,6 +40,7 @@ const PLAIN: Kind = Kind {
     quality: 85,
     progressive: false,
     arithmetic: false,
+    optimised: false,
     restart: 0,
     lossless: false,
 };
@@ -64,6 +68,7 @@ fn encoded(kind: &Kind) -> Vec<u8> {
         (tj::TJPARAM_TJPARAM_SUBSAMP, kind.sampling),
         (tj::TJPARAM_TJPARAM_PROGRESSIVE, kind.progressive.into()),
         (tj::TJPARAM_TJPARAM_ARITHMETIC, kind.arithmetic.into()),
+        (tj::TJPARAM_TJPARAM_OPTIMIZE, kind.optimised.into()),
         (tj::TJPARAM_TJPARAM_RESTARTBLOCKS, kind.restart),
         (tj::TJPARAM_TJPARAM_LOSSLESS, kind.lossless.into()),
     ];
@@ -89,16 +94,43 @@ fn encoded(kind: &Kind) -> Vec<u8> {
     }
 }
 
+/// The whole image, as libjpeg-turbo has it.
+fn whole(bytes: &[u8]) -> Result<(Header, Vec<u8>), String> {
+    let mut decompressor = Decompressor::new()?;
+    decompressor.bound(&Bounds { megabytes: 1 << 10, scans: 1000 });
+    let header = decompressor.read_header(bytes)?;
+    let pixels = decompressor.decode(bytes, &header, header.whole())?;
+    Ok((header, if header.layout == Layout::Cmyk { rgb_of_inverted_cmyk(&pixels) } else { pixels }))
+}
+
 /// The crop by way of the whole image.
 fn crop_of_whole(bytes: &[u8]) -> Vec<u8> {
-    let mut decompressor = Decompressor::new().unwrap();
-    decompressor.bound(&Bounds { megabytes: 1 << 10, scans: 1000 });
-    let header = decompressor.read_header(bytes).unwrap();
-    let whole = Region { left: 0, top: 0, width: header.width, height: header.height };
-    let pixels = decompressor.decode(bytes, &header, whole).unwrap();
-    let pixels = if header.layout == Layout::Cmyk { rgb_of_inverted_cmyk(&pixels) } else { pixels };
+    let (header, pixels) = whole(bytes).unwrap();
     let window = Window::centre(header.width as u32, header.height as u32, CROP_SIDE);
     window.fill_up(&window.cut(&pixels, 0, 0, header.width * 3)).pixels().to_vec()
+}
+
+/// The middle of a JPEG as a smaller one, the crop that comes of it, and the crop of the same image if it ended below it.
+fn excerpt_and_crops(bytes: &[u8]) -> Option<(Vec<u8>, Vec<u8>, Result<Vec<u8>, String>)> {
+    let outline = Outline::read(bytes).ok()?;
+    let middle = Window::centre(outline.width, outline.height, CROP_SIDE);
+    let Excerpt { bytes: excerpt, left, top } = excerpt(bytes, &outline, &middle)?;
+    let (header, shown) = match whole(&excerpt) {
+        Ok(shown) => shown,
+        Err(error) => {
+            assert!(whole(bytes).is_err(), "the excerpt alone is damaged: {error}");
+            return None;
+        }
+    };
+    let mut above = bytes.to_vec();
+    let mut walk = Walk::new(bytes);
+    while !matches!(walk.next_marker()?, 0xc0 | 0xc1) {
+        walk.segment()?;
+    }
+    let height_at = bytes.len() - walk.rest().len() + 3;
+    above[height_at..height_at + 2].copy_from_slice(&((top + header.height) as u16).to_be_bytes());
+    let expected = whole(&above).map(|(header, pixels)| middle.cut(&pixels, 0, 0, header.width * 3));
+    Some((excerpt, middle.cut(&shown, left, top, header.width * 3), expected))
 }
 
 fn damage(bytes: &[u8]) -> String {
@@ -121,6 +153,7 @@ prop_compose! {
         quality in 5..100,
         progressive: bool,
         arithmetic in prop::bool::weighted(0.2),
+        optimised: bool,
         restart in prop_oneof![3 => Just(0), 1 => 1..50],
         lossless in prop::bool::weighted(0.3),
     ) -> Kind {
@@ -129,7 +162,8 @@ prop_compose! {
         let sampling = if cmyk == Some(tj::TJCS_TJCS_CMYK) { tj::TJSAMP_TJSAMP_444 } else { sampling };
         // Prediction knows Huffman codes alone, and libjpeg-turbo stores what it is given, without subsampling.
         let lossless = lossless && !arithmetic && !progressive && restart == 0 && sampling == tj::TJSAMP_TJSAMP_444;
-        Kind { width, height, sampling, cmyk, quality, progressive, arithmetic, restart, lossless }
+        let optimised = optimised && !arithmetic;
+        Kind { width, height, sampling, cmyk, quality, progressive, arithmetic, optimised, restart, lossless }
     }
 }
 
@@ -155,6 +189,26 @@ proptest! {
     }
 
     #[test]
+    fn an_excerpt_is_equal_to_its_place_in_the_whole_even_if_that_is_damaged(
+        kind in kinds(),
+        (width, height) in (500usize..800, 400usize..800),
+        flips in prop::collection::vec((0.0..1.0, 1u8..), 0..3),
+    ) {
+        let kind = Kind { width, height, progressive: false, arithmetic: false, lossless: false, ..kind };
+        let mut bytes = encoded(&kind);
+        for &(part, bits) in &flips {
+            let place = (bytes.len() as f64 * part) as usize;
+            bytes[place] ^= bits;
+        }
+        let crops = excerpt_and_crops(&bytes);
+        prop_assert!(crops.is_some() || !flips.is_empty(), "none was made");
+        // Where libjpeg-turbo sees damage it lies beside the excerpt: what comes before was walked over.
+        if let Some((_, shown, Ok(expected))) = crops {
+            prop_assert!(shown == expected, "the pixels differ");
+        }
+    }
+
+    #[test]
     fn a_file_cut_off_anywhere_is_damaged(kind in kinds(), part in 0.0..1.0) {
         let bytes = encoded(&kind);
         let cut = &bytes[..((bytes.len() as f64 * part) as usize).max(3)];
@@ -170,6 +224,38 @@ proptest! {
         }
         let _ = decode(&bytes, &Limits { max_pixels: 4_000_000, max_decoded_bytes: 64 << 20 });
     }
+}
+
+#[test]
+fn of_a_large_image_libjpeg_turbo_sees_little() {
+    let bytes = encoded(&Kind { width: 2000, height: 1500, restart: 7, ..PLAIN });
+    let (excerpt, shown, expected) = excerpt_and_crops(&bytes).unwrap();
+    assert!(excerpt.len() * 20 < bytes.len(), "{} of {} bytes", excerpt.len(), bytes.len());
+    let header = Outline::read(&excerpt).unwrap();
+    // The crop with its margin, in whole MCUs of 16 pixels.
+    assert_eq!((header.width, header.height), (272, 272));
+    assert!(shown == expected.unwrap());
+}
+
+#[test]
+fn where_nothing_is_gained_there_is_no_excerpt() {
+    for kind in [
+        Kind { width: 290, height: 290, ..PLAIN },
+        Kind { progressive: true, ..PLAIN },
+        Kind { arithmetic: true, ..PLAIN },
+    ] {
+        assert!(excerpt_and_crops(&encoded(&kind)).is_none(), "{kind:?}");
+    }
+}
+
+#[test]
+fn greyscale_with_a_sampling_of_its_own_comes_block_by_block_all_the_same() {
+    let mut bytes = encoded(&Kind { sampling: tj::TJSAMP_TJSAMP_GRAY, ..PLAIN });
+    let plain = crop_of_whole(&bytes);
+    let frame = segments(&bytes, 0xc0)[0].start;
+    bytes[frame + 11] = 0x22;
+    assert!(decode(&bytes, &AMPLE).unwrap().crop.pixels() == plain);
+    assert!(excerpt_and_crops(&bytes).is_some());
 }
 
 #[test]

@@ -55,6 +55,12 @@ pub(super) struct Header {
     pub imcu_width: Option<usize>,
 }
 
+impl Header {
+    pub fn whole(&self) -> Region {
+        Region { left: 0, top: 0, width: self.width, height: self.height }
+    }
+}
+
 pub(super) struct Decompressor(tj::tjhandle);
 
 impl Decompressor {
@@ -102,8 +108,7 @@ impl Decompressor {
     /// Decodes a region of the image whose header was read last; its left edge must be a multiple of the iMCU's
     /// width. All of the entropy-coded data is read, whatever the region.
     pub fn decode(&mut self, bytes: &[u8], header: &Header, region: Region) -> Result<Vec<u8>, String> {
-        let whole = Region { left: 0, top: 0, width: header.width, height: header.height };
-        let asked = if region == whole {
+        let asked = if region == header.whole() {
             tj::tjregion { x: 0, y: 0, w: 0, h: 0 }
         } else {
             let side = |side: usize| c_int::try_from(side).map_err(|_| "the region is too large".to_owned());

@@ -1,0 +1,465 @@
+//! JPEG's Huffman coding, read only as far as needed to walk over it.
+//!
+//! Whoever only passes a block by needs no coefficients, just where it ends: a look at the next [`LOOK`] bits tells how
+//! many bits and coefficients the next few symbols take, together with the bits that say their values. ITU-T T.81,
+//! annexes C and F.
+
+/// Bits that one look sees. Codes that are longer are rare, and read one by one.
+const LOOK: u32 = 11;
+const LOOKS: usize = 1 << LOOK;
+const COEFFICIENTS: u32 = 64;
+
+/// The bits of one scan, its stuffed zeros left out. Ends before the first marker; what is read behind it is zeros,
+/// and [`Bits::has_overrun`]. What is called seldom takes it by value, so that the rest finds it in registers.
+#[derive(Clone, Copy)]
+pub(super) struct Bits<'a> {
+    data: &'a [u8],
+    at: usize,
+    /// The next bits, from the highest down: `have` of them, then whatever.
+    window: u64,
+    have: u32,
+    /// How many of them lie behind the end.
+    made_up: u32,
+}
+
+impl<'a> Bits<'a> {
+    pub fn new(data: &'a [u8]) -> Bits<'a> {
+        Bits { data, at: 0, window: 0, have: 0, made_up: 0 }
+    }
+
+    /// Whether more was read than there was.
+    pub fn has_overrun(&self) -> bool {
+        self.made_up > self.have
+    }
+
+    /// Passes over the restart marker of this number, which must be the next thing; codes begin anew behind it.
+    pub fn restart(&mut self, number: u8) -> Option<()> {
+        let is_padding = self.have.checked_sub(self.made_up)? < 8;
+        if !is_padding || self.data.get(self.at..self.at + 2)? != [0xff, 0xd0 + number] {
+            return None;
+        }
+        *self = Bits { data: self.data, at: self.at + 2, window: 0, have: 0, made_up: 0 };
+        Some(())
+    }
+
+    /// At least 56 are in the window behind this.
+    #[inline(always)]
+    fn refill(&mut self) {
+        if let Some(Ok(next)) = self.data.get(self.at..self.at + 8).map(<[u8; 8]>::try_from) {
+            let next = u64::from_be_bytes(next);
+            if !has_ff(next) {
+                self.window |= next >> self.have;
+                let bytes = (63 - self.have) / 8;
+                self.at += bytes as usize;
+                self.have += bytes * 8;
+                return;
+            }
+        }
+        *self = self.refilled_by_bytes();
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn refilled_by_bytes(mut self) -> Self {
+        self.window &= !(u64::MAX >> self.have);
+        while self.have < 56 {
+            let byte = match self.data.get(self.at..) {
+                Some([0xff, 0, ..]) => {
+                    self.at += 2;
+                    0xff
+                }
+                None | Some([] | [0xff, ..]) => {
+                    self.made_up += 8;
+                    0
+                }
+                Some([byte, ..]) => {
+                    self.at += 1;
+                    *byte
+                }
+            };
+            self.window |= u64::from(byte) << (56 - self.have);
+            self.have += 8;
+        }
+        self
+    }
+
+    #[inline(always)]
+    fn peek(&self, bits: u32) -> u32 {
+        (self.window >> (64 - bits)) as u32
+    }
+
+    #[inline(always)]
+    fn skip(&mut self, bits: u32) {
+        self.window <<= bits;
+        self.have -= bits;
+    }
+}
+
+/// Whether one of the eight bytes is 0xFF.
+#[inline(always)]
+fn has_ff(bytes: u64) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    (!bytes).wrapping_sub(ONES) & bytes & (ONES << 7) != 0
+}
+
+/// One Huffman code.
+pub(super) struct Code {
+    /// For the next [`LOOK`] bits: the length of the code that they begin with and its symbol; no length where that code is
+    /// longer.
+    short: Box<[(u8, u8); LOOKS]>,
+    /// For each length above [`LOOK`]: the code behind the last of this length, and what to add to a code to come to its
+    /// symbol's place.
+    long: [(u32, i32); 16],
+    symbols: Vec<u8>,
+}
+
+impl Code {
+    /// From how many codes have 1, 2, … 16 bits, and their symbols in order. `None` where they don't fit.
+    pub fn new(counts: &[u8; 16], symbols: &[u8]) -> Option<Code> {
+        let mut short = Box::new([(0, 0); LOOKS]);
+        let mut long = [(0, 0); 16];
+        let (mut code, mut place) = (0u32, 0usize);
+        for (&count, length) in counts.iter().zip(1u32..) {
+            let first = code;
+            for &symbol in symbols.get(place..place + usize::from(count))? {
+                if length <= LOOK {
+                    let from = (code as usize) << (LOOK - length);
+                    short.get_mut(from..from + (1 << (LOOK - length)))?.fill((length as u8, symbol));
+                }
+                code += 1;
+            }
+            // A code of ones alone is none.
+            if code >= 1 << length {
+                return None;
+            }
+            long[length as usize - 1] = (code, place as i32 - first as i32);
+            place += usize::from(count);
+            code <<= 1;
+        }
+        Some(Code { short, long, symbols: symbols[..place].to_vec() })
+    }
+
+    /// The next code's length and symbol, from a window that has been refilled.
+    #[inline(always)]
+    fn look(&self, bits: &Bits<'_>) -> Option<(u32, u8)> {
+        match self.short[bits.peek(LOOK) as usize % LOOKS] {
+            (0, _) => self.look_far(bits.peek(16)),
+            (length, symbol) => Some((u32::from(length), symbol)),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn look_far(&self, next: u32) -> Option<(u32, u8)> {
+        (LOOK + 1..=16).find_map(|length| {
+            let code = next >> (16 - length);
+            let (end, offset) = self.long[length as usize - 1];
+            (code < end)
+                .then(|| self.symbols.get((code as i32 + offset) as usize))
+                .flatten()
+                .map(|&symbol| (length, symbol))
+        })
+    }
+
+    /// A block's first coefficient, as its difference to the one before.
+    #[inline(always)]
+    pub fn difference(&self, bits: &mut Bits<'_>) -> Option<i32> {
+        bits.refill();
+        let (length, category) = self.look(bits)?;
+        if category > 15 {
+            return None;
+        }
+        bits.skip(length);
+        if category == 0 {
+            return Some(0);
+        }
+        let value = bits.peek(category.into()) as i32;
+        bits.skip(category.into());
+        // Those whose first bit is zero are negative.
+        let is_negative = value >> (category - 1) == 0;
+        Some(if is_negative { value + 1 - (1 << category) } else { value })
+    }
+}
+
+/// The code of a block's other coefficients, by runs of symbols.
+pub(super) struct Runs {
+    /// For the next [`LOOK`] bits: what the symbols take whose codes are all there.
+    runs: Box<[Run; LOOKS]>,
+    code: Code,
+}
+
+/// Some symbols and the bits of their values.
+#[derive(Clone, Copy)]
+struct Run {
+    /// None where not even one symbol is known.
+    bits: u8,
+    /// Or so many more than a block has, where the block ends behind them: so one comparison finds every end.
+    coefficients: u8,
+}
+
+impl Run {
+    const ENDS_BLOCK: u8 = 128;
+    const UNKNOWN: Run = Run { bits: 0, coefficients: Run::ENDS_BLOCK };
+
+    /// Of one symbol: how many zeros come first, and the bits of the value behind them.
+    fn of_symbol(length: u32, symbol: u8) -> Run {
+        let (zeros, category) = (symbol >> 4, symbol & 15);
+        let ends_block = category == 0 && zeros != 15;
+        Run { bits: length as u8 + category, coefficients: if ends_block { Run::ENDS_BLOCK } else { zeros + 1 } }
+    }
+
+    /// The coefficients before the block's end, if it ends behind them.
+    fn before_end(self) -> Option<u32> {
+        self.coefficients.checked_sub(Run::ENDS_BLOCK).filter(|_| self.bits > 0).map(u32::from)
+    }
+}
+
+impl Runs {
+    pub fn new(code: Code) -> Runs {
+        let mut runs = Box::new([Run::UNKNOWN; LOOKS]);
+        for (look, run) in runs.iter_mut().enumerate() {
+            *run = Runs::run(&code, look);
+        }
+        Runs { runs, code }
+    }
+
+    fn run(code: &Code, look: usize) -> Run {
+        let mut run = Run { bits: 0, coefficients: 0 };
+        while u32::from(run.bits) < LOOK && u32::from(run.coefficients) < COEFFICIENTS {
+            let (length, symbol) = code.short[(look << run.bits) % LOOKS];
+            if length == 0 || u32::from(run.bits + length) > LOOK {
+                break;
+            }
+            let next = Run::of_symbol(length.into(), symbol);
+            run = Run { bits: run.bits + next.bits, coefficients: run.coefficients + next.coefficients };
+        }
+        if run.bits == 0 { Run::UNKNOWN } else { run }
+    }
+
+    /// Walks to the end of a block behind its first coefficient, and shows `pass` the bits on the way: their number, and
+    /// themselves. `None` where they make no block.
+    #[inline(always)]
+    pub fn walk(&self, bits: &mut Bits<'_>, mut pass: impl FnMut(u32, u32)) -> Option<()> {
+        let mut done = 1;
+        loop {
+            bits.refill();
+            // A run takes at most 26 of the 56 bits, so there is enough for a second one.
+            for _ in 0..2 {
+                let run = self.runs[bits.peek(LOOK) as usize % LOOKS];
+                let behind = done + u32::from(run.coefficients);
+                if behind < COEFFICIENTS {
+                    pass(run.bits.into(), bits.peek(run.bits.into()));
+                    bits.skip(run.bits.into());
+                    done = behind;
+                    continue;
+                }
+                if run.before_end().is_some_and(|before| done + before < COEFFICIENTS) {
+                    pass(run.bits.into(), bits.peek(run.bits.into()));
+                    bits.skip(run.bits.into());
+                    return Some(());
+                }
+                // The symbols behind a block's last one are another's: here one comes at a time.
+                bits.refill();
+                let (length, symbol) = self.code.look(bits)?;
+                let run = Run::of_symbol(length, symbol);
+                pass(run.bits.into(), bits.peek(run.bits.into()));
+                bits.skip(run.bits.into());
+                done += u32::from(run.coefficients);
+                match done {
+                    COEFFICIENTS => return Some(()),
+                    0..COEFFICIENTS => break,
+                    _ => return run.before_end().map(drop),
+                }
+            }
+        }
+    }
+}
+
+/// Writes what [`Bits`] reads.
+pub(super) struct Writer {
+    bytes: Vec<u8>,
+    /// The last `pending` bits are not written yet.
+    window: u64,
+    pending: u32,
+}
+
+impl Writer {
+    /// Goes on behind these bytes.
+    pub fn behind(bytes: Vec<u8>) -> Writer {
+        Writer { bytes, window: 0, pending: 0 }
+    }
+
+    /// Appends the low bits of `value`, at most 32; the others are zero.
+    #[inline(always)]
+    pub fn put(&mut self, length: u32, value: u32) {
+        self.window = self.window << length | u64::from(value);
+        self.pending += length;
+        if self.pending >= 32 {
+            self.pending -= 32;
+            self.write(((self.window >> self.pending) as u32).to_be_bytes());
+        }
+    }
+
+    fn write(&mut self, bytes: [u8; 4]) {
+        if !has_ff(u32::from_be_bytes(bytes).into()) {
+            self.bytes.extend(bytes);
+            return;
+        }
+        bytes.into_iter().for_each(|byte| self.write_byte(byte));
+    }
+
+    fn write_byte(&mut self, byte: u8) {
+        self.bytes.push(byte);
+        if byte == 0xff {
+            self.bytes.push(0);
+        }
+    }
+
+    /// Fills up the last byte with ones.
+    pub fn finish(mut self) -> Vec<u8> {
+        let missing = (8 - self.pending % 8) % 8;
+        self.put(missing, (1 << missing) - 1);
+        while self.pending > 0 {
+            self.pending -= 8;
+            self.write_byte((self.window >> self.pending) as u8);
+        }
+        self.bytes
+    }
+}
+
+/// The code that [`put_difference`] writes with: sixteen symbols of five bits each, in order.
+pub(super) const DIFFERENCE_COUNTS: [u8; 16] = [0, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+pub(super) const DIFFERENCE_SYMBOLS: [u8; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
+
+/// `None` where the difference is too large for any JPEG.
+#[inline(always)]
+pub(super) fn put_difference(writer: &mut Writer, difference: i32) -> Option<()> {
+    let category = 32 - difference.unsigned_abs().leading_zeros();
+    if category > 15 {
+        return None;
+    }
+    let value = if difference < 0 { difference - 1 } else { difference };
+    writer.put(5, category);
+    writer.put(category, value as u32 & ((1 << category) - 1));
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// One code of each length up to 16, symbols from 0x11 on; the end of a block has three bits.
+    fn lopsided() -> (Code, Vec<(u32, u32, u8)>) {
+        let symbols = [0x01, 0x11, 0x00, 0xf0, 0x02, 0x23, 0x05, 0x0a, 0x31, 0x04, 0x12, 0x07, 0x1a, 0xea, 0x0f, 0x41];
+        let codes = (1..=16).map(|length| (length, (1 << length) - 2, symbols[length as usize - 1])).collect();
+        (Code::new(&[1; 16], &symbols).unwrap(), codes)
+    }
+
+    fn written(pieces: &[(u32, u32)]) -> Vec<u8> {
+        let mut writer = Writer::behind(Vec::new());
+        for &(length, value) in pieces {
+            writer.put(length, value);
+        }
+        writer.finish()
+    }
+
+    proptest! {
+        #[test]
+        fn differences_come_back_as_they_were_written(differences in prop::collection::vec(-32767i32..=32767, 1..300)) {
+            let mut writer = Writer::behind(Vec::new());
+            for &difference in &differences {
+                put_difference(&mut writer, difference).unwrap();
+            }
+            let bytes = writer.finish();
+            let code = Code::new(&DIFFERENCE_COUNTS, &DIFFERENCE_SYMBOLS).unwrap();
+            let mut bits = Bits::new(&bytes);
+            for &difference in &differences {
+                prop_assert_eq!(code.difference(&mut bits), Some(difference));
+            }
+            prop_assert!(!bits.has_overrun());
+        }
+
+        /// Against reading symbol after symbol.
+        #[test]
+        fn a_walk_ends_where_the_symbols_end(choices in prop::collection::vec((0usize..16, any::<u32>()), 1..400)) {
+            let (code, codes) = lopsided();
+            let runs = Runs::new(code);
+            // Whole blocks, of whatever symbols fit.
+            let (mut pieces, mut ends, mut done, mut position) = (Vec::new(), Vec::new(), 1, 0);
+            for (choice, value) in choices {
+                let (length, code, symbol) = codes[choice];
+                let run = Run::of_symbol(length, symbol);
+                let coefficients = run.before_end().unwrap_or(run.coefficients.into());
+                if done + coefficients > 64 {
+                    continue;
+                }
+                let category = u32::from(symbol & 15);
+                pieces.extend([(length, code), (category, value & ((1 << category) - 1))]);
+                position += length + category;
+                done += coefficients;
+                if run.before_end().is_some() || done == 64 {
+                    ends.push(position);
+                    done = 1;
+                }
+            }
+            let bytes = written(&pieces);
+            let (mut bits, mut walked, mut copy) = (Bits::new(&bytes), 0, Writer::behind(Vec::new()));
+            for end in ends {
+                runs.walk(&mut bits, |length, value| {
+                    walked += length;
+                    copy.put(length, value);
+                }).unwrap();
+                prop_assert_eq!(walked, end);
+            }
+            let copy = copy.finish();
+            let whole = (walked / 8) as usize;
+            prop_assert_eq!(&copy[..whole.min(copy.len())], &bytes[..whole.min(copy.len())]);
+        }
+    }
+
+    #[test]
+    fn codes_that_do_not_fit_make_no_code() {
+        let mut counts = [0; 16];
+        counts[0] = 2;
+        assert!(Code::new(&counts, &[1, 2]).is_none(), "the second would be all ones");
+        counts[0] = 1;
+        assert!(Code::new(&counts, &[]).is_none(), "a symbol is missing");
+        assert!(Code::new(&counts, &[1]).is_some());
+    }
+
+    #[test]
+    fn a_block_with_too_many_coefficients_or_an_unknown_code_is_none() {
+        let runs = Runs::new(lopsided().0);
+        // 0xf0 (1110) four times is sixty-four coefficients behind the first.
+        assert!(runs.walk(&mut Bits::new(&written(&[(16, 0xeeee)])), |_, _| {}).is_none());
+        assert!(runs.walk(&mut Bits::new(&[0xff, 0, 0xff, 0, 0xff, 0]), |_, _| {}).is_none());
+    }
+
+    #[test]
+    fn reading_behind_the_end_is_noticed() {
+        let code = Code::new(&DIFFERENCE_COUNTS, &DIFFERENCE_SYMBOLS).unwrap();
+        let mut bits = Bits::new(&[0b00001_1_00, 0b001_0_0000, 0xff, 0xd9]);
+        assert_eq!(code.difference(&mut bits), Some(1));
+        assert_eq!(code.difference(&mut bits), Some(-1));
+        assert!(!bits.has_overrun());
+        code.difference(&mut bits);
+        assert!(bits.has_overrun());
+    }
+
+    #[test]
+    fn a_restart_marker_is_taken_in_its_place_alone() {
+        let code = Code::new(&DIFFERENCE_COUNTS, &DIFFERENCE_SYMBOLS).unwrap();
+        let data = [0b00001_1_11, 0xff, 0xd3, 0b00001_0_11, 0xff, 0xd4];
+        let mut bits = Bits::new(&data);
+        assert!(bits.restart(3).is_none(), "a byte comes before it");
+        let mut bits = Bits::new(&data);
+        assert_eq!(code.difference(&mut bits), Some(1));
+        assert!(bits.restart(4).is_none(), "another number");
+        bits.restart(3).unwrap();
+        assert_eq!(code.difference(&mut bits), Some(-1));
+        bits.restart(4).unwrap();
+        assert!(bits.restart(5).is_none(), "nothing is left");
+    }
+}
