@@ -49,6 +49,13 @@ pub fn choose(device: &str, precision: Precision) -> Result<Place, LoadError> {
     };
     let kind = match precision {
         Precision::Fp32 => Kind::Float,
+        Precision::Bf16 if device == Device::Cpu && !cpu_takes_bf16() => {
+            return Err(LoadError::Device(
+                "detector.precision = \"bf16\" wants a processor with AVX-512, which this one lacks: set it to \"auto\" or \
+                 \"fp32\""
+                    .into(),
+            ));
+        }
         Precision::Bf16 => Kind::BFloat16,
         Precision::Auto if device.is_cuda() || cpu_has_bf16() => Kind::BFloat16,
         Precision::Auto => Kind::Float,
@@ -68,6 +75,16 @@ pub fn name(device: Device) -> String {
 pub fn cpu_has_bf16() -> bool {
     #[cfg(target_arch = "x86_64")]
     return std::arch::is_x86_feature_detected!("avx512bf16");
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
+/// Whether oneDNN computes bf16 here at all, be it by way of fp32.
+fn cpu_takes_bf16() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return std::arch::is_x86_feature_detected!("avx512bw")
+        && std::arch::is_x86_feature_detected!("avx512vl")
+        && std::arch::is_x86_feature_detected!("avx512dq");
     #[cfg(not(target_arch = "x86_64"))]
     false
 }
@@ -106,7 +123,16 @@ mod tests {
     #[test]
     fn the_cpu_is_always_there() {
         assert_eq!(choose("cpu", Precision::Fp32).unwrap(), Place { device: Device::Cpu, kind: Kind::Float });
-        assert_eq!(choose("cpu", Precision::Bf16).unwrap().kind, Kind::BFloat16);
+    }
+
+    #[test]
+    fn bf16_is_refused_where_the_processor_has_no_instructions_for_it() {
+        match choose("cpu", Precision::Bf16) {
+            Ok(place) => assert!(cpu_takes_bf16() && place.kind == Kind::BFloat16),
+            Err(error) => assert!(!cpu_takes_bf16() && error.to_string().contains("detector.precision"), "{error}"),
+        }
+        let has_bf16 = choose("cpu", Precision::Auto).unwrap().kind == Kind::BFloat16;
+        assert_eq!(has_bf16, cpu_has_bf16());
     }
 
     #[test]
