@@ -3,11 +3,13 @@
 
 use std::path::{Path, PathBuf};
 
-const SHIMS: [&str; 3] = ["src/detector/fused.cpp", "src/detector/staging.cpp", "src/training/norm.cpp"];
+const SHIMS: [&str; 4] =
+    ["src/detector/fused.cpp", "src/detector/staging.cpp", "src/detector/winograd.cpp", "src/training/norm.cpp"];
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=migrations");
+    println!("cargo:rerun-if-changed=src/detector/guarded.h");
     SHIMS.iter().for_each(|shim| println!("cargo:rerun-if-changed={shim}"));
     let lib = libtorch();
     let include = lib.parent().unwrap_or(Path::new("/")).join("include");

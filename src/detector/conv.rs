@@ -7,6 +7,7 @@ use tch::{Device, Kind, TchError, Tensor};
 use super::architecture::Convolution;
 use super::fused::{self, Geometry, Then};
 use super::weights::Weights;
+use super::winograd::{self, Filter};
 
 /// Batch norm's ε, as PyTorch's default.
 const EPSILON: f64 = 1e-5;
@@ -19,15 +20,33 @@ pub struct Place {
     pub kind: Kind,
 }
 
+impl Place {
+    /// Whether 3×3 convolutions are computed by Winograd's filtering.
+    pub fn multiplies_less(&self) -> bool {
+        self.device == Device::Cpu && self.kind == Kind::Float && winograd::pays()
+    }
+}
+
 /// y = w ∗ x + b, with the batch norm's scale in w and its shift in b.
 #[derive(Debug)]
 pub struct Conv {
-    weight: Tensor,
+    kernel: Kernel,
     bias: Tensor,
     geometry: Geometry,
-    on_gpu: bool,
-    /// The weight as oneDNN likes it, made when the first input shows its shape; unused on a GPU.
-    packed: OnceCell<Tensor>,
+}
+
+/// Who computes it, and the weight as they like it.
+#[derive(Debug)]
+enum Kernel {
+    /// On a GPU.
+    CuDnn(Tensor),
+    OneDnn {
+        weight: Tensor,
+        /// Made when the first input shows its shape.
+        packed: OnceCell<Tensor>,
+    },
+    /// 3×3 in fp32, on processors where that pays.
+    Winograd(Filter),
 }
 
 impl Conv {
@@ -39,52 +58,84 @@ impl Conv {
         let weight = weights.get(&format!("{conv}.weight")).to_kind(Kind::Double) * scale.view([-1, 1, 1, 1]);
         let to_place = |tensor: Tensor| tensor.to_device(place.device).to_kind(place.kind);
         Conv {
-            weight: channels_last(&to_place(weight)),
+            kernel: Kernel::new(weight, shape, place, to_place),
             bias: to_place(bias),
             geometry: Geometry { stride: shape.stride, padding: shape.kernel / 2 },
-            on_gpu: place.device.is_cuda(),
-            packed: OnceCell::new(),
         }
     }
 
     pub fn forward(&self, input: &Tensor) -> Result<Tensor, TchError> {
-        if self.on_gpu {
-            let (stride, padding) = self.sides();
-            return input.f_conv2d(&self.weight, Some(&self.bias), stride, padding, [1, 1], 1);
+        let (stride, padding) = self.sides();
+        match &self.kernel {
+            Kernel::CuDnn(weight) => input.f_conv2d(weight, Some(&self.bias), stride, padding, [1, 1], 1),
+            Kernel::OneDnn { weight, packed } => {
+                let packed = self.packed_for(input, weight, packed)?;
+                fused::convolve(input, packed, &self.bias, self.geometry, Then::Nothing)
+            }
+            Kernel::Winograd(filter) => filter.convolve(input, &self.bias, None, Then::Nothing),
         }
-        fused::convolve(input, self.packed_for(input)?, &self.bias, self.geometry, Then::Nothing)
     }
 
     /// max(0, y)
     pub fn relu(&self, input: &Tensor) -> Result<Tensor, TchError> {
-        if self.on_gpu {
-            let (stride, padding) = self.sides();
-            return input.f_cudnn_convolution_relu(&self.weight, Some(&self.bias), stride, padding, [1, 1], 1);
+        let (stride, padding) = self.sides();
+        match &self.kernel {
+            Kernel::CuDnn(weight) => {
+                input.f_cudnn_convolution_relu(weight, Some(&self.bias), stride, padding, [1, 1], 1)
+            }
+            Kernel::OneDnn { weight, packed } => {
+                let packed = self.packed_for(input, weight, packed)?;
+                fused::convolve(input, packed, &self.bias, self.geometry, Then::Relu)
+            }
+            Kernel::Winograd(filter) => filter.convolve(input, &self.bias, None, Then::Relu),
         }
-        fused::convolve(input, self.packed_for(input)?, &self.bias, self.geometry, Then::Relu)
     }
 
     /// max(0, y + shortcut). The shortcut's memory may become the result's.
     pub fn add_relu(&self, input: &Tensor, shortcut: Tensor) -> Result<Tensor, TchError> {
-        if self.on_gpu {
-            let (stride, padding) = self.sides();
-            let bias = Some(&self.bias);
-            return input.f_cudnn_convolution_add_relu(&self.weight, &shortcut, 1.0, bias, stride, padding, [1, 1], 1);
+        let (stride, padding) = self.sides();
+        match &self.kernel {
+            Kernel::CuDnn(weight) => {
+                let bias = Some(&self.bias);
+                input.f_cudnn_convolution_add_relu(weight, &shortcut, 1.0, bias, stride, padding, [1, 1], 1)
+            }
+            Kernel::OneDnn { weight, packed } => {
+                let packed = self.packed_for(input, weight, packed)?;
+                fused::convolve_add_relu(input, shortcut, packed, &self.bias, self.geometry)
+            }
+            Kernel::Winograd(filter) => filter.convolve(input, &self.bias, Some(&shortcut), Then::Relu),
         }
-        fused::convolve_add_relu(input, shortcut, self.packed_for(input)?, &self.bias, self.geometry)
     }
 
     fn sides(&self) -> ([i64; 2], [i64; 2]) {
         ([self.geometry.stride; 2], [self.geometry.padding; 2])
     }
 
-    fn packed_for(&self, input: &Tensor) -> Result<&Tensor, TchError> {
-        if let Some(packed) = self.packed.get() {
+    fn packed_for<'a>(
+        &self,
+        input: &Tensor,
+        weight: &Tensor,
+        packed: &'a OnceCell<Tensor>,
+    ) -> Result<&'a Tensor, TchError> {
+        if let Some(packed) = packed.get() {
             return Ok(packed);
         }
         let (images, channels, height, width) = input.size4()?;
-        let packed = fused::pack(&self.weight, self.geometry, [images, channels, height, width])?;
-        Ok(self.packed.get_or_init(|| packed))
+        let made = fused::pack(weight, self.geometry, [images, channels, height, width])?;
+        Ok(packed.get_or_init(|| made))
+    }
+}
+
+impl Kernel {
+    fn new(weight: Tensor, shape: Convolution, place: Place, to_place: impl Fn(Tensor) -> Tensor) -> Kernel {
+        if place.device.is_cuda() {
+            return Kernel::CuDnn(channels_last(&to_place(weight)));
+        }
+        let may_be_winograd = place.multiplies_less() && shape.kernel == 3 && shape.stride == 1;
+        match may_be_winograd.then(|| Filter::new(&weight)).flatten() {
+            Some(filter) => Kernel::Winograd(filter),
+            None => Kernel::OneDnn { weight: channels_last(&to_place(weight)), packed: OnceCell::new() },
+        }
     }
 }
 

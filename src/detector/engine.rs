@@ -158,7 +158,10 @@ impl Detector for Engine {
         } else {
             let threads = tch::get_num_threads();
             let wait = wait_policy::in_words();
-            format!("cpu ({precision}, {threads} threads that wait {wait}, oneDNN with fused addition and ReLU)")
+            let winograd = if self.place.multiplies_less() { ", 3×3 by Winograd" } else { "" };
+            format!(
+                "cpu ({precision}, {threads} threads that wait {wait}, oneDNN with fused addition and ReLU{winograd})"
+            )
         }
     }
 

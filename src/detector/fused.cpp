@@ -14,6 +14,8 @@
 #include <sys/mman.h>
 #include <unordered_map>
 
+#include "guarded.h"
+
 namespace {
 
 using Scalars = c10::List<std::optional<at::Scalar>>;
@@ -115,17 +117,6 @@ class KeptPages final : public c10::Allocator {
 };
 
 KeptPages* KeptPages::instance = nullptr;
-
-// Runs `work`; on an exception gives its message, to be freed by the caller.
-template <typename Work>
-char* guarded(Work work) {
-    try {
-        work();
-        return nullptr;
-    } catch (const std::exception& error) {
-        return strdup(error.what());
-    }
-}
 
 }  // namespace
 

@@ -26,6 +26,7 @@ mod staging;
 pub mod untrained;
 pub mod wait_policy;
 pub mod weights;
+mod winograd;
 
 use std::path::{Path, PathBuf};
 

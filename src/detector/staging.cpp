@@ -10,6 +10,8 @@
 #include <array>
 #include <cstring>
 
+#include "guarded.h"
+
 namespace {
 
 constexpr auto kGpu = c10::DeviceType::CUDA;
@@ -62,16 +64,6 @@ struct Staging {
     c10::Stream crossing;
     std::array<Slot, 2> slots;
 };
-
-template <typename Work>
-char* guarded(Work work) {
-    try {
-        work();
-        return nullptr;
-    } catch (const std::exception& error) {
-        return strdup(error.what());
-    }
-}
 
 }  // namespace
 

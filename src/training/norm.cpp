@@ -10,6 +10,8 @@
 #include <cstring>
 #include <vector>
 
+#include "../detector/guarded.h"
+
 // The compiler's own vectors, as wide as the processor's.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 #define AS_WIDE_AS_CAN_BE __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
