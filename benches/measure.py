@@ -106,9 +106,9 @@ def engine(stage: Stage, report: Report) -> None:
             else:
                 stage.say(f"{one.name}: {one.what}")
         agree(contestants, list(peers), report)
-        rates = {how: [] for how in [*settings, "fp32", "bf16", "triad"]}
         bound = contestants["machine"]
-        repeats = {unit: stage.share(bound.round(unit, 1)) for unit in ("fp32", "bf16", "triad")}
+        repeats = {unit: stage.share(bound.round(unit, 1)) for unit in bound.warm["units"]}
+        rates = {how: [] for how in [*settings, *repeats]}
         for number in range(stage.rounds):
             for how, batch in settings.items():
                 rates[how].append(contestants[how].round(str(batch), counts[how]))
@@ -129,7 +129,8 @@ def engine(stage: Stage, report: Report) -> None:
     multiplied = [rate * 2 * MACS / 1e9 for rate in rates["ours"]]
     report.rows.append(Row("engine_fraction_of_gemm", f"engine's arithmetic vs the machine's own GEMM, {kind}", ratio(multiplied, rates[kind]), None,
                            f"{Spread(multiplied).median:.0f} GFLOP/s", f"{Spread(rates[kind]).median:.0f} GFLOP/s"))
-    report.notes.append(f"engine: {ours}; GEMM fp32 {Spread(rates['fp32']).median:.0f} and bf16 {Spread(rates['bf16']).median:.0f} GFLOP/s, "
+    speeds = ", ".join(f"{unit} {Spread(rates[unit]).median:.0f}" for unit in ("fp32", "bf16") if unit in rates)
+    report.notes.append(f"engine: {ours}; GEMM {speeds} GFLOP/s, "
                         f"memory {Spread(rates['triad']).median:.1f} GB/s")
     report.raw["engine"] = {"rates": rates, "settings": settings, "contestants": {how: one.what for how, one in contestants.items()}}
 
