@@ -440,7 +440,8 @@ mod tests {
     #[test]
     fn reading_behind_the_end_is_noticed() {
         let code = Code::new(&DIFFERENCE_COUNTS, &DIFFERENCE_SYMBOLS).unwrap();
-        let mut bits = Bits::new(&[0b00001_1_00, 0b001_0_0000, 0xff, 0xd9]);
+        // 00001 1, 00001 0, and four bits.
+        let mut bits = Bits::new(&[0b0000_1100, 0b0010_0000, 0xff, 0xd9]);
         assert_eq!(code.difference(&mut bits), Some(1));
         assert_eq!(code.difference(&mut bits), Some(-1));
         assert!(!bits.has_overrun());
@@ -451,7 +452,8 @@ mod tests {
     #[test]
     fn a_restart_marker_is_taken_in_its_place_alone() {
         let code = Code::new(&DIFFERENCE_COUNTS, &DIFFERENCE_SYMBOLS).unwrap();
-        let data = [0b00001_1_11, 0xff, 0xd3, 0b00001_0_11, 0xff, 0xd4];
+        // 00001 1 and 00001 0, filled up with ones.
+        let data = [0b0000_1111, 0xff, 0xd3, 0b0000_1011, 0xff, 0xd4];
         let mut bits = Bits::new(&data);
         assert!(bits.restart(3).is_none(), "a byte comes before it");
         let mut bits = Bits::new(&data);

@@ -110,8 +110,15 @@ fn crop_of_whole(bytes: &[u8]) -> Vec<u8> {
     window.fill_up(&window.cut(&pixels, 0, 0, header.width * 3)).pixels().to_vec()
 }
 
-/// The middle of a JPEG as a smaller one, the crop that comes of it, and the crop of the same image if it ended below it.
-fn excerpt_and_crops(bytes: &[u8]) -> Option<(Vec<u8>, Vec<u8>, Result<Vec<u8>, String>)> {
+struct Crops {
+    /// The middle of a JPEG as a smaller one, and the crop that comes of it.
+    excerpt: Vec<u8>,
+    shown: Vec<u8>,
+    /// The crop of the same image if it ended below the excerpt.
+    expected: Result<Vec<u8>, String>,
+}
+
+fn excerpt_and_crops(bytes: &[u8]) -> Option<Crops> {
     let outline = Outline::read(bytes).ok()?;
     let middle = Window::centre(outline.width, outline.height, CROP_SIDE);
     let Excerpt { bytes: excerpt, left, top } = excerpt(bytes, &outline, &middle)?;
@@ -130,7 +137,7 @@ fn excerpt_and_crops(bytes: &[u8]) -> Option<(Vec<u8>, Vec<u8>, Result<Vec<u8>, 
     let height_at = bytes.len() - walk.rest().len() + 3;
     above[height_at..height_at + 2].copy_from_slice(&((top + header.height) as u16).to_be_bytes());
     let expected = whole(&above).map(|(header, pixels)| middle.cut(&pixels, 0, 0, header.width * 3));
-    Some((excerpt, middle.cut(&shown, left, top, header.width * 3), expected))
+    Some(Crops { excerpt, shown: middle.cut(&shown, left, top, header.width * 3), expected })
 }
 
 fn damage(bytes: &[u8]) -> String {
@@ -203,7 +210,7 @@ proptest! {
         let crops = excerpt_and_crops(&bytes);
         prop_assert!(crops.is_some() || !flips.is_empty(), "none was made");
         // Where libjpeg-turbo sees damage it lies beside the excerpt: what comes before was walked over.
-        if let Some((_, shown, Ok(expected))) = crops {
+        if let Some(Crops { shown, expected: Ok(expected), .. }) = crops {
             prop_assert!(shown == expected, "the pixels differ");
         }
     }
@@ -229,7 +236,7 @@ proptest! {
 #[test]
 fn of_a_large_image_libjpeg_turbo_sees_little() {
     let bytes = encoded(&Kind { width: 2000, height: 1500, restart: 7, ..PLAIN });
-    let (excerpt, shown, expected) = excerpt_and_crops(&bytes).unwrap();
+    let Crops { excerpt, shown, expected } = excerpt_and_crops(&bytes).unwrap();
     assert!(excerpt.len() * 20 < bytes.len(), "{} of {} bytes", excerpt.len(), bytes.len());
     let header = Outline::read(&excerpt).unwrap();
     // The crop with its margin, in whole MCUs of 16 pixels.
