@@ -1,6 +1,6 @@
 //! JPEG by libjpeg-turbo, as Pillow decodes it, but only the middle.
 //!
-//! A baseline JPEG is cut down to the blocks that matter before libjpeg-turbo sees it ([`excerpt`]). Of other kinds all
+//! A baseline JPEG is cut down to the blocks that matter before libjpeg-turbo sees it ([`mod@excerpt`]). Of other kinds all
 //! entropy-coded data is decoded, but everything after it (inverse DCT, upsampling, colour) is done for the region alone.
 //! Either way there is a margin, so that upsampling sees the neighbours that it would see in the whole image; the result
 //! is equal to the whole decode, bit for bit.
