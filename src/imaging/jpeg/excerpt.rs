@@ -16,6 +16,8 @@ use crate::imaging::crop::Window;
 
 /// libjpeg's limit.
 const MAX_BLOCKS_IN_MCU: usize = 10;
+/// More than any camera writes; a file may have millions, and each takes memory here.
+const MAX_SEGMENTS: usize = 1000;
 
 pub(super) struct Excerpt {
     pub bytes: Vec<u8>,
@@ -108,6 +110,9 @@ impl<'a> Head<'a> {
                 0xc4 => read_codes(body, &mut tables)?,
                 0xdd => interval = usize::from(u16::from_be_bytes(body.try_into().ok()?)),
                 _ => {}
+            }
+            if segments.len() == MAX_SEGMENTS {
+                return None;
             }
             segments.push((marker, body));
             if marker == 0xda {

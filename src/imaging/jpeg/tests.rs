@@ -256,6 +256,14 @@ fn where_nothing_is_gained_there_is_no_excerpt() {
 }
 
 #[test]
+fn of_endless_segments_no_list_is_made() {
+    let bytes = encoded(&PLAIN);
+    let commented = [&bytes[..2], &b"\xff\xfe\0\x02".repeat(100_000), &bytes[2..]].concat();
+    assert!(excerpt_and_crops(&commented).is_none());
+    assert_eq!(decode(&commented, &AMPLE).unwrap().crop, decode(&bytes, &AMPLE).unwrap().crop);
+}
+
+#[test]
 fn greyscale_with_a_sampling_of_its_own_comes_block_by_block_all_the_same() {
     let mut bytes = encoded(&Kind { sampling: tj::TJSAMP_TJSAMP_GRAY, ..PLAIN });
     let plain = crop_of_whole(&bytes);
