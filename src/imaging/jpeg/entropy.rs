@@ -93,11 +93,18 @@ impl<'a> Bits<'a> {
         self.window <<= bits;
         self.have -= bits;
     }
+
+    /// Shows the next bits to `pass`, and goes on behind them.
+    #[inline(always)]
+    fn pass(&mut self, bits: u32, mut pass: impl FnMut(u32, u32)) {
+        pass(bits, self.peek(bits));
+        self.skip(bits);
+    }
 }
 
 /// Whether one of the eight bytes is 0xFF.
 #[inline(always)]
-fn has_ff(bytes: u64) -> bool {
+pub(super) fn has_ff(bytes: u64) -> bool {
     const ONES: u64 = 0x0101_0101_0101_0101;
     (!bytes).wrapping_sub(ONES) & bytes & (ONES << 7) != 0
 }
@@ -248,22 +255,19 @@ impl Runs {
                 let run = self.runs[bits.peek(LOOK) as usize % LOOKS];
                 let behind = done + u32::from(run.coefficients);
                 if behind < COEFFICIENTS {
-                    pass(run.bits.into(), bits.peek(run.bits.into()));
-                    bits.skip(run.bits.into());
+                    bits.pass(run.bits.into(), &mut pass);
                     done = behind;
                     continue;
                 }
                 if run.before_end().is_some_and(|before| done + before < COEFFICIENTS) {
-                    pass(run.bits.into(), bits.peek(run.bits.into()));
-                    bits.skip(run.bits.into());
+                    bits.pass(run.bits.into(), &mut pass);
                     return Some(());
                 }
                 // The symbols behind a block's last one are another's: here one comes at a time.
                 bits.refill();
                 let (length, symbol) = self.code.look(bits)?;
                 let run = Run::of_symbol(length, symbol);
-                pass(run.bits.into(), bits.peek(run.bits.into()));
-                bits.skip(run.bits.into());
+                bits.pass(run.bits.into(), &mut pass);
                 done += u32::from(run.coefficients);
                 match done {
                     COEFFICIENTS => return Some(()),
@@ -275,79 +279,11 @@ impl Runs {
     }
 }
 
-/// Writes what [`Bits`] reads.
-pub(super) struct Writer {
-    bytes: Vec<u8>,
-    /// The last `pending` bits are not written yet.
-    window: u64,
-    pending: u32,
-}
-
-impl Writer {
-    /// Goes on behind these bytes.
-    pub fn behind(bytes: Vec<u8>) -> Writer {
-        Writer { bytes, window: 0, pending: 0 }
-    }
-
-    /// Appends the low bits of `value`, at most 32; the others are zero.
-    #[inline(always)]
-    pub fn put(&mut self, length: u32, value: u32) {
-        self.window = self.window << length | u64::from(value);
-        self.pending += length;
-        if self.pending >= 32 {
-            self.pending -= 32;
-            self.write(((self.window >> self.pending) as u32).to_be_bytes());
-        }
-    }
-
-    fn write(&mut self, bytes: [u8; 4]) {
-        if !has_ff(u32::from_be_bytes(bytes).into()) {
-            self.bytes.extend(bytes);
-            return;
-        }
-        bytes.into_iter().for_each(|byte| self.write_byte(byte));
-    }
-
-    fn write_byte(&mut self, byte: u8) {
-        self.bytes.push(byte);
-        if byte == 0xff {
-            self.bytes.push(0);
-        }
-    }
-
-    /// Fills up the last byte with ones.
-    pub fn finish(mut self) -> Vec<u8> {
-        let missing = (8 - self.pending % 8) % 8;
-        self.put(missing, (1 << missing) - 1);
-        while self.pending > 0 {
-            self.pending -= 8;
-            self.write_byte((self.window >> self.pending) as u8);
-        }
-        self.bytes
-    }
-}
-
-/// The code that [`put_difference`] writes with: sixteen symbols of five bits each, in order.
-pub(super) const DIFFERENCE_COUNTS: [u8; 16] = [0, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-pub(super) const DIFFERENCE_SYMBOLS: [u8; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
-
-/// `None` where the difference is too large for any JPEG.
-#[inline(always)]
-pub(super) fn put_difference(writer: &mut Writer, difference: i32) -> Option<()> {
-    let category = 32 - difference.unsigned_abs().leading_zeros();
-    if category > 15 {
-        return None;
-    }
-    let value = if difference < 0 { difference - 1 } else { difference };
-    writer.put(5, category);
-    writer.put(category, value as u32 & ((1 << category) - 1));
-    Some(())
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::writer::{DIFFERENCE_COUNTS, DIFFERENCE_SYMBOLS, Writer, put_difference};
     use super::*;
 
     /// One code of each length up to 16, symbols from 0x11 on; the end of a block has three bits.

@@ -10,8 +10,9 @@
 use std::ops::Range;
 
 use super::MARGIN;
-use super::entropy::{Bits, Code, DIFFERENCE_COUNTS, DIFFERENCE_SYMBOLS, Runs, Writer, put_difference};
+use super::entropy::{Bits, Code, Runs};
 use super::outline::{Outline, Walk};
+use super::writer::{DIFFERENCE_COUNTS, DIFFERENCE_SYMBOLS, Writer, put_difference};
 use crate::imaging::crop::Window;
 
 /// libjpeg's limit.

@@ -11,6 +11,7 @@ mod outline;
 #[cfg(test)]
 mod tests;
 mod turbo;
+mod writer;
 
 use excerpt::{Excerpt, excerpt};
 use outline::Outline;
