@@ -9,14 +9,15 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use assay::decoding::{self, Pool};
-use assay::detector::{self, Manifest, Precision};
-use assay::imaging::{self, CROP_SIDE, Crop, Limits};
-use assay::training::encoder::{self, Paces, PlannedNorms};
-use assay::training::optimiser::Rule;
-use assay::training::schedule::Schedule;
-use assay::training::{Batch, Encoder, Label, Labels, Objective};
+use artefact::Manifest;
 use clap::{Parser, Subcommand, ValueEnum};
+use decoder::Pool;
+use engine::Precision;
+use imaging::{CROP_SIDE, Crop, Limits};
+use learn::training::encoder::{self, Paces, PlannedNorms};
+use learn::training::optimiser::Rule;
+use learn::training::schedule::Schedule;
+use learn::training::{Batch, Encoder, Label, Labels, Objective};
 use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
 use zune_jpeg::JpegDecoder;
@@ -106,7 +107,7 @@ fn training(
     model: &Path,
     crops: &Path,
     (batch, chunk): (usize, usize),
-    settings: detector::Settings,
+    settings: engine::Settings,
 ) -> anyhow::Result<()> {
     let place = detector::device::prepare(&settings)?;
     let manifest = Manifest::read(model, "")?;
@@ -124,7 +125,7 @@ fn training(
         average: None,
     };
     let architecture = manifest.architecture;
-    let mut learner = Encoder::new(plan, &manifest.weights(model)?, architecture, place);
+    let mut learner = Encoder::new(plan, &Weights::of_artefact(&manifest, model)?, architecture, place);
     let crops = read_crops(crops)?;
     let label =
         |image: usize| if image.is_multiple_of(2) { Label::Real } else { Label::Synthetic(Some(image / 2 % 4)) };
@@ -153,7 +154,7 @@ fn read_crops(file: &Path) -> anyhow::Result<Vec<Crop>> {
     Ok(crops)
 }
 
-fn settings(device: &str, precision: &str, threads: usize) -> anyhow::Result<detector::Settings> {
+fn settings(device: &str, precision: &str, threads: usize) -> anyhow::Result<engine::Settings> {
     let precision = match precision {
         "auto" => Precision::Auto,
         "fp32" => Precision::Fp32,
@@ -161,7 +162,7 @@ fn settings(device: &str, precision: &str, threads: usize) -> anyhow::Result<det
         other => bail!("no precision: {other}"),
     };
     let (model, public_key) = (String::new(), String::new());
-    Ok(detector::Settings { model, public_key, device: device.into(), precision, threads })
+    Ok(engine::Settings { model, public_key, device: device.into(), precision, threads })
 }
 
 /// Says that it is warm, then answers rounds: `round(variant, count)` does the work that is timed.
@@ -203,7 +204,7 @@ fn processor_seconds(children: &[u32]) -> f64 {
 }
 
 fn engine(model: &Path, crops: &Path, precision: &str, device: &str, threads: usize) -> anyhow::Result<()> {
-    let mut engine = detector::open(&settings(device, precision, threads)?.in_folder(model))?;
+    let mut engine = engine::open(&settings(device, precision, threads)?.in_folder(model))?;
     let crops = read_crops(crops)?;
     let warm: Vec<&Crop> = crops.iter().take(2).collect();
     let logits: Vec<f32> = engine.score(&warm)?.iter().map(|scores| scores.logit).collect();
@@ -226,10 +227,11 @@ fn decode(by: Decoder) -> anyhow::Result<()> {
         Decoder::Zune => "zune-jpeg (crate `image`), whole image",
     };
     let mut files = std::collections::HashMap::new();
-    let program = env!("CARGO_BIN_EXE_assay-decoder").into();
-    let memory = decoding::memory(&limits, 20 << 20);
+    // Another package of the workspace builds it, into the same folder.
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_assay")).with_file_name("assay-decoder");
+    let memory = decoder::memory(&limits, 20 << 20);
     let pool = match by {
-        Decoder::Apart => Some(Pool::open(decoding::Settings {
+        Decoder::Apart => Some(Pool::open(decoder::Settings {
             program,
             limits: limits.clone(),
             memory,

@@ -10,9 +10,8 @@ use std::time::Duration;
 use config::{Config as Layers, Environment, File, FileFormat};
 use serde::Deserialize;
 
-use crate::{
-    admin, broker, decoding, detector, imaging, labels, ledger, objects, registry, retrain, telemetry, worker,
-};
+use crate::{admin, telemetry, worker};
+use learn::retrain;
 
 /// The built-in layer; also the documentation of every key.
 pub const DEFAULTS: &str = include_str!("../configs/default.toml");
@@ -36,7 +35,7 @@ pub struct Config {
     pub labels: labels::Settings,
     pub registry: registry::Settings,
     pub imaging: imaging::Settings,
-    pub detector: detector::Settings,
+    pub detector: engine::Settings,
     pub worker: worker::Settings,
     pub training: retrain::TrainingSettings,
     pub retrain: retrain::Settings,
@@ -145,9 +144,9 @@ impl Config {
     }
 
     /// What decoders are started with.
-    pub fn decoders(&self) -> decoding::Settings {
+    pub fn decoders(&self) -> decoder::Settings {
         let timeout = Duration::from_secs(self.imaging.timeout_s);
-        decoding::Settings::beside_this_program(self.imaging.limits(), self.objects.max_bytes, timeout)
+        decoder::Settings::beside_this_program(self.imaging.limits(), self.objects.max_bytes, timeout)
     }
 
     /// Bytes that the worker and its decoders may hold beyond the model and libtorch: the formula of `configs/default.toml`.
@@ -156,7 +155,7 @@ impl Config {
         let batch = self.worker.batch_for("cuda").max(self.worker.batch_for("cpu")) as u64;
         let slots = self.worker.intake_slots as u64;
         slots * (self.objects.max_bytes + crop)
-            + self.worker.decoders() as u64 * decoding::memory(&self.imaging.limits(), self.objects.max_bytes)
+            + self.worker.decoders() as u64 * decoder::memory(&self.imaging.limits(), self.objects.max_bytes)
             + 3 * batch * crop
             + (u64::from(self.broker.prefetch) + u64::from(self.broker.bulk_prefetch)) * broker::wire::MAX_BODY as u64
     }

@@ -21,7 +21,7 @@ USER = 65532
 # Where what is not the system's lies; the loader is told of it in ld.so.conf.
 OURS = pathlib.PurePosixPath("/usr/lib/assay")
 
-# Opened by name at run time, so no ldd tells of them: by us (src/detector/device.rs), by libtorch_cuda, by cuDNN.
+# Opened by name at run time, so no ldd tells of them: by us (crates/engine/src/device.rs), by libtorch_cuda, by cuDNN.
 CUDA_BY_NAME = ["libtorch_cuda.so", "libtorch_cuda_linalg.so", "libcudnn_*.so.*", "libnvrtc.so.*", "libnvrtc-builtins.so.*"]
 # The driver's own, which the container runtime brings from the host.
 DRIVER = re.compile(r"^(libcuda|libnvidia-.*)\.so")

@@ -1,5 +1,5 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    assay::decode_as(b"GIF8", data);
+    targets::decode_as(b"GIF8", data);
 });

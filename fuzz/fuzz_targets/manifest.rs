@@ -1,6 +1,6 @@
 #![no_main]
 
-use assay::detector::manifest::Manifest;
+use artefact::manifest::Manifest;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     if let Ok(manifest) = Manifest::of_bytes(data) {

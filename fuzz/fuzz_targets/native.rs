@@ -1,5 +1,5 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    assay::read_message("submission_id", data);
+    targets::read_message("submission_id", data);
 });

@@ -1,6 +1,6 @@
 #![no_main]
 
-use assay::detector::pickle;
+use artefact::pickle;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     if let Ok(pickle) = pickle::read(data) {

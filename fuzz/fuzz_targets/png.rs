@@ -1,5 +1,5 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    assay::decode_as(b"\x89PNG\r\n\x1a\n", data);
+    targets::decode_as(b"\x89PNG\r\n\x1a\n", data);
 });

@@ -1,13 +1,4 @@
-//! What the targets call: modules of Assay, taken as they are, and how they are fed.
-
-#![allow(dead_code, unused_imports, reason = "the modules hold more than is fuzzed")]
-
-pub mod broker;
-pub mod detector;
-#[path = "../../src/imaging/mod.rs"]
-pub mod imaging;
-#[path = "../../src/moderation/mod.rs"]
-pub mod moderation;
+//! What the targets call, and how it is fed.
 
 use std::collections::BTreeMap;
 

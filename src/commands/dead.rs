@@ -8,8 +8,8 @@ use serde_json::json;
 
 use super::End;
 use super::table::{fit, harmless};
-use crate::broker::rabbit::DeadLetters;
 use crate::config::Config;
+use broker::rabbit::DeadLetters;
 use letters::{Dead, Filter, printed};
 
 /// Inspect and replay the dead letters: messages that could not be read, that contradict what stands, or that the

@@ -6,15 +6,15 @@ use clap::Parser;
 use serde_json::json;
 
 use super::{End, model};
-use crate::broker::rabbit;
 use crate::config::{Config, DEFAULTS};
-use crate::decoding::{AtRest, Attempt, Pool, Protections};
-use crate::detector::{self, Detector};
-use crate::imaging::{self, Crop};
-use crate::ledger::Ledger;
-use crate::ledger::postgres::{self, Postgres};
-use crate::objects::Objects;
-use crate::objects::s3::S3;
+use broker::rabbit;
+use decoder::{AtRest, Attempt, Pool, Protections};
+use engine::Detector;
+use imaging::Crop;
+use ledger::Ledger;
+use ledger::postgres::{self, Postgres};
+use objects::Objects;
+use objects::s3::S3;
 
 /// Check the configuration, decoder, broker, database, buckets, device and model, and say how to mend what is wrong.
 ///
@@ -163,7 +163,7 @@ async fn buckets(config: &Config) -> Vec<Finding> {
 async fn model(config: &Config) -> Result<String, End> {
     let settings = model::registered::resolved(config.detector.clone(), config).await?;
     let tried = tokio::task::spawn_blocking(move || {
-        let mut detector = detector::open(&settings)?;
+        let mut detector = engine::open(&settings)?;
         let crop = Crop::blank();
         // The first image takes longer: the device makes its choices.
         detector.score(&[&crop]).map_err(End::work)?;

@@ -1,12 +1,12 @@
 //! How a command ends: its exit code and what it says.
 
-use crate::broker::BrokerError;
 use crate::config::ConfigError;
-use crate::decoding::StartError;
-use crate::detector::LoadError;
-use crate::ledger::LedgerError;
-use crate::objects::StoreError;
 use crate::worker::WorkerError;
+use artefact::LoadError;
+use broker::BrokerError;
+use decoder::StartError;
+use ledger::LedgerError;
+use objects::StoreError;
 
 /// An end other than success.
 #[derive(Debug)]

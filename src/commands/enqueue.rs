@@ -14,11 +14,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::End;
-use crate::broker::rabbit::Submitter;
-use crate::broker::topology::Topology;
-use crate::broker::{BrokerError, Lane, wire};
 use crate::config::Config;
-use crate::moderation::{OutcomeId, Purpose, Request};
+use broker::rabbit::Submitter;
+use broker::topology::Topology;
+use broker::{BrokerError, Lane, wire};
+use domain::{OutcomeId, Purpose, Request};
 use progress::{Progress, State};
 use source::{Entry, Source};
 

@@ -11,13 +11,13 @@ use clap::{Parser, ValueEnum};
 
 use super::End;
 use crate::config::Config;
-use crate::decoding::Pool;
-use crate::detector::{self, Card};
-use crate::evaluation::adversarial::{Plan, adversarial};
-use crate::evaluation::examination::{ExaminationError, Examiner, examine};
-use crate::evaluation::{Asked, Attacker, Evaluation, evaluate, report};
-use crate::labels::annotations::{self, Annotation};
-use crate::picture::{Axis, Perturbation};
+use artefact::Card;
+use decoder::Pool;
+use labels::annotations::{self, Annotation};
+use learn::augment::{Axis, Perturbation};
+use learn::evaluation::adversarial::{Plan, adversarial};
+use learn::evaluation::examination::{ExaminationError, Examiner, examine};
+use learn::evaluation::{Asked, Attacker, Evaluation, evaluate, report};
 use progress::Progress;
 
 /// Measure the detector on annotated images, with the worker's own decoders and engine.
@@ -134,7 +134,7 @@ pub(super) fn measure(
     if let Some(model) = model {
         settings.model = model.into();
     }
-    let mut detector = detector::open(&settings)?;
+    let mut detector = engine::open(&settings)?;
     let attacker = asked.adversarial.map(|plan| attacker(plan, &settings, detector.card())).transpose()?;
     let examiner = Examiner {
         root,
@@ -162,7 +162,7 @@ pub(super) fn measure(
 }
 
 /// Who attacks the model; it needs a network, and one that knows something.
-fn attacker(plan: Plan, settings: &detector::Settings, card: &Card) -> Result<Attacker, End> {
+fn attacker(plan: Plan, settings: &engine::Settings, card: &Card) -> Result<Attacker, End> {
     if !card.trained {
         return Err(End::usage(format!(
             "--adversarial follows the gradients of a trained network, and the model {} is none; name a trained one by --model",

@@ -11,8 +11,8 @@ use super::End;
 use super::evaluate::{self, Perturb};
 use super::table::fit;
 use crate::config::Config;
-use crate::evaluation::experiment::{Comparison, Experiment, Variant};
-use crate::evaluation::{Asked, Evaluation, report};
+use learn::evaluation::experiment::{Comparison, Experiment, Variant};
+use learn::evaluation::{Asked, Evaluation, report};
 
 /// Train detectors that differ in one thing, and measure them on the same images.
 ///

@@ -10,15 +10,15 @@ use serde_json::json;
 
 use super::End;
 use super::table::harmless;
-use crate::broker::rabbit::Corrections;
 use crate::config::Config;
-use crate::database::Database;
-use crate::labels::corrections::{self, Clerk, TakeError, Tally};
-use crate::labels::postgres::Postgres;
-use crate::labels::{Labels, VocabularyError, Word};
-use crate::ledger;
-use crate::objects::s3::S3;
+use crate::corrections::{self, Clerk, TakeError, Tally};
+use broker::rabbit::Corrections;
+use database::Database;
+use labels::postgres::Postgres;
+use labels::{Labels, VocabularyError, Word};
+
 use crate::shutdown::Shutdown;
+use objects::s3::S3;
 
 /// Import labels, take corrections from their queue, and show what is labelled.
 #[derive(Debug, Parser)]

@@ -4,7 +4,7 @@ use clap::Parser;
 
 use super::End;
 use crate::config::Config;
-use crate::ledger::postgres;
+use ledger::postgres;
 
 /// Apply the database migrations that are not applied yet. Safe to run again and from several places at once.
 #[derive(Debug, Parser)]

@@ -24,8 +24,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::config::Config;
-use crate::detector::wait_policy;
 use crate::telemetry::{self, Exporter};
+use engine::wait_policy;
 
 pub use end::End;
 

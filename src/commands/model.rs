@@ -8,8 +8,9 @@ use clap::{Parser, Subcommand};
 
 use super::End;
 use crate::config::Config;
-use crate::detector::checkpoint::{self, Import};
-use crate::detector::{Architecture, Manifest, golden, untrained};
+use artefact::{Architecture, Manifest};
+use engine::checkpoint::{self, Import};
+use engine::{golden, untrained};
 
 /// Make, import and show model artefacts (a folder with manifest.json and weights.safetensors); register versions, and choose
 /// which of them serves.

@@ -7,10 +7,10 @@ use clap::Parser;
 
 use super::End;
 use super::table::Table;
-use crate::broker::BrokerError;
-use crate::broker::rabbit::{Letter, Reader};
 use crate::config::Config;
-use crate::moderation::Outcome;
+use broker::BrokerError;
+use broker::rabbit::{Letter, Reader};
+use domain::Outcome;
 
 /// Between two tries to connect again.
 const PAUSE: Duration = Duration::from_secs(2);

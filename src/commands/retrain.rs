@@ -10,19 +10,18 @@ use clap::Parser;
 use super::End;
 use super::labels::clerk;
 use super::train::{Progress, recipe};
-use crate::broker::rabbit::Corrections;
 use crate::config::Config;
-use crate::database::Database;
-use crate::labels::corrections;
-use crate::objects::s3::S3;
-use crate::registry::Store;
-use crate::retrain::course::CourseError;
-use crate::retrain::error::RetrainError;
-use crate::retrain::fetch::CacheError;
-use crate::retrain::job::{Ended, Job, Mode};
-use crate::retrain::push;
+use crate::corrections;
 use crate::shutdown::Shutdown;
-use crate::{labels, registry};
+use broker::rabbit::Corrections;
+use database::Database;
+use learn::retrain::course::CourseError;
+use learn::retrain::error::RetrainError;
+use learn::retrain::fetch::CacheError;
+use learn::retrain::job::{Ended, Job, Mode};
+use learn::retrain::push;
+use objects::s3::S3;
+use registry::Store;
 
 /// Learn from the labels in force: train a candidate from the active model, compare both, promote what is better.
 ///

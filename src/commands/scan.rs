@@ -13,13 +13,14 @@ use time::OffsetDateTime;
 use super::table::Table;
 use super::{End, model};
 use crate::config::Config;
-use crate::decoding::Pool;
-use crate::detector::{self, Detector, score_each};
-use crate::imaging::Decoded;
-use crate::moderation::{
+use crate::decoding;
+use decoder::Pool;
+use domain::{
     Context, Evidence, Failure, FailureCode, Grounds, ImageRef, Judge, JudgedImage, Outcome, Purpose, Request,
     SubmissionKey, Timing,
 };
+use engine::{Detector, score_each};
+use imaging::Decoded;
 
 /// Judge files, folders and globs with the worker's own engine; no server is needed.
 ///
@@ -53,7 +54,7 @@ pub fn run(args: &Args, config: &Config) -> Result<(), End> {
         settings.model.clone_from(model);
     }
     let settings = super::block_on(model::registered::resolved(settings, config))?;
-    let mut detector = detector::open(&settings)?;
+    let mut detector = engine::open(&settings)?;
     let judge = detector.card().judge(detector.device());
     let batch_size = config.worker.batch_for(detector.device());
     let mut report = Report::new(paths.len(), args.json);
@@ -170,7 +171,7 @@ fn read_and_decode(
     let bytes = std::fs::read(path).map_err(failed)?;
     let fetch = started.elapsed();
     let started = Instant::now();
-    let decoded = decoders.decode(&bytes).map_err(|error| (error.code(), error.to_string()))?;
+    let decoded = decoders.decode(&bytes).map_err(|error| (decoding::failure_code(&error), error.to_string()))?;
     let image = JudgedImage {
         bucket: String::new(),
         key: request.image.key.clone(),
@@ -178,7 +179,7 @@ fn read_and_decode(
         etag: None,
         sha256: hex::encode(Sha256::digest(&bytes)),
         bytes: bytes.len() as u64,
-        format: decoded.format,
+        format: decoding::image_format(decoded.format),
         width: decoded.width,
         height: decoded.height,
     };
@@ -215,7 +216,13 @@ fn score(
             (Ok(scores), infer, batch_size) => {
                 let timing = Timing { infer, ..timing };
                 let grounds = Grounds::Scored { scores, batch_size };
-                let evidence = Evidence { image, quality: decoded.quality, grounds, timing, supersedes: None };
+                let evidence = Evidence {
+                    image,
+                    quality: decoding::quality_flags(&decoded.quality),
+                    grounds,
+                    timing,
+                    supersedes: None,
+                };
                 Outcome::Verdict(Box::new(judge.verdict(&request, evidence, now)))
             }
             (Err(error), ..) => failure(FailureCode::InferenceFailed, error.to_string()),

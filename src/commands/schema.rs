@@ -10,9 +10,9 @@ use schemars::{JsonSchema, Schema};
 use serde_json::{Value, json};
 
 use super::End;
-use crate::broker::wire::RequestDocument;
-use crate::detector::Manifest;
-use crate::moderation::{Correction, Failure, Verdict};
+use artefact::Manifest;
+use broker::wire::RequestDocument;
+use domain::{Correction, Failure, Verdict};
 
 /// Print the JSON Schema of a document that goes in or out.
 #[derive(Debug, Parser)]
@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn failure_codes_are_one_enum_of_all_of_them() {
         let schema: Value = serde_json::from_str(&text("failure")).unwrap();
-        let codes: Vec<_> = crate::moderation::FailureCode::ALL.iter().map(|code| json!(code.as_str())).collect();
+        let codes: Vec<_> = domain::FailureCode::ALL.iter().map(|code| json!(code.as_str())).collect();
         let mut found = schema["$defs"]["FailureCode"]["enum"].as_array().unwrap().clone();
         found.sort_by_key(|code| codes.iter().position(|one| one == code));
         assert_eq!(found, codes);

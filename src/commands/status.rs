@@ -8,11 +8,11 @@ use serde_json::json;
 
 use super::End;
 use super::table::fit;
-use crate::broker::rabbit;
-use crate::broker::topology::Depth;
 use crate::config::Config;
-use crate::ledger::postgres::Postgres;
-use crate::ledger::{Ledger, Seen};
+use broker::rabbit;
+use broker::topology::Depth;
+use ledger::postgres::Postgres;
+use ledger::{Ledger, Seen};
 
 /// Workers say how they are every 5 s; after this long they are called silent.
 const SILENT: Duration = Duration::from_secs(20);
@@ -135,7 +135,7 @@ mod tests {
     use time::OffsetDateTime;
 
     use super::*;
-    use crate::ledger::WorkerReport;
+    use ledger::WorkerReport;
 
     fn seen(name: &str, state: &str, ago: u64, wait: f32) -> Seen {
         let report = WorkerReport {

@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use crate::moderation::{Decision, Failure, Outcome, Verdict};
+use domain::{Decision, Failure, Outcome, Verdict};
 
 const NAME: usize = 34;
 const WORD: usize = 24;

@@ -9,17 +9,18 @@ mod progress;
 
 use super::End;
 use crate::config::Config;
-use crate::decoding::Pool;
-use crate::detector::manifest::{Lineage, Origin};
-use crate::detector::{self, Architecture, Manifest, device, golden};
-use crate::retrain::alike;
-use crate::retrain::course::{Course, CourseError};
-use crate::retrain::gallery::Gallery;
-use crate::retrain::material::{self, Item};
-use crate::retrain::partial::Partial;
-use crate::retrain::{Start, first_weights};
 use crate::shutdown::Shutdown;
-use crate::training::Recipe;
+use artefact::manifest::{Lineage, Origin};
+use artefact::{Architecture, Manifest};
+use decoder::Pool;
+use engine::{device, golden};
+use learn::retrain::alike;
+use learn::retrain::course::{Course, CourseError};
+use learn::retrain::gallery::Gallery;
+use learn::retrain::material::{self, Item};
+use learn::retrain::partial::Partial;
+use learn::retrain::{Start, first_weights};
+use learn::training::Recipe;
 
 pub(super) use progress::Progress;
 
@@ -96,7 +97,7 @@ fn train(
     stop: Box<dyn Fn() -> bool + Send>,
 ) -> Result<(), End> {
     // What is made here is signed later.
-    let mut settings = detector::Settings { public_key: String::new(), ..config.detector.clone() };
+    let mut settings = engine::Settings { public_key: String::new(), ..config.detector.clone() };
     settings.threads = if args.threads > 0 { args.threads } else { settings.threads };
     let place = device::prepare(&settings)?;
     let threads = match settings.threads {
@@ -153,7 +154,7 @@ fn train(
         version: args.version.clone(),
         reading: trained.reading,
     };
-    Manifest::create(&args.out, origin, &trained.weights)?;
+    trained.weights.write_artefact(&args.out, origin)?;
     let manifest = golden::record(&args.out, &settings).map_err(End::work)?;
     partial.remove();
     progress.end(&args.out, &manifest, &course);

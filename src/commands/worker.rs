@@ -6,17 +6,17 @@ use std::time::Duration;
 use clap::Parser;
 
 use super::End;
-use crate::broker::Broker;
-use crate::broker::rabbit::Rabbit;
+use crate::admin;
 use crate::config::Config;
-use crate::database::Database;
-use crate::decoding::Pool;
-use crate::ledger::postgres::Postgres;
-use crate::objects::s3::S3;
-use crate::registry::Store;
 use crate::shutdown::Shutdown;
 use crate::worker::{self, Condition, Parts, Succession};
-use crate::{admin, detector, registry};
+use broker::Broker;
+use broker::rabbit::Rabbit;
+use database::Database;
+use decoder::Pool;
+use ledger::postgres::Postgres;
+use objects::s3::S3;
+use registry::Store;
 
 /// Judge what comes on the queue, until told to stop.
 ///
@@ -32,7 +32,7 @@ pub async fn run(_args: &Args, config: &Config) -> Result<(), End> {
             "objects.allowed_buckets is empty, so every submission would fail: name the buckets to read",
         ));
     }
-    let load = |settings: detector::Settings| tokio::task::spawn_blocking(move || detector::open(&settings));
+    let load = |settings: engine::Settings| tokio::task::spawn_blocking(move || engine::open(&settings));
     let early = (!config.detector.is_registry()).then(|| load(config.detector.clone()));
     let settings = config.decoders();
     let decoders = tokio::task::spawn_blocking(move || Pool::open(settings));

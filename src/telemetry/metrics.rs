@@ -11,8 +11,8 @@ use prometheus::{
     Opts, Registry, TextEncoder,
 };
 
-use crate::moderation::judge::UNKNOWN;
-use crate::moderation::{Decision, FailureCode, ModelRef, Outcome, Stage};
+use domain::judge::UNKNOWN;
+use domain::{Decision, FailureCode, ModelRef, Outcome, Stage};
 
 /// Upper bounds in seconds, 1 ms to a minute.
 const SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];

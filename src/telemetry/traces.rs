@@ -12,7 +12,7 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::{Span, field, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-use crate::moderation::{Context, FailureCode, Outcome, Request, TraceContext};
+use domain::{Context, FailureCode, Outcome, Request, TraceContext};
 
 /// The target of all spans here. They are for the exporter alone: no log line shows them, whatever the log's filter says.
 pub const TARGET: &str = "assay::trace";

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::unserved::Unserved;
-use crate::broker::{Health, Lane};
 use crate::telemetry::Metrics;
+use broker::{Health, Lane};
 
 /// The worker's health and its metrics, shared by all rooms.
 pub struct Condition {

@@ -12,10 +12,10 @@ use super::Condition;
 use super::batcher::Batch;
 use super::prepare::Prepared;
 use super::settlement::{Concluded, Conclusion};
-use crate::detector::{Detector, ScoreError, score_each};
-use crate::imaging::Crop;
-use crate::moderation::{Evidence, FailureCode, Grounds, Judge};
 use crate::telemetry::traces;
+use domain::{Evidence, FailureCode, Grounds, Judge};
+use engine::{Detector, ScoreError, score_each};
+use imaging::Crop;
 
 /// What the thread is handed.
 pub(super) enum Work {

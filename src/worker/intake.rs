@@ -12,12 +12,12 @@ use super::Condition;
 use super::patience::with_patience;
 use super::prepare::{Arrived, Preparer};
 use super::settlement::{Concluded, Conclusion};
-use crate::broker::{Consumer, Health, Lane};
-use crate::delivery::{Job, Settlement};
-use crate::ledger::{Found, Ledger, LedgerError};
-use crate::moderation::Request;
 use crate::shutdown::Shutdown;
 use crate::telemetry::traces;
+use broker::{Consumer, Health, Lane};
+use domain::Request;
+use domain::delivery::{Job, Settlement};
+use ledger::{Found, Ledger, LedgerError};
 
 /// Requests looked up in the ledger with one question.
 const LOOKUP: usize = 64;

@@ -23,12 +23,12 @@ use serde::Deserialize;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::broker::{Broker, BrokerError, Lane};
-use crate::decoding::Pool;
-use crate::detector::{Detector, ScoreError};
-use crate::ledger::Ledger;
-use crate::objects::{Allowed, Objects};
 use crate::shutdown::Shutdown;
+use broker::{Broker, BrokerError, Lane};
+use decoder::Pool;
+use engine::{Detector, ScoreError};
+use ledger::Ledger;
+use objects::{Allowed, Objects};
 
 pub use batcher::{Batcher, Flush};
 pub use condition::Condition;

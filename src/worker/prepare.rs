@@ -12,12 +12,15 @@ use super::Condition;
 use super::condition::Flight;
 use super::reuse::Reuse;
 use super::settlement::{Concluded, Conclusion};
-use crate::decoding::{self, Pool};
-use crate::delivery::{Job, Settlement};
-use crate::imaging::{Crop, Decoded, Format, Quality};
-use crate::moderation::{Evidence, FailureCode, Grounds, Judge, JudgedImage, OutcomeId, Request, Timing};
-use crate::objects::{Allowed, FetchError, Object, Objects};
+use crate::decoding;
 use crate::telemetry::traces;
+use decoder::Pool;
+use domain::delivery::{Job, Settlement};
+use domain::{
+    Evidence, FailureCode, Grounds, ImageFormat, Judge, JudgedImage, OutcomeId, QualityFlag, Request, Timing,
+};
+use imaging::{Crop, Decoded};
+use objects::{Allowed, FetchError, Object, Objects};
 
 /// A request that the worker has taken, and that has no outcome yet.
 pub(super) struct Arrived {
@@ -37,7 +40,7 @@ pub(super) struct Prepared {
     pub arrived: Arrived,
     pub crop: Crop,
     pub image: JudgedImage,
-    pub quality: Vec<Quality>,
+    pub quality: Vec<QualityFlag>,
     pub timing: Timing,
     pub ready_at: Instant,
     /// Ends when the device takes it.
@@ -101,7 +104,8 @@ impl Preparer {
                 let _ = self.concluded.send(Concluded { arrived, conclusion, at: Instant::now() }).await;
             }
             Ok(Fetched::Decoded { decoded, image, timing }) => {
-                let Decoded { crop, quality, .. } = decoded;
+                let quality = decoding::quality_flags(&decoded.quality);
+                let crop = decoded.crop;
                 let (ready_at, waiting) = (Instant::now(), traces::stage("wait", &arrived.span));
                 let prepared = Prepared { arrived, crop, image, quality, timing, ready_at, waiting };
                 let _ = self.prepared.send(prepared).await;
@@ -168,7 +172,8 @@ impl Preparer {
         self.condition.metrics.stage("decode", decode);
         gate(request, &self.allowed, OffsetDateTime::now_utc())?;
 
-        let image = judged_image(request, &object, decoded.format, decoded.width, decoded.height);
+        let image =
+            judged_image(request, &object, decoding::image_format(decoded.format), decoded.width, decoded.height);
         let timing = Timing { decode: decode.as_millis() as u64, ..timing };
         Ok(Fetched::Decoded { decoded, image, timing })
     }
@@ -213,14 +218,14 @@ impl From<FetchError> for Stopped {
     }
 }
 
-impl From<decoding::Error> for Stopped {
-    fn from(error: decoding::Error) -> Stopped {
+impl From<decoder::Error> for Stopped {
+    fn from(error: decoder::Error) -> Stopped {
         let stopped = if error.is_transient() { Stopped::Later } else { Stopped::Failed };
-        stopped(error.code(), error.to_string())
+        stopped(decoding::failure_code(&error), error.to_string())
     }
 }
 
-fn judged_image(request: &Request, object: &Object, format: Format, width: u32, height: u32) -> JudgedImage {
+fn judged_image(request: &Request, object: &Object, format: ImageFormat, width: u32, height: u32) -> JudgedImage {
     let asked = &request.image;
     JudgedImage {
         bucket: asked.bucket.clone(),

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::ledger::{Content, Ledger};
-use crate::moderation::{Judge, Purpose, Request, Verdict};
+use domain::{Judge, Purpose, Request, Verdict};
+use ledger::{Content, Ledger};
 
 /// Images asked about with one question.
 const LOOKUP: usize = 64;

@@ -15,11 +15,11 @@ use tokio_util::sync::CancellationToken;
 use super::Condition;
 use super::patience::with_patience;
 use super::prepare::Arrived;
-use crate::broker::{Broker, BrokerError, Publication};
-use crate::delivery::Settlement as Answer;
-use crate::ledger::{Ledger, LedgerError, Recorded};
-use crate::moderation::{Context, Evidence, Failure, FailureCode, Judge, Outcome, Request};
 use crate::telemetry::traces;
+use broker::{Broker, BrokerError, Publication};
+use domain::delivery::Settlement as Answer;
+use domain::{Context, Evidence, Failure, FailureCode, Judge, Outcome, Request};
+use ledger::{Ledger, LedgerError, Recorded};
 
 /// How an image ended, before it is recorded.
 pub(super) enum Conclusion {

@@ -12,9 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::Condition;
 use super::inference::{Successor, Work};
-use crate::detector::{self, Detector};
-use crate::moderation::Judge;
-use crate::registry::{Model, Promotion, Registry, RegistryError, Store};
+use domain::Judge;
+use engine::Detector;
+use registry::{Model, Promotion, Registry, RegistryError, Store};
 
 /// Longest pause between two tries of the same promotion.
 const LONGEST_PAUSE: Duration = Duration::from_secs(15 * 60);
@@ -25,7 +25,7 @@ pub struct Succession {
     pub registry: Arc<dyn Registry>,
     pub store: Arc<Store>,
     /// How models are loaded; the folder is the promoted one's.
-    pub detector: detector::Settings,
+    pub detector: engine::Settings,
     /// Between two looks; an announcement comes at once.
     pub poll: Duration,
 }
@@ -102,7 +102,7 @@ impl Follower {
         let model = model.ok_or_else(|| RegistryError::Unknown { version }.to_string())?;
         let folder = store.fetch(&model).await.map_err(|error| error.to_string())?;
         let settings = detector.in_folder(&folder);
-        let loading = tokio::task::spawn_blocking(move || detector::open(&settings));
+        let loading = tokio::task::spawn_blocking(move || engine::open(&settings));
         let loaded = loading.await.map_err(|panic| format!("loading it broke down: {panic}"))?;
         let loaded = loaded.map_err(|error| error.to_string())?;
         check_identity(loaded.as_ref(), &model)?;

@@ -9,9 +9,9 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::Condition;
-use crate::broker::{Broker, Lane};
-use crate::ledger::{Ledger, WorkerReport};
-use crate::moderation::Judge;
+use broker::{Broker, Lane};
+use domain::Judge;
+use ledger::{Ledger, WorkerReport};
 
 /// Between two looks.
 const EVERY: Duration = Duration::from_secs(5);

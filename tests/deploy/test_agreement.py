@@ -8,7 +8,7 @@ from workplace import K8S, OVERLAYS, ROOT, Manifests, assay, matches
 
 PRODUCTION = tomllib.loads((ROOT / "configs" / "production.toml").read_text())
 DEFAULTS = tomllib.loads((ROOT / "configs" / "default.toml").read_text())
-VERSION = tomllib.loads((ROOT / "Cargo.toml").read_text())["package"]["version"]
+VERSION = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["version"]
 # A command that the manifests run before the binary has it.
 # What KEDA's scaler of this type reads; its schema takes anything.
 RABBITMQ = {

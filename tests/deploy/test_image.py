@@ -176,8 +176,9 @@ class BuildContext(unittest.TestCase):
     def read_by_the_compiler(self) -> set[str]:
         """From what rustc noted beside its outputs: cargo's own note, beside the program, is not written by `cargo test`."""
         deps = BINARIES / "deps"
-        library = max(deps.glob("libassay-*.rlib"), key=lambda path: path.stat().st_mtime)
-        notes = [deps / f"{library.stem.removeprefix('lib')}.d"]
+        packages = ["assay", *(path.name for path in (ROOT / "crates").iterdir())]
+        libraries = [max(deps.glob(f"lib{package}-*.rlib"), key=lambda path: path.stat().st_mtime) for package in packages]
+        notes = [deps / f"{library.stem.removeprefix('lib')}.d" for library in libraries]
         for name in image_root.BINARIES:
             # The program is a link to the output with the hash in its name.
             outputs = [path for path in deps.glob(f"{name.replace('-', '_')}-*") if not path.suffix]
@@ -191,13 +192,13 @@ class BuildContext(unittest.TestCase):
         return read
 
     def test_every_file_that_the_compiler_reads_is_sent(self):
-        read = self.read_by_the_compiler() | {"build.rs"}
-        for one in ("src/main.rs", "src/lib.rs", "src/bin/assay-decoder/main.rs", "configs/default.toml", "migrations/0001_outcomes.sql"):
+        read = self.read_by_the_compiler() | {str(path.relative_to(ROOT)) for path in [ROOT / "build.rs", *ROOT.glob("crates/*/build.rs"), *ROOT.glob("crates/*/src/*.cpp"), *ROOT.glob("crates/*/src/*.h")]}
+        for one in ("src/main.rs", "src/lib.rs", "crates/decoder/src/bin/assay-decoder/main.rs", "crates/engine/src/fused.cpp", "configs/default.toml", "migrations/0001_outcomes.sql"):
             self.assertIn(one, read)
         self.assertGreater(len(read), 50)
-        manifest = (ROOT / "Cargo.toml").read_text()
-        targets = set(re.findall(r'^path = "(.*)"$', manifest, re.MULTILINE))
-        others = {"Cargo.toml", "Cargo.lock", "Makefile", "LICENSE", ".cargo/config.toml", "rust-toolchain.toml", "configs/production.toml"}
+        targets = set(re.findall(r'^path = "(.*)"$', (ROOT / "Cargo.toml").read_text(), re.MULTILINE))
+        manifests = {str(path.relative_to(ROOT)) for path in ROOT.glob("crates/*/Cargo.toml")}
+        others = manifests | {"Cargo.toml", "Cargo.lock", "Makefile", "LICENSE", ".cargo/config.toml", "rust-toolchain.toml", "configs/production.toml"}
         scripts = {str(path.relative_to(ROOT)) for folder in ("deploy/docker", "deploy/local") for path in (ROOT / folder).glob("*.py")}
         self.assertEqual([path for path in sorted(read | targets | others | scripts) if not self.sent(path)], [])
 

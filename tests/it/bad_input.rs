@@ -1,12 +1,13 @@
 //! Every kind of input, good, odd and bad, and the outcome that the README promises for it.
 
-use assay::broker::Lane;
-use assay::broker::wire::Message;
-use assay::decoding;
-use assay::detector::Scripted;
-use assay::imaging::{Format, Limits, Quality};
-use assay::moderation::{FailureCode, Outcome};
-use assay::objects::memory::Fault;
+use broker::Lane;
+use broker::wire::Message;
+
+use domain::{FailureCode, Outcome};
+use domain::{ImageFormat, QualityFlag};
+use engine::Scripted;
+use imaging::Limits;
+use objects::memory::Fault;
 use png::{BitDepth, ColorType};
 use serde_json::{Value, json};
 
@@ -22,44 +23,56 @@ fn rig() -> Rig {
     let mut plan = plan();
     plan.max_object_bytes = MAX_BYTES;
     let limits = Limits { max_pixels: MAX_PIXELS, max_decoded_bytes: MAX_DECODED };
-    Rig::start_with(Scripted::new(), plan, decoding::Settings { limits, ..decoders() })
+    Rig::start_with(Scripted::new(), plan, decoder::Settings { limits, ..decoders() })
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn odd_images_get_a_verdict_that_says_what_was_odd() {
-    use Quality::{Animated, Greyscale, LowResolution, Transparent};
-    type Case = (&'static str, Vec<u8>, Format, (u32, u32), Vec<Quality>);
+    use QualityFlag::{Animated, Greyscale, LowResolution, Transparent};
+    type Case = (&'static str, Vec<u8>, ImageFormat, (u32, u32), Vec<QualityFlag>);
     let cases: Vec<Case> = vec![
-        ("rgb.jpg", images::jpeg(640, 480, Inks::Rgb), Format::Jpeg, (640, 480), vec![]),
-        ("grey.jpg", images::jpeg(300, 301, Inks::Grey), Format::Jpeg, (300, 301), vec![Greyscale]),
-        ("cmyk.jpg", images::jpeg(300, 301, Inks::Cmyk), Format::Jpeg, (300, 301), vec![]),
-        ("deep.png", images::png(300, 256, ColorType::Rgb, BitDepth::Sixteen), Format::Png, (300, 256), vec![]),
-        ("palette.png", images::png(300, 256, ColorType::Indexed, BitDepth::Eight), Format::Png, (300, 256), vec![]),
+        ("rgb.jpg", images::jpeg(640, 480, Inks::Rgb), ImageFormat::Jpeg, (640, 480), vec![]),
+        ("grey.jpg", images::jpeg(300, 301, Inks::Grey), ImageFormat::Jpeg, (300, 301), vec![Greyscale]),
+        ("cmyk.jpg", images::jpeg(300, 301, Inks::Cmyk), ImageFormat::Jpeg, (300, 301), vec![]),
+        ("deep.png", images::png(300, 256, ColorType::Rgb, BitDepth::Sixteen), ImageFormat::Png, (300, 256), vec![]),
+        (
+            "palette.png",
+            images::png(300, 256, ColorType::Indexed, BitDepth::Eight),
+            ImageFormat::Png,
+            (300, 256),
+            vec![],
+        ),
         (
             "alpha.png",
             images::png(300, 256, ColorType::Rgba, BitDepth::Eight),
-            Format::Png,
+            ImageFormat::Png,
             (300, 256),
             vec![Transparent],
         ),
         (
             "bits.png",
             images::png(300, 256, ColorType::Grayscale, BitDepth::One),
-            Format::Png,
+            ImageFormat::Png,
             (300, 256),
             vec![Greyscale],
         ),
-        ("still.webp", images::webp(300, 256), Format::Webp, (300, 256), vec![]),
-        ("moving.webp", images::animated_webp(300, 256), Format::Webp, (300, 256), vec![Animated]),
-        ("moving.gif", images::gif(300, 256), Format::Gif, (300, 256), vec![Animated]),
-        ("plain.bmp", images::bmp(256, 9), Format::Bmp, (256, 256), vec![]),
-        ("plain.tiff", images::tiff(300, 256), Format::Tiff, (300, 256), vec![]),
-        ("called.png", images::jpeg(300, 300, Inks::Rgb), Format::Jpeg, (300, 300), vec![]),
-        ("no-ending", images::webp(256, 256), Format::Webp, (256, 256), vec![]),
-        ("short.jpg", images::jpeg(300, 255, Inks::Rgb), Format::Jpeg, (300, 255), vec![LowResolution]),
-        ("strip.png", images::png(2, 300, ColorType::Rgb, BitDepth::Eight), Format::Png, (2, 300), vec![LowResolution]),
-        ("dot.png", images::png(1, 1, ColorType::Rgb, BitDepth::Eight), Format::Png, (1, 1), vec![LowResolution]),
-        ("dot.jpg", images::jpeg(1, 1, Inks::Rgb), Format::Jpeg, (1, 1), vec![LowResolution]),
+        ("still.webp", images::webp(300, 256), ImageFormat::Webp, (300, 256), vec![]),
+        ("moving.webp", images::animated_webp(300, 256), ImageFormat::Webp, (300, 256), vec![Animated]),
+        ("moving.gif", images::gif(300, 256), ImageFormat::Gif, (300, 256), vec![Animated]),
+        ("plain.bmp", images::bmp(256, 9), ImageFormat::Bmp, (256, 256), vec![]),
+        ("plain.tiff", images::tiff(300, 256), ImageFormat::Tiff, (300, 256), vec![]),
+        ("called.png", images::jpeg(300, 300, Inks::Rgb), ImageFormat::Jpeg, (300, 300), vec![]),
+        ("no-ending", images::webp(256, 256), ImageFormat::Webp, (256, 256), vec![]),
+        ("short.jpg", images::jpeg(300, 255, Inks::Rgb), ImageFormat::Jpeg, (300, 255), vec![LowResolution]),
+        (
+            "strip.png",
+            images::png(2, 300, ColorType::Rgb, BitDepth::Eight),
+            ImageFormat::Png,
+            (2, 300),
+            vec![LowResolution],
+        ),
+        ("dot.png", images::png(1, 1, ColorType::Rgb, BitDepth::Eight), ImageFormat::Png, (1, 1), vec![LowResolution]),
+        ("dot.jpg", images::jpeg(1, 1, Inks::Rgb), ImageFormat::Jpeg, (1, 1), vec![LowResolution]),
     ];
     let rig = rig();
     for (name, bytes, ..) in &cases {

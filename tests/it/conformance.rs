@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use assay::detector::checkpoint::{self, Import};
-use assay::detector::{Detector, Engine, Precision, Settings, device};
-use assay::imaging::{self, Limits};
+use engine::checkpoint::{self, Import};
+use engine::{Detector, Engine, Precision, Settings, device};
+use imaging::Limits;
 use serde_json::Value;
 
 /// Where `tests/conformance/prepare.py` left its images.

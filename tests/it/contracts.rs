@@ -14,8 +14,8 @@ macro_rules! on_memory_and_postgres {
             $(#[tokio::test(flavor = "multi_thread")]
             async fn $test() {
                 crate::support::servers::in_own_schema(|settings| async move {
-                    assay::ledger::postgres::migrate(&settings).await.unwrap();
-                    let database = assay::database::Database::connect(&settings).await.unwrap();
+                    ledger::postgres::migrate(&settings).await.unwrap();
+                    let database = database::Database::connect(&settings).await.unwrap();
                     super::$test(std::sync::Arc::new(super::Postgres::on(&database))).await;
                 })
                 .await;

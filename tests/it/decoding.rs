@@ -3,17 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use assay::decoding::{self, Error, Pool};
-use assay::detector::Scripted;
-use assay::imaging::{self, DecodeError, Limits};
-use assay::moderation::FailureCode;
+use decoder::{Error, Pool};
+use domain::FailureCode;
+use engine::Scripted;
+use imaging::{DecodeError, Limits};
 
 use crate::support::children::Child;
 use crate::support::hostile;
 use crate::support::images::{self, Inks};
 use crate::support::rig::{BUCKET, Rig, decoders, failed, plan};
 
-fn pool(settings: decoding::Settings) -> (Arc<Pool>, Child) {
+fn pool(settings: decoder::Settings) -> (Arc<Pool>, Child) {
     let pool = Arc::new(Pool::open(settings).unwrap());
     let child = Child::with_id(pool.at_rest()[0].id);
     (pool, child)
@@ -82,7 +82,7 @@ fn a_decoder_killed_in_the_middle_of_an_image_fails_that_image_alone() {
     child.kill();
     let error = slow.join().unwrap().unwrap_err();
     assert!(matches!(&error, Error::Died { how } if how == "was killed by signal 9 (SIGKILL)"), "{error}");
-    assert_eq!((error.code(), error.is_transient()), (FailureCode::DecodeFailed, false));
+    assert_eq!((assay::decoding::failure_code(&error), error.is_transient()), (FailureCode::DecodeFailed, false));
     pool.decode(&imaging::sample()).unwrap();
 }
 
@@ -111,42 +111,42 @@ fn a_decoder_killed_before_it_has_read_an_image_costs_none_either() {
 
 #[test]
 fn an_image_that_takes_too_long_is_given_up_and_the_next_one_is_decoded() {
-    let (pool, child) = pool(decoding::Settings { timeout: Duration::from_millis(200), ..decoders() });
+    let (pool, child) = pool(decoder::Settings { timeout: Duration::from_millis(200), ..decoders() });
     child.stop();
     let error = pool.decode(&imaging::sample()).unwrap_err();
     assert!(matches!(error, Error::TooSlow { .. }), "{error}");
     assert!(error.to_string().contains("0.2 s of imaging.timeout_s"), "{error}");
-    assert_eq!((error.code(), error.is_transient()), (FailureCode::DecodeFailed, false));
+    assert_eq!((assay::decoding::failure_code(&error), error.is_transient()), (FailureCode::DecodeFailed, false));
     pool.decode(&imaging::sample()).unwrap();
 }
 
 #[test]
 fn memory_has_an_end_for_rust_and_for_c() {
     let limits = Limits { max_pixels: 120_000_000, max_decoded_bytes: 512 << 20 };
-    let (pool, _) = pool(decoding::Settings { limits, memory: 96 << 20, ..decoders() });
+    let (pool, _) = pool(decoder::Settings { limits, memory: 96 << 20, ..decoders() });
     // 300 MB in Rust's allocator, which the limits would let pass.
     let error = pool.decode(&hostile::wide_bmp()).unwrap_err();
     assert!(matches!(error, Error::OutOfMemory { .. }), "{error}");
-    assert_eq!((error.code(), error.is_transient()), (FailureCode::TooLarge, false));
+    assert_eq!((assay::decoding::failure_code(&error), error.is_transient()), (FailureCode::TooLarge, false));
     // 600 MB in libwebp's, which no header announces.
     let error = pool.decode(&hostile::webp_of_many_codes()).unwrap_err();
     assert!(matches!(error, Error::Refused(DecodeError::TooManyDecodedBytes { .. })), "{error}");
-    assert_eq!(error.code(), FailureCode::TooLarge);
+    assert_eq!(assay::decoding::failure_code(&error), FailureCode::TooLarge);
     pool.decode(&imaging::sample()).unwrap();
 }
 
 #[test]
 fn a_decoder_that_is_not_there_is_named_and_is_no_fault_of_the_image() {
-    let settings = decoding::Settings { program: "/nowhere/assay-decoder".into(), ..decoders() };
+    let settings = decoder::Settings { program: "/nowhere/assay-decoder".into(), ..decoders() };
     let error = Pool::open(settings).err().unwrap();
     assert!(error.to_string().contains("/nowhere/assay-decoder"), "{error}");
     assert!(error.to_string().contains("make build"), "it says how to mend it: {error}");
     let error = Error::from(error);
     assert!(error.is_transient());
-    assert_eq!(error.code(), FailureCode::DecoderUnavailable);
+    assert_eq!(assay::decoding::failure_code(&error), FailureCode::DecoderUnavailable);
 
     // Another program in its place.
-    let error = Pool::open(decoding::Settings { program: "/bin/false".into(), ..decoders() }).err().unwrap();
+    let error = Pool::open(decoder::Settings { program: "/bin/false".into(), ..decoders() }).err().unwrap();
     assert!(error.to_string().contains("ended with code 1"), "{error}");
 }
 
@@ -160,7 +160,7 @@ fn decoders_end_with_their_pool() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_poison_image_in_a_full_batch_fails_alone() {
     const INNOCENT: usize = 63;
-    let settings = decoding::Settings { memory: 96 << 20, ..decoders() };
+    let settings = decoder::Settings { memory: 96 << 20, ..decoders() };
     let rig = Rig::start_with(Scripted::new(), plan(), settings);
     rig.objects.put(BUCKET, "good", images::bmp(64, 40));
     // It ends the process that decodes it.

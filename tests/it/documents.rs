@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use assay::broker::wire::{self, Message, Properties};
-use assay::detector::Manifest;
-use assay::moderation::{Correction, FailureCode, Outcome, OutcomeId, Purpose, Request};
+use artefact::Manifest;
+use broker::wire::{self, Message, Properties};
+use domain::{Correction, FailureCode, Outcome, OutcomeId, Purpose, Request};
 use serde_json::Value;
 
 fn docs() -> PathBuf {

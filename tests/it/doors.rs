@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use assay::broker::rabbit::{Rabbit, Reader};
-use assay::broker::{Broker, Publication};
-use assay::moderation::Context;
-use assay::objects::s3::S3;
-use assay::objects::{self, Objects};
+use broker::rabbit::{Rabbit, Reader};
+use broker::{Broker, Publication};
+use domain::Context;
+use objects::Objects;
+use objects::s3::S3;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use sqlx::Row;

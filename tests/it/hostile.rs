@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use assay::config::Config;
-use assay::imaging::{DecodeError, decode};
-use assay::moderation::{FailureCode, Outcome};
+use domain::{FailureCode, Outcome};
 use futures_util::StreamExt;
+use imaging::{DecodeError, decode};
 
 use crate::support::hostile;
 use crate::support::images;

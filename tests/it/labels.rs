@@ -5,15 +5,15 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use assay::broker::rabbit::Corrections;
-use assay::database::Database;
-use assay::labels::corrections::{Clerk, TakeError, Tally, drain};
-use assay::labels::postgres::Postgres;
-use assay::labels::{Heard, Label, Labels, Source, Vocabulary, memory};
-use assay::ledger::Ledger;
-use assay::moderation::{LabelledOrigin, Outcome};
-use assay::objects::Allowed;
-use assay::{ledger, objects};
+use assay::corrections::{Clerk, TakeError, Tally, drain};
+use broker::rabbit::Corrections;
+use database::Database;
+use domain::{LabelledOrigin, Outcome};
+use labels::postgres::Postgres;
+use labels::{Heard, Label, Labels, Source, Vocabulary, memory};
+use ledger::Ledger;
+use objects::Allowed;
+
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::{BasicProperties, Connection, ConnectionProperties};
 use secrecy::ExposeSecret;
@@ -182,7 +182,7 @@ async fn corrections_become_labels_or_dead_letters_with_the_reason() {
     assert!(dead.contains(&format!("{}.labels", site.name)));
 
     let labels = labels_of(&site).await;
-    let word = |history: Vec<assay::labels::Word>| history.last().unwrap().label.clone();
+    let word = |history: Vec<labels::Word>| history.last().unwrap().label.clone();
     let judged = labels.history(&sha256(b"judged")).await.unwrap();
     assert_eq!(judged.len(), 2);
     assert!(judged.iter().all(|word| word.label.verdict_id.unwrap().to_string() == id));

@@ -3,22 +3,23 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use assay::broker::rabbit::survey;
-use assay::broker::topology::Topology;
-use assay::broker::{self, Lane};
-use assay::database::Database;
-use assay::detector::{Architecture, untrained};
-use assay::ledger;
-use assay::objects::s3::S3;
-use assay::objects::{FetchError, Objects};
-use assay::registry::postgres::Postgres;
-use assay::registry::{Acquired, Registry, Run, RunState};
+use artefact::Architecture;
+use broker::Lane;
+use broker::rabbit::survey;
+use broker::topology::Topology;
+use database::Database;
+use engine::untrained;
+
 use lapin::options::{
     BasicConsumeOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, ExchangeDeleteOptions,
     QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions, QueuePurgeOptions,
 };
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ErrorKind};
+use objects::s3::S3;
+use objects::{FetchError, Objects};
+use registry::postgres::Postgres;
+use registry::{Acquired, Registry, Run, RunState};
 use secrecy::SecretString;
 use serde_json::Value;
 use sqlx::postgres::PgConnection;

@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::process::Stdio;
 
-use assay::database::Database;
-use assay::detector::{Architecture, Manifest, untrained};
-use assay::moderation::{Outcome, Verdict};
-use assay::registry::postgres::Postgres;
-use assay::registry::{By, Change, Kind, Registry};
+use artefact::{Architecture, Manifest};
+use database::Database;
+use domain::{Outcome, Verdict};
+use engine::untrained;
+use registry::postgres::Postgres;
+use registry::{By, Change, Kind, Registry};
 use serde_json::{Value, json};
 
 use crate::support::images;

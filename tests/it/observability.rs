@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use assay::broker::wire::{Message, Properties};
+use broker::wire::{Message, Properties};
 use serde_json::Value;
 use time::OffsetDateTime;
 

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use assay::broker::Lane;
-use assay::detector::Scripted;
+use broker::Lane;
+use engine::Scripted;
 use serde_json::Value;
 
 use crate::support::images;

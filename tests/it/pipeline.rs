@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use assay::broker::Lane;
-use assay::broker::memory::Fault as BrokerFault;
-use assay::broker::wire::Message;
-use assay::detector::{ScoreError, Scripted};
-use assay::imaging::Crop;
-use assay::ledger::memory::{Call, Fault as LedgerFault};
-use assay::moderation::{FailureCode, Outcome};
-use assay::objects::memory::Fault as ObjectFault;
 use assay::worker::WorkerError;
+use broker::Lane;
+use broker::memory::Fault as BrokerFault;
+use broker::wire::Message;
+use domain::{FailureCode, Outcome};
+use engine::{ScoreError, Scripted};
+use imaging::Crop;
+use ledger::memory::{Call, Fault as LedgerFault};
+use objects::memory::Fault as ObjectFault;
 use serde_json::json;
 
 use crate::support::images::{self, POISON};

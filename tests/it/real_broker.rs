@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use assay::broker::rabbit::{Rabbit, Submitter, survey};
-use assay::broker::wire::{Message, Properties};
-use assay::broker::{Broker, BrokerError, Consumer, Health, Lane, Publication, Settings, TopologyMode};
-use assay::delivery::{Job, Settlement};
-use assay::moderation::{Context, Failure, FailureCode, Outcome, Request};
+use broker::rabbit::{Rabbit, Submitter, survey};
+use broker::wire::{Message, Properties};
+use broker::{Broker, BrokerError, Consumer, Health, Lane, Publication, Settings, TopologyMode};
+use domain::delivery::{Job, Settlement};
+use domain::{Context, Failure, FailureCode, Outcome, Request};
 use futures_util::future::join_all;
 use lapin::BasicProperties;
 use lapin::options::{BasicGetOptions, BasicPublishOptions, QueueDeleteOptions};
@@ -134,9 +134,7 @@ async fn of_many_at_once_each_publisher_hears_of_its_own_message() {
 }
 
 fn request(id: &str) -> Request {
-    assay::broker::wire::read(&native(id), false, &[("uploads".to_string(), "acme".to_string())].into())
-        .unwrap()
-        .remove(0)
+    broker::wire::read(&native(id), false, &[("uploads".to_string(), "acme".to_string())].into()).unwrap().remove(0)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -335,7 +333,7 @@ async fn a_broker_killed_under_load_costs_time_and_nothing_else() {
     drop(held);
     rabbit.close().await;
     // Every submission was published, under one id however often.
-    let mut reader = assay::broker::rabbit::Reader::of_results(&settings).await.unwrap();
+    let mut reader = broker::rabbit::Reader::of_results(&settings).await.unwrap();
     let mut heard = BTreeSet::new();
     let mut repeated = 0;
     while heard.len() < MESSAGES {

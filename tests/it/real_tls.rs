@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use assay::broker::rabbit::survey;
-use assay::broker::{self, BrokerError};
-use assay::ledger::postgres::Postgres;
-use assay::ledger::{self, LedgerError};
-use assay::objects::s3::S3;
-use assay::objects::{self, FetchError, Objects, StoreError};
+use broker::BrokerError;
+use broker::rabbit::survey;
+use ledger::LedgerError;
+use ledger::postgres::Postgres;
+use objects::s3::S3;
+use objects::{FetchError, Objects, StoreError};
 use secrecy::SecretString;
 
 use crate::support::outcomes::{key, request};

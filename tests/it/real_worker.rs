@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use assay::moderation::{FailureCode, Outcome};
+use domain::{FailureCode, Outcome};
 use sqlx::Row;
 
 use crate::support::children::Child;

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use assay::broker::rabbit::Reader;
-use assay::broker::wire::{Message, Properties};
+use broker::rabbit::Reader;
+use broker::wire::{Message, Properties};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;

@@ -7,9 +7,9 @@ use clap::Args;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::broker::rabbit::Letter;
-use crate::broker::wire::headers;
 use crate::commands::End;
+use broker::rabbit::Letter;
+use broker::wire::headers;
 
 /// What a person wants to know of a dead letter.
 pub(super) struct Dead {

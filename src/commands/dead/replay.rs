@@ -9,12 +9,12 @@ use serde_json::json;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::letters::{Dead, Filter, printed};
-use crate::broker::Lane;
-use crate::broker::rabbit::{DeadLetters, Submitter};
-use crate::broker::topology::Topology;
 use crate::commands::End;
 use crate::commands::table::harmless;
 use crate::config::Config;
+use broker::Lane;
+use broker::rabbit::{DeadLetters, Submitter};
+use broker::topology::Topology;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

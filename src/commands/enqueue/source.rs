@@ -11,12 +11,12 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::Args;
-use crate::broker::wire::{self, Message, Properties};
 use crate::commands::End;
 use crate::config::Config;
-use crate::moderation::Request;
-use crate::objects::s3::S3;
-use crate::objects::{Listed, Objects};
+use broker::wire::{self, Message, Properties};
+use domain::Request;
+use objects::s3::S3;
+use objects::{Listed, Objects};
 
 /// Entries read ahead of what is submitted.
 const AHEAD: usize = 256;

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use crate::commands::table::{fit, harmless};
-use crate::evaluation::{Confusion, Evaluation, Figure, Figures, OriginTrack};
+use learn::evaluation::{Confusion, Evaluation, Figure, Figures, OriginTrack};
 
 const NAME: usize = 24;
 /// Unreadable files that are named.

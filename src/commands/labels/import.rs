@@ -13,13 +13,13 @@ use crate::commands::End;
 use crate::commands::actor::actor;
 use crate::commands::table::harmless;
 use crate::config::Config;
-use crate::database::Database;
-use crate::labels::annotations::{self, Annotation};
-use crate::labels::postgres::Postgres;
-use crate::labels::{Heard, Label, Labels, Source};
-use crate::moderation::ImageRef;
-use crate::objects::s3::S3;
-use crate::objects::{FetchError, Objects, digest};
+use database::Database;
+use domain::ImageRef;
+use labels::annotations::{self, Annotation};
+use labels::postgres::Postgres;
+use labels::{Heard, Label, Labels, Source};
+use objects::s3::S3;
+use objects::{FetchError, Objects, digest};
 
 /// Images hashed at a time.
 const WIDTH: usize = 8;

@@ -11,10 +11,10 @@ use crate::commands::End;
 use crate::commands::actor::actor;
 use crate::commands::table::{fit, harmless};
 use crate::config::Config;
-use crate::database::Database;
-use crate::detector::{self, Manifest};
-use crate::registry::postgres::Postgres;
-use crate::registry::{self, ArtefactError, By, Candidate, Change, Kind, Promotion, Registry, RegistryError, Store};
+use artefact::Manifest;
+use database::Database;
+use registry::postgres::Postgres;
+use registry::{ArtefactError, By, Candidate, Change, Kind, Promotion, Registry, RegistryError, Store};
 
 #[derive(Debug, Args)]
 pub(super) struct Register {
@@ -50,10 +50,7 @@ async fn open(config: &Config) -> Result<(Postgres, Store), End> {
 }
 
 /// The detector's settings with a folder for a model, which is that of the active version where the registry is asked for.
-pub(in crate::commands) async fn resolved(
-    asked: detector::Settings,
-    config: &Config,
-) -> Result<detector::Settings, End> {
+pub(in crate::commands) async fn resolved(asked: engine::Settings, config: &Config) -> Result<engine::Settings, End> {
     if !asked.is_registry() {
         return Ok(asked);
     }

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use tokio_util::sync::CancellationToken;
 
-use crate::detector::Manifest;
-use crate::retrain::course::{Course, Standing, Watch};
-use crate::retrain::job::Told;
+use artefact::Manifest;
+use learn::retrain::course::{Course, Standing, Watch};
+use learn::retrain::job::Told;
 
 /// Between two lines where there is no terminal.
 const TELL_EVERY: Duration = Duration::from_secs(10);

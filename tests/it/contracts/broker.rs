@@ -2,10 +2,10 @@
 
 mod stages;
 
-use assay::broker::wire::{self, Message, Properties};
-use assay::broker::{Consumer, Lane, Publication};
-use assay::delivery::{Job, Settlement};
-use assay::moderation::{Context, Failure, FailureCode, ImageRef, Outcome, Purpose, Request, SubmissionKey};
+use broker::wire::{self, Message, Properties};
+use broker::{Consumer, Lane, Publication};
+use domain::delivery::{Job, Settlement};
+use domain::{Context, Failure, FailureCode, ImageRef, Outcome, Purpose, Request, SubmissionKey};
 use futures_util::future::join_all;
 use serde_json::json;
 use time::OffsetDateTime;

@@ -1,13 +1,13 @@
-//! The promises of `assay::labels`.
+//! The promises of `labels`.
 
 use std::sync::Arc;
 
-use assay::database::Database;
-use assay::labels::memory::Memory;
-use assay::labels::postgres::Postgres;
-use assay::labels::{Count, Heard, Label, Labels, Source};
-use assay::ledger::postgres::migrate;
-use assay::moderation::{LabelledOrigin, OutcomeId};
+use database::Database;
+use domain::{LabelledOrigin, OutcomeId};
+use labels::memory::Memory;
+use labels::postgres::Postgres;
+use labels::{Count, Heard, Label, Labels, Source};
+use ledger::postgres::migrate;
 use tokio::task::JoinSet;
 
 use crate::support::outcomes::key;

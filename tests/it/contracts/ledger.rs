@@ -1,4 +1,4 @@
-//! The promises of `assay::ledger`.
+//! The promises of `ledger`.
 
 mod postgres;
 
@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use assay::ledger::memory::{Call, Fault, Memory};
-use assay::ledger::postgres::{Postgres, migrate};
-use assay::ledger::{Content, Found, Ledger, LedgerError, Recorded, WorkerReport};
-use assay::moderation::{ImageRef, ModelRef, Outcome, OutcomeId, SubmissionKey, Verdict};
+use domain::{ImageRef, ModelRef, Outcome, OutcomeId, SubmissionKey, Verdict};
+use ledger::memory::{Call, Fault, Memory};
+use ledger::postgres::{Postgres, migrate};
+use ledger::{Content, Found, Ledger, LedgerError, Recorded, WorkerReport};
 use serde_json::json;
 use time::OffsetDateTime;
 use tokio::task::JoinSet;

@@ -1,4 +1,4 @@
-//! The promises of `assay::objects`.
+//! The promises of `objects`.
 
 mod s3;
 
@@ -6,12 +6,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use assay::moderation::ImageRef;
-use assay::objects::memory::{Fault, Memory};
-use assay::objects::s3::S3;
-use assay::objects::{FetchError, Listed, Objects, StoreError};
 use async_trait::async_trait;
 use bytes::Bytes;
+use domain::ImageRef;
+use objects::memory::{Fault, Memory};
+use objects::s3::S3;
+use objects::{FetchError, Listed, Objects, StoreError};
 use sha2::{Digest, Sha256};
 use tokio::sync::{OnceCell, mpsc};
 use tokio::task::JoinSet;

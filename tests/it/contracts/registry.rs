@@ -1,12 +1,12 @@
-//! The promises of `assay::registry`.
+//! The promises of `registry`.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use assay::registry::memory::Memory;
-use assay::registry::postgres::Postgres;
-use assay::registry::{
+use registry::memory::Memory;
+use registry::postgres::Postgres;
+use registry::{
     Acquired, By, Change, Kind, Lease, NewModel, Promotion, Registered, Registry, RegistryError, Run, RunState,
 };
 use serde_json::{Value, json};

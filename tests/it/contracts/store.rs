@@ -1,10 +1,11 @@
-//! The promises of `assay::registry::Store`, in a folder and in a bucket.
+//! The promises of `registry::Store`, in a folder and in a bucket.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use assay::detector::{Architecture, Manifest, untrained};
-use assay::registry::{ArtefactError, Model, NewModel, Settings, Store};
+use artefact::{Architecture, Manifest};
+use engine::untrained;
+use registry::{ArtefactError, Model, NewModel, Settings, Store};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;

@@ -2,8 +2,8 @@
 
 use std::io::Cursor;
 
-use assay::imaging::Crop;
 use image::{ImageFormat, Rgb, RgbImage};
+use imaging::Crop;
 use turbojpeg_sys::{
     TJCS_TJCS_CMYK, TJCS_TJCS_GRAY, TJCS_TJCS_YCbCr, TJINIT_TJINIT_COMPRESS, TJPARAM_TJPARAM_COLORSPACE,
     TJPARAM_TJPARAM_PROGRESSIVE, TJPARAM_TJPARAM_QUALITY, TJPARAM_TJPARAM_SUBSAMP, TJPF_TJPF_CMYK, TJPF_TJPF_GRAY,

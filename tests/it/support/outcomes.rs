@@ -1,10 +1,10 @@
 //! Outcomes to record and publish.
 
-use assay::imaging::{Format, Quality};
-use assay::moderation::{
+use domain::{
     Candidate, Context, Decision, Failure, FailureCode, GeneratorGuess, ImageRef, JudgedImage, ModelRef, Outcome,
     OutcomeId, Purpose, Request, Score, SubmissionKey, Timing, Verdict, WorkerRef,
 };
+use domain::{ImageFormat, QualityFlag};
 use serde_json::Map;
 use time::OffsetDateTime;
 
@@ -34,7 +34,7 @@ pub fn verdict_of(key: SubmissionKey) -> Verdict {
             etag: Some("9b2cf535f27731c974343645a3985328".into()),
             sha256: "a".repeat(64),
             bytes: 183_220,
-            format: Format::Jpeg,
+            format: ImageFormat::Jpeg,
             width: 1024,
             height: 768,
         },
@@ -53,7 +53,7 @@ pub fn verdict_of(key: SubmissionKey) -> Verdict {
             labels: "imaginet-8@1".into(),
             trained: true,
         },
-        quality: vec![Quality::LowResolution],
+        quality: vec![QualityFlag::LowResolution],
         purpose: Purpose::Live,
         generation: key.generation,
         reused_from: None,

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use assay::broker::rabbit::{Letter, Reader, Submitter, survey};
-use assay::broker::topology::Topology;
-use assay::broker::wire::{Message, Properties};
-use assay::broker::{Lane, Settings, TopologyMode};
+use broker::rabbit::{Letter, Reader, Submitter, survey};
+use broker::topology::Topology;
+use broker::wire::{Message, Properties};
+use broker::{Lane, Settings, TopologyMode};
 use lapin::options::{BasicGetOptions, ExchangeDeleteOptions, QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::FieldTable;
 use lapin::{Channel, Connection, ConnectionProperties};

@@ -4,17 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use assay::broker::memory::Memory as MemoryBroker;
-use assay::broker::wire::Message;
-use assay::broker::{Broker, Lane};
 use assay::config::Config;
-use assay::decoding::{self, Pool};
-use assay::detector::Scripted;
-use assay::ledger::memory::Memory as MemoryLedger;
-use assay::moderation::{FailureCode, Outcome};
-use assay::objects::memory::Memory as MemoryObjects;
 use assay::shutdown::Shutdown;
 use assay::worker::{self, Condition, Parts, Plan, WorkerError};
+use broker::memory::Memory as MemoryBroker;
+use broker::wire::Message;
+use broker::{Broker, Lane};
+use decoder::Pool;
+use domain::{FailureCode, Outcome};
+use engine::Scripted;
+use ledger::memory::Memory as MemoryLedger;
+use objects::memory::Memory as MemoryObjects;
 use serde_json::{Value, json};
 
 pub const BUCKET: &str = "uploads";
@@ -31,9 +31,10 @@ pub struct Rig {
 }
 
 /// The decoders of the default configuration.
-pub fn decoders() -> decoding::Settings {
-    let program = env!("CARGO_BIN_EXE_assay-decoder").into();
-    decoding::Settings { program, ..Config::load(None).unwrap().decoders() }
+pub fn decoders() -> decoder::Settings {
+    // Another package of the workspace builds it, into the same folder.
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_assay")).with_file_name("assay-decoder");
+    decoder::Settings { program, ..Config::load(None).unwrap().decoders() }
 }
 
 /// The plan of the default configuration, but for the bucket; and every image is scored.
@@ -51,7 +52,7 @@ impl Rig {
         Self::start_with(detector, plan(), decoders())
     }
 
-    pub fn start_with(detector: Scripted, plan: Plan, decoders: decoding::Settings) -> Rig {
+    pub fn start_with(detector: Scripted, plan: Plan, decoders: decoder::Settings) -> Rig {
         let broker = MemoryBroker::new(PREFETCH);
         let objects = Arc::new(MemoryObjects::new());
         objects.create_bucket(BUCKET);

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use assay::objects::s3::S3;
-use assay::{ledger, objects};
+use objects::s3::S3;
+
 use secrecy::SecretString;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Executor};

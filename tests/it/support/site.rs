@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use assay::broker::rabbit::{Reader, Submitter, survey};
-use assay::broker::wire::{Message, Properties};
-use assay::broker::{self, Lane};
 use assay::config::Config;
-use assay::ledger::postgres;
-use assay::moderation::Outcome;
+use broker::Lane;
+use broker::rabbit::{Reader, Submitter, survey};
+use broker::wire::{Message, Properties};
+use domain::Outcome;
+use ledger::postgres;
 use serde_json::{Value, json};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Executor, Row};

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use assay::broker::memory::Memory;
-use assay::broker::rabbit::Rabbit;
-use assay::broker::wire::Message;
-use assay::broker::{Broker, Health, Lane, Settings};
 use async_trait::async_trait;
+use broker::memory::Memory;
+use broker::rabbit::Rabbit;
+use broker::wire::Message;
+use broker::{Broker, Health, Lane, Settings};
 
 use crate::support::proxy::{Flow, Proxy};
 use crate::support::rabbit::{self, Bystander, soon, until};

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use assay::ledger::postgres::{Postgres, address, migrate};
-use assay::ledger::{Ledger, LedgerError, Recorded, Settings};
+use ledger::postgres::{Postgres, address, migrate};
+use ledger::{Ledger, LedgerError, Recorded, Settings};
 use secrecy::SecretString;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Executor};

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use assay::moderation::ImageRef;
-use assay::objects::s3::S3;
-use assay::objects::{FetchError, Object, Objects, Settings, StoreError};
+use domain::ImageRef;
+use objects::s3::S3;
+use objects::{FetchError, Object, Objects, Settings, StoreError};
 use secrecy::SecretString;
 use tokio::net::TcpListener;
 

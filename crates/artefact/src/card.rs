@@ -1,0 +1,34 @@
+//! What a model says of itself to those who use it.
+
+use domain::{Judge, ModelRef, Policy, WorkerRef};
+
+use crate::LabelSet;
+
+/// What a model says of itself.
+#[derive(Clone, Debug)]
+pub struct Card {
+    pub version: String,
+    /// Of the weights file, lower-case hexadecimal.
+    pub sha256: String,
+    /// False for random weights.
+    pub trained: bool,
+    pub labels: LabelSet,
+    pub policy: Policy,
+}
+
+impl Card {
+    /// What turns this model's scores into verdicts.
+    pub fn judge(&self, device: &str) -> Judge {
+        Judge {
+            model: ModelRef {
+                version: self.version.clone(),
+                sha256: self.sha256.clone(),
+                labels: self.labels.id.clone(),
+                trained: self.trained,
+            },
+            policy: self.policy.clone(),
+            generators: self.labels.generators.clone(),
+            worker: WorkerRef { version: env!("CARGO_PKG_VERSION").into(), device: device.into() },
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! The model artefact: a folder with `manifest.json` and `weights.safetensors`, without libtorch.
+//!
+//! [`Manifest`] is what the folder says of itself: the [`Architecture`] and so the names and shapes of all tensors, the
+//! [`LabelSet`], calibration, thresholds, [`novelty`] and the self-test ([`golden`]). [`Card`] is what of it travels with
+//! scores. [`pickle`] reads what PyTorch wrote, and calls nothing.
+
+pub mod architecture;
+mod card;
+mod error;
+pub mod golden;
+mod label_set;
+pub mod manifest;
+mod misfit;
+pub mod novelty;
+pub mod pickle;
+mod signature;
+
+pub use architecture::Architecture;
+pub use card::Card;
+pub use error::LoadError;
+pub use label_set::LabelSet;
+pub use manifest::Manifest;
+pub use misfit::Misfit;

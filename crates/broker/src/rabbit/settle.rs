@@ -1,0 +1,115 @@
+//! What becomes of a message when its ticket is settled.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use lapin::options::{BasicAckOptions, BasicNackOptions};
+use lapin::{Acker, BasicProperties, Channel};
+use time::OffsetDateTime;
+use tokio::runtime::Handle;
+use tokio_util::task::TaskTracker;
+
+use super::amqp;
+use super::link::pauses;
+use super::publish::{Publisher, Route};
+use crate::topology::{Topology, leave};
+use crate::{BrokerError, Lane, wire};
+use domain::delivery::{Settlement, Ticket};
+
+/// A message that the broker waits to hear about.
+pub(super) struct Outstanding {
+    pub lane: Lane,
+    pub body: Vec<u8>,
+    pub properties: BasicProperties,
+    pub attempt: u32,
+    pub acker: Acker,
+    /// Held until the message is settled: with the last handle on it the channel closes.
+    pub channel: Channel,
+}
+
+/// Carries settlements out. Each is a task of its own, of which there are never more than messages out, and
+/// so never more than the prefetch.
+pub(super) struct Settler {
+    pub topology: Arc<Topology>,
+    pub publisher: Arc<Publisher>,
+    pub tasks: TaskTracker,
+    /// Tickets are settled from threads of any kind.
+    pub runtime: Handle,
+    /// Channels that take nothing more, and whose messages may still be out.
+    pub retired: Mutex<Vec<Channel>>,
+}
+
+impl Settler {
+    pub fn ticket(self: &Arc<Self>, outstanding: Outstanding) -> Ticket {
+        let settler = self.clone();
+        Ticket::new(move |settlement| {
+            let work = settler.clone().settle(outstanding, settlement);
+            settler.tasks.spawn_on(work, &settler.runtime);
+        })
+    }
+
+    /// Keeps a channel open for the messages that came by it.
+    pub fn retire(&self, channel: Channel) {
+        self.retired.lock().unwrap_or_else(PoisonError::into_inner).push(channel);
+    }
+
+    /// Waits until every settlement handed in so far has been carried out, as long as `patience` lasts.
+    pub async fn close(&self, patience: Duration) {
+        self.tasks.close();
+        // A copy that can't be published now would be tried for ever; its message goes back with the connection.
+        if tokio::time::timeout(patience, self.tasks.wait()).await.is_err() {
+            tracing::warn!(left = self.tasks.len(), "closing with messages not settled; they will come again");
+        }
+        let retired = std::mem::take(&mut *self.retired.lock().unwrap_or_else(PoisonError::into_inner));
+        join_all(retired.iter().map(leave)).await;
+    }
+
+    async fn settle(self: Arc<Self>, message: Outstanding, settlement: Settlement) {
+        let settled = match settlement {
+            Settlement::Done => message.acker.ack(BasicAckOptions::default()).await,
+            Settlement::Released => {
+                // Not `reject`: on newer brokers a nack is no strike against the message.
+                message.acker.nack(BasicNackOptions { requeue: true, ..BasicNackOptions::default() }).await
+            }
+            Settlement::Dead { reason } => {
+                let queue = self.topology.lane(message.lane);
+                let marks = wire::marks_of_death(&reason, &queue, OffsetDateTime::now_utc());
+                self.copy_and_ack(&message, &self.topology.dead(), &marks).await
+            }
+            Settlement::Later { reason } => {
+                let marks = wire::marks_of_delay(&reason, message.attempt);
+                self.copy_and_ack(&message, &self.topology.retry(message.lane, message.attempt), &marks).await
+            }
+        };
+        match settled {
+            Ok(true) => {}
+            // The channel is gone, and the message with it back to the queue.
+            Ok(false) => tracing::debug!("a message was settled after its channel had closed; it will come again"),
+            Err(error) => tracing::debug!(%error, "a message could not be settled; it will come again"),
+        }
+        drop(message.channel);
+    }
+
+    /// Tries for as long as the message is ours: given up half-way it would come again at once, and again.
+    async fn copy_and_ack(
+        &self,
+        message: &Outstanding,
+        queue: &str,
+        marks: &[(&'static str, String)],
+    ) -> lapin::Result<bool> {
+        for pause in pauses() {
+            if !message.acker.usable() {
+                return Ok(false);
+            }
+            let properties = amqp::copied(&message.properties, marks);
+            match self.publisher.publish(Route::Queue(queue), &message.body, properties).await {
+                Ok(()) => break,
+                Err(BrokerError::Closed) => return Ok(false),
+                Err(error) => tracing::warn!(%error, queue, "a message could not be moved yet"),
+            }
+            tokio::time::sleep(pause).await;
+        }
+        message.acker.ack(BasicAckOptions::default()).await
+    }
+}

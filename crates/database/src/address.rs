@@ -1,0 +1,52 @@
+//! Where the database is, how it is reached, and what of that people may read.
+
+use std::str::FromStr;
+
+use secrecy::ExposeSecret;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
+
+use super::{DatabaseError, Settings};
+
+/// The database's address without user and password, for messages.
+pub fn address(settings: &Settings) -> String {
+    match PgConnectOptions::from_str(settings.url.expose_secret()) {
+        Ok(options) => {
+            // One with an @ is a piece of a password with a slash that isn't written %2f.
+            let database = options.get_database().filter(|name| !name.contains('@')).unwrap_or(options.get_username());
+            format!("{}:{}/{database}", options.get_host(), options.get_port())
+        }
+        Err(_) => "an unreadable address".into(),
+    }
+}
+
+/// What crosses the network for anybody to read, with the mend.
+pub fn exposure(settings: &Settings) -> Option<String> {
+    let options = PgConnectOptions::from_str(settings.url.expose_secret()).ok()?;
+    let host = options.get_host();
+    let encrypted = matches!(options.get_ssl_mode(), PgSslMode::Require | PgSslMode::VerifyCa | PgSslMode::VerifyFull);
+    // A socket in the file system goes nowhere.
+    (!encrypted && !host.starts_with('/') && !tls::is_loopback(host)).then(|| {
+        format!("what goes to the database at {host} may go unencrypted, the login too; add ?sslmode=verify-full to ledger.url")
+    })
+}
+
+/// The file of authorities that the URL names.
+fn authorities(settings: &Settings) -> Option<String> {
+    let url = url::Url::parse(settings.url.expose_secret()).ok()?;
+    let mut pairs = url.query_pairs();
+    pairs
+        .find(|(name, _)| matches!(name.as_ref(), "sslrootcert" | "ssl-root-cert" | "ssl-ca"))
+        .map(|(_, path)| path.into())
+}
+
+pub(super) fn options(settings: &Settings) -> Result<PgConnectOptions, DatabaseError> {
+    settings.validate().map_err(|detail| DatabaseError::Failed { detail })?;
+    let options = PgConnectOptions::from_str(settings.url.expose_secret())
+        .map_err(|error| DatabaseError::Failed { detail: format!("ledger.url can't be read: {error}") })?;
+    if let Some(Err(detail)) = authorities(settings).map(|path| tls::authorities(&path)) {
+        return Err(DatabaseError::Untrusted { address: address(settings), detail: format!("sslrootcert={detail}") });
+    }
+    let named = options.get_application_name().is_some();
+    let options = if named { options } else { options.application_name("assay") };
+    Ok(options.options([("search_path", &settings.schema)]))
+}

@@ -1,0 +1,112 @@
+//! Bringing the schema to this version, and seeing whether it is.
+
+use std::time::Duration;
+
+use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType};
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Connection, SqlSafeStr, query_scalar};
+
+use super::address::options;
+use super::{DatabaseError, Settings, address, open, trouble};
+
+/// `migrations/`, built in. (sqlx's macro for it would have sqlx and its TLS compiled a second time, for the compiler.)
+const FILES: [(&str, &str); 5] = [
+    ("0001_outcomes", include_str!("../../../migrations/0001_outcomes.sql")),
+    ("0002_reuse", include_str!("../../../migrations/0002_reuse.sql")),
+    ("0003_workers", include_str!("../../../migrations/0003_workers.sql")),
+    ("0004_labels", include_str!("../../../migrations/0004_labels.sql")),
+    ("0005_models", include_str!("../../../migrations/0005_models.sql")),
+];
+/// Lies in the schema itself, so that several schemas of one database are migrated apart.
+const TABLE: &str = "_sqlx_migrations";
+/// The tables that this version reads and writes.
+const TABLES: [&str; 9] =
+    ["outcomes", "verdicts", "failures", "workers", "labels", "models", "promotions", "leases", "training_runs"];
+
+/// Applies what is not applied yet and returns its names. Whoever comes while another one is at it waits.
+pub async fn migrate(settings: &Settings) -> Result<Vec<String>, DatabaseError> {
+    let address = address(settings);
+    let timeout = Duration::from_secs(settings.timeout_s);
+    // No limit on the statements: a migration of a large table may take its time.
+    let mut connection = open(&options(settings)?, &address, timeout).await?;
+    let applied = apply(&mut connection, &settings.schema).await.map_err(|error| match error {
+        MigrateError::Execute(error) => trouble::of(&address, &error),
+        error => DatabaseError::Failed { detail: error.to_string() },
+    });
+    // Closing also gives back the lock, where `apply` ended early.
+    let _ = connection.close().await;
+    applied
+}
+
+async fn apply(connection: &mut PgConnection, schema: &str) -> Result<Vec<String>, MigrateError> {
+    connection.lock().await?;
+    // Asked first, because CREATE SCHEMA IF NOT EXISTS wants the right to create one even where there is one.
+    let present: bool = query_scalar("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)")
+        .bind(schema)
+        .fetch_one(&mut *connection)
+        .await?;
+    if !present {
+        connection.create_schema_if_not_exists(&format!("\"{schema}\"")).await?;
+    }
+    connection.ensure_migrations_table(TABLE).await?;
+    let known = connection.list_applied_migrations(TABLE).await?;
+    let mut applied = Vec::new();
+    for migration in &migrations() {
+        match known.iter().find(|known| known.version == migration.version) {
+            Some(known) if known.checksum == migration.checksum => {}
+            Some(_) => return Err(MigrateError::VersionMismatch(migration.version)),
+            None => {
+                connection.apply(TABLE, migration).await?;
+                applied.push(name(migration));
+            }
+        }
+    }
+    connection.unlock().await?;
+    Ok(applied)
+}
+
+/// What the database lacks of this version; whatever a later version added does no harm.
+pub(super) async fn missing(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
+    let applied: Vec<i64> =
+        query_scalar("SELECT version FROM _sqlx_migrations WHERE success").fetch_all(&mut *connection).await?;
+    let tables: Vec<String> =
+        query_scalar("SELECT name FROM unnest($1::text[]) AS name WHERE to_regclass(name) IS NULL")
+            .bind(&TABLES[..])
+            .fetch_all(&mut *connection)
+            .await?;
+    let known = migrations();
+    let missing = known.iter().filter(|migration| !applied.contains(&migration.version)).map(name);
+    Ok(missing.chain(tables.into_iter().map(|table| format!("table {table}"))).collect())
+}
+
+/// In the order in which they are applied, with the checksums that sqlx records.
+fn migrations() -> Vec<Migration> {
+    let migration = |(name, text): (&'static str, &'static str)| {
+        let (version, description) = name.split_once('_').expect("a test reads it");
+        let version = version.parse().expect("a test reads it");
+        let (description, sql) = (description.replace('_', " ").into(), AssertSqlSafe(text).into_sql_str());
+        Migration::new(version, description, MigrationType::Simple, sql, false)
+    };
+    FILES.map(migration).into()
+}
+
+/// As the file is called.
+fn name(migration: &Migration) -> String {
+    format!("{:04}_{}", migration.version, migration.description.replace(' ', "_"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_is_built_in_and_keeps_its_name() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations");
+        let mut files: Vec<_> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap().replace(".sql", ""))
+            .collect();
+        files.sort();
+        assert_eq!(migrations().iter().map(name).collect::<Vec<_>>(), files);
+    }
+}

@@ -1,0 +1,62 @@
+//! A decoder: reads encoded images from its socket, answers with their crops, and can do nothing else.
+//!
+//! `assay` starts it (see `decoding/`). It is made of the modules below and no more: the library, with libtorch and the
+//! clients of broker, store and database, is not linked.
+
+mod memory;
+mod probe;
+mod sandbox;
+
+use std::io;
+use std::os::fd::FromRawFd;
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+
+use imaging::Limits;
+use imaging::protocol::{self, Answer, Ask};
+
+#[global_allocator]
+static ALLOCATOR: memory::Allocator = memory::Allocator;
+
+fn main() -> ExitCode {
+    let numbers: Vec<u64> = std::env::args().skip(1).map_while(|word| word.parse().ok()).collect();
+    let [max_pixels, max_decoded_bytes, memory] = numbers[..] else {
+        eprintln!("assay-decoder is started by assay, which gives it its limits and a socket");
+        return ExitCode::from(2);
+    };
+    match serve(&Limits { max_pixels, max_decoded_bytes }, memory) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Heard only as long as the sandbox is not closed.
+            eprintln!("assay-decoder: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Answers requests until no more come.
+fn serve(limits: &Limits, memory: u64) -> io::Result<()> {
+    let protections = sandbox::enter(memory)?;
+    // SAFETY: descriptor 0 is the one thing that the sandbox leaves open, and nothing else in this process holds it.
+    let socket = unsafe { UnixStream::from_raw_fd(0) };
+    // A panic is told in the answer.
+    std::panic::set_hook(Box::new(|_| {}));
+    protocol::answer(&socket, &Answer::Ready { version: env!("CARGO_PKG_VERSION").into(), protections }, &[])?;
+    let mut buffer = Vec::new();
+    while let Some((ask, length)) = protocol::next_request(&socket, &mut buffer)? {
+        match ask {
+            Ask::Decode => protocol::answer_decoded(&socket, imaging::decode(&buffer[..length], limits))?,
+            Ask::Window { side } => {
+                protocol::answer_window(&socket, imaging::window(&buffer[..length], side.into(), limits))?;
+            }
+            Ask::Probe => protocol::answer(&socket, &Answer::Probed(probe::attempts()), &[])?,
+        }
+        if buffer.len() > KEPT {
+            buffer = Vec::new();
+        }
+    }
+    Ok(())
+}
+
+/// Bytes of the buffer for encoded images that are kept for the next one.
+const KEPT: usize = 4 << 20;

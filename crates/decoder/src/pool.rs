@@ -1,0 +1,134 @@
+//! The decoders of one worker.
+
+use std::sync::mpsc::{self, SyncSender};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use super::process::{Broken, Process};
+use super::{Error, Settings, StartError};
+use imaging::protocol::{self, Attempt, Protections};
+use imaging::{Decoded, DecodedWindow};
+
+/// Decoders that are kept between images; there are as many as were ever needed at a time.
+pub struct Pool {
+    settings: Settings,
+    idle: Mutex<Vec<Process>>,
+    starter: Starter,
+}
+
+impl Pool {
+    /// Starts the first decoder, so that one that can't be started is known at once. The others follow when they are
+    /// needed.
+    pub fn open(settings: Settings) -> Result<Pool, StartError> {
+        let starter = Starter::new(settings.clone())?;
+        let first = starter.start()?;
+        if !first.protections.missing.is_empty() {
+            let missing = first.protections.missing.join("; ");
+            tracing::warn!(missing, "decoders run with fewer protections than Assay knows");
+        }
+        Ok(Pool { settings, idle: Mutex::new(vec![first]), starter })
+    }
+
+    /// Decodes the centre of an image, as [`imaging::decode`] does. Blocks, at most for the timeout and the
+    /// start of a decoder. Whatever becomes of the decoder, only this image is affected.
+    pub fn decode(&self, bytes: &[u8]) -> Result<Decoded, Error> {
+        self.with_decoder(|process| process.decode(bytes, self.settings.timeout))?
+    }
+
+    /// Decodes the middle of an image, at most `side` pixels wide and high, as [`imaging::window`] does; sides above
+    /// [`protocol::MAX_WINDOW`] are taken for that. Blocks, and fails, as [`Pool::decode`].
+    pub fn window(&self, bytes: &[u8], side: u16) -> Result<DecodedWindow, Error> {
+        let side = side.clamp(1, protocol::MAX_WINDOW);
+        self.with_decoder(|process| process.window(bytes, side, self.settings.timeout))?
+    }
+
+    /// Has a decoder try what it must not be able to do, and tells what it is kept from.
+    pub fn probe(&self) -> Result<(Protections, Vec<Attempt>), Error> {
+        self.with_decoder(|process| {
+            let attempts = process.probe(self.settings.timeout)?;
+            Ok((process.protections.clone(), attempts))
+        })
+    }
+
+    /// The decoders that have nothing to do.
+    pub fn at_rest(&self) -> Vec<AtRest> {
+        self.idle().iter().map(|process| AtRest { id: process.id(), resident: process.resident() }).collect()
+    }
+
+    fn with_decoder<T>(&self, mut work: impl FnMut(&mut Process) -> Result<T, Broken>) -> Result<T, Error> {
+        loop {
+            let rested = self.idle().pop();
+            let (mut process, is_new) = match rested {
+                Some(process) => (process, false),
+                None => (self.starter.start()?, true),
+            };
+            let broken = match work(&mut process) {
+                Ok(answer) => {
+                    self.idle().push(process);
+                    return Ok(answer);
+                }
+                Err(broken) => broken,
+            };
+            let ending = process.end();
+            let error = match broken {
+                // It died in its rest. At the latest a new one takes the request.
+                Broken::NotTaken if !is_new => {
+                    tracing::warn!("a decoder {ending} while it had nothing to do: another one takes its place");
+                    continue;
+                }
+                Broken::NotTaken => {
+                    let program = self.settings.program.clone();
+                    return Err(StartError { program, detail: format!("it {ending} before its first image") }.into());
+                }
+                Broken::Late => Error::TooSlow { timeout: self.settings.timeout },
+                Broken::Off(_) if ending.is_out_of_memory() => Error::OutOfMemory { limit: self.settings.memory },
+                Broken::Off(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                    Error::Died { how: ending.to_string() }
+                }
+                Broken::Off(error) => Error::Died { how: format!("gave an answer that makes no sense ({error})") },
+            };
+            tracing::warn!(%error, "a decoder is lost with its image: another one takes its place");
+            return Err(error);
+        }
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Process>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A decoder that has nothing to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AtRest {
+    /// Of its process.
+    pub id: u32,
+    /// Bytes of memory that it occupies.
+    pub resident: u64,
+}
+
+/// The thread on which all decoders are started, and which lives as long as the pool.
+struct Starter(SyncSender<SyncSender<Result<Process, StartError>>>);
+
+impl Starter {
+    fn new(settings: Settings) -> Result<Starter, StartError> {
+        let program = settings.program.clone();
+        let (sender, receiver) = mpsc::sync_channel::<SyncSender<_>>(1);
+        let run = move || {
+            for reply in receiver {
+                // A process that nobody waits for any more is dropped, and so killed.
+                let _ = reply.send(Process::start(&settings));
+            }
+        };
+        thread::Builder::new()
+            .name("decoder-starter".into())
+            .spawn(run)
+            .map_err(|error| StartError { program, detail: error.to_string() })?;
+        Ok(Starter(sender))
+    }
+
+    fn start(&self) -> Result<Process, StartError> {
+        let (sender, receiver) = mpsc::sync_channel(1);
+        self.0.send(sender).expect("the starter lives as long as the pool");
+        receiver.recv().expect("the starter answers every request")
+    }
+}

@@ -1,0 +1,247 @@
+//! One decoder, as the worker holds it.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use super::{Error, Settings, StartError};
+use imaging::protocol::{self, Answer, Ask, Attempt, Protections};
+use imaging::{Decoded, DecodedWindow};
+
+/// The longest that a decoder may take to say that it is ready.
+const START: Duration = Duration::from_secs(10);
+
+/// A child that decodes one image at a time. Dropping it kills it.
+pub(super) struct Process {
+    child: Child,
+    socket: UnixStream,
+    pub protections: Protections,
+}
+
+/// Why a decoder is of no more use.
+pub(super) enum Broken {
+    /// It was gone before it had read the whole request, so it has not begun.
+    NotTaken,
+    Late,
+    /// It hung up, or said what makes no sense.
+    Off(io::Error),
+}
+
+impl Process {
+    /// Must be called on a thread that lives as long as the decoder: when the thread that started a process ends, the
+    /// kernel takes that for the death of the parent, and kills the decoder.
+    pub fn start(settings: &Settings) -> Result<Process, StartError> {
+        let failed = |detail: String| StartError { program: settings.program.clone(), detail };
+        let (socket, theirs) = UnixStream::pair().map_err(|error| failed(error.to_string()))?;
+        let limits = [settings.limits.max_pixels, settings.limits.max_decoded_bytes, settings.memory];
+        let child = Command::new(&settings.program)
+            .args(limits.map(|limit| limit.to_string()))
+            .env_clear()
+            .current_dir("/")
+            .stdin(OwnedFd::from(theirs))
+            .stdout(Stdio::null())
+            // What the loader says if it can't start; the decoder itself closes it.
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| match error.kind() {
+                ErrorKind::NotFound => {
+                    failed("it is not there; it belongs beside assay, and `make build` makes both".into())
+                }
+                _ => failed(error.to_string()),
+            })?;
+        let missing = Protections { seccomp: false, landlock: None, memory: 0, missing: vec![] };
+        let mut process = Process { child, socket, protections: missing };
+        match protocol::read_answer(process.until(Instant::now() + START)) {
+            Ok(Answer::Ready { version, protections }) if version == env!("CARGO_PKG_VERSION") => {
+                process.protections = protections;
+                process.child.stderr = None;
+                Ok(process)
+            }
+            Ok(Answer::Ready { version, .. }) => Err(failed(format!(
+                "it is of version {version}, and this is {}; install both from one build",
+                env!("CARGO_PKG_VERSION")
+            ))),
+            Ok(other) => Err(failed(format!("its first word is {other:?}; is it assay's decoder?"))),
+            Err(error) if is_timeout(&error) => Err(failed(format!("it is not ready after {START:?}"))),
+            Err(_) => {
+                let mut words = String::new();
+                let how = process.end();
+                if let Some(mut stderr) = process.child.stderr.take() {
+                    let _ = stderr.read_to_string(&mut words);
+                }
+                Err(failed(format!("it {how}: {}", words.trim())))
+            }
+        }
+    }
+
+    /// Has it decode an image.
+    pub fn decode(&mut self, bytes: &[u8], timeout: Duration) -> Result<Result<Decoded, Error>, Broken> {
+        let deadline = Instant::now() + timeout;
+        match self.request(Ask::Decode, bytes, deadline)? {
+            Answer::Decoded { format, width, height, quality } => {
+                let crop = protocol::read_crop(self.until(deadline)).map_err(Broken::of_answer)?;
+                Ok(Ok(Decoded { crop, format, width, height, quality }))
+            }
+            Answer::Refused(error) => Ok(Err(error.into())),
+            other => Err(Broken::Off(io::Error::other(format!("it answered {other:?}")))),
+        }
+    }
+
+    /// Has it decode the middle of an image.
+    pub fn window(
+        &mut self,
+        bytes: &[u8],
+        side: u16,
+        timeout: Duration,
+    ) -> Result<Result<DecodedWindow, Error>, Broken> {
+        let deadline = Instant::now() + timeout;
+        match self.request(Ask::Window { side }, bytes, deadline)? {
+            Answer::Window { format, width, height, quality } => {
+                let pixels = protocol::read_window(self.until(deadline), width, height, side);
+                let picture = pixels.map_err(Broken::of_answer)?;
+                Ok(Ok(DecodedWindow { picture, format, width, height, quality }))
+            }
+            Answer::Refused(error) => Ok(Err(error.into())),
+            other => Err(Broken::Off(io::Error::other(format!("it answered {other:?}")))),
+        }
+    }
+
+    /// Has it try what it must not be able to do.
+    pub fn probe(&mut self, timeout: Duration) -> Result<Vec<Attempt>, Broken> {
+        match self.request(Ask::Probe, &[], Instant::now() + timeout)? {
+            Answer::Probed(attempts) => Ok(attempts),
+            other => Err(Broken::Off(io::Error::other(format!("it answered {other:?}")))),
+        }
+    }
+
+    fn request(&mut self, ask: Ask, bytes: &[u8], deadline: Instant) -> Result<Answer, Broken> {
+        protocol::ask(self.until(deadline), ask, bytes).map_err(|error| match is_timeout(&error) {
+            true => Broken::Late,
+            false => Broken::NotTaken,
+        })?;
+        protocol::read_answer(self.until(deadline)).map_err(Broken::of_answer)
+    }
+
+    fn until(&mut self, deadline: Instant) -> Until<'_> {
+        Until { socket: &self.socket, deadline }
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Bytes of memory that it occupies; 0 once it is gone.
+    pub fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
+        line.and_then(|kilobytes| kilobytes.parse::<u64>().ok()).map_or(0, |kilobytes| kilobytes << 10)
+    }
+
+    /// Ends it, and says how it ended if it had before: "was killed by signal 11 (SIGSEGV)".
+    pub fn end(&mut self) -> Ending {
+        let _ = self.child.kill();
+        match self.child.wait() {
+            Ok(status) => Ending::Known(status),
+            Err(error) => Ending::Unknown(error),
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Broken {
+    fn of_answer(error: io::Error) -> Broken {
+        match error.kind() {
+            _ if is_timeout(&error) => Broken::Late,
+            // What a Unix socket says whose other end was closed before everything was read from it.
+            ErrorKind::ConnectionReset => Broken::NotTaken,
+            _ => Broken::Off(error),
+        }
+    }
+}
+
+pub(super) enum Ending {
+    Known(ExitStatus),
+    Unknown(io::Error),
+}
+
+impl Ending {
+    pub fn is_out_of_memory(&self) -> bool {
+        matches!(self, Ending::Known(status) if status.code() == Some(protocol::EXIT_OUT_OF_MEMORY.into()))
+    }
+}
+
+impl std::fmt::Display for Ending {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Ending::Known(status) => match (status.signal(), status.code()) {
+                (Some(signal), _) => write!(f, "was killed by signal {signal} ({})", name_of(signal)),
+                (None, Some(code)) => write!(f, "ended with code {code}"),
+                (None, None) => write!(f, "ended: {status}"),
+            },
+            Ending::Unknown(error) => write!(f, "ended, and nobody knows how: {error}"),
+        }
+    }
+}
+
+fn name_of(signal: i32) -> &'static str {
+    match signal {
+        libc::SIGABRT => "SIGABRT",
+        libc::SIGBUS => "SIGBUS",
+        libc::SIGFPE => "SIGFPE",
+        libc::SIGILL => "SIGILL",
+        libc::SIGKILL => "SIGKILL",
+        libc::SIGSEGV => "SIGSEGV",
+        libc::SIGSYS => "SIGSYS",
+        libc::SIGTRAP => "SIGTRAP",
+        libc::SIGXCPU => "SIGXCPU",
+        _ => "an unusual one",
+    }
+}
+
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock)
+}
+
+/// The socket, until a moment after which it only says that it is too late.
+struct Until<'a> {
+    socket: &'a UnixStream,
+    deadline: Instant,
+}
+
+impl Until<'_> {
+    fn left(&self) -> io::Result<Duration> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() { Err(ErrorKind::TimedOut.into()) } else { Ok(left) }
+    }
+}
+
+impl Read for Until<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.socket.set_read_timeout(Some(self.left()?))?;
+        self.socket.read(buffer)
+    }
+}
+
+impl Write for Until<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.socket.set_write_timeout(Some(self.left()?))?;
+        self.socket.write(bytes)
+    }
+
+    fn write_vectored(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        self.socket.set_write_timeout(Some(self.left()?))?;
+        self.socket.write_vectored(slices)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

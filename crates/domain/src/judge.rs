@@ -1,0 +1,246 @@
+//! From evidence to a verdict: the one place where scores become words.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use super::{
+    Candidate, Decision, GeneratorGuess, JudgedImage, ModelRef, OutcomeId, Policy, QualityFlag, Request, Score, Scores,
+    Timing, Verdict, WorkerRef,
+};
+
+/// How many generators a verdict names as candidates.
+const CANDIDATES: usize = 3;
+/// What a generator is called that fits none of the known ones.
+pub const UNKNOWN: &str = "unknown";
+
+/// One class of the generator classifier.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Generator {
+    /// What verdicts call it.
+    pub label: String,
+    /// What it is one of: `gan`, `stable-diffusion`, …
+    pub family: String,
+}
+
+/// Everything that stays the same from verdict to verdict.
+#[derive(Clone, Debug)]
+pub struct Judge {
+    pub model: ModelRef,
+    pub policy: Policy,
+    /// In the order of [`Scores::generators`].
+    pub generators: Vec<Generator>,
+    pub worker: WorkerRef,
+}
+
+/// What was found of one image.
+#[derive(Clone, Debug)]
+pub struct Evidence {
+    pub image: JudgedImage,
+    pub quality: Vec<QualityFlag>,
+    pub grounds: Grounds,
+    pub timing: Timing,
+    pub supersedes: Option<OutcomeId>,
+}
+
+/// What a verdict rests on.
+#[derive(Clone, Debug)]
+pub enum Grounds {
+    /// The network looked at it; `batch_size` images together, itself included.
+    Scored { scores: Scores, batch_size: u32 },
+    /// An earlier verdict on the same bytes, which the judge [stands by](Judge::stands_by).
+    Earlier(Box<Verdict>),
+}
+
+/// What scores say.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    pub decision: Decision,
+    pub score: Score,
+    pub generator: Option<GeneratorGuess>,
+}
+
+impl Judge {
+    pub fn verdict(&self, request: &Request, evidence: Evidence, decided_at: OffsetDateTime) -> Verdict {
+        let Evidence { image, quality, grounds, timing, supersedes } = evidence;
+        let (finding, batch_size, reused_from) = match grounds {
+            Grounds::Scored { scores, batch_size } => (self.find(&scores), batch_size, None),
+            Grounds::Earlier(earlier) => {
+                let Verdict { decision, score, generator, verdict_id, .. } = *earlier;
+                (Finding { decision, score, generator }, 0, Some(verdict_id))
+            }
+        };
+        let Finding { decision, score, generator } = finding;
+        Verdict {
+            schema: Verdict::SCHEMA.into(),
+            verdict_id: OutcomeId::of(&request.key),
+            submission_id: request.key.submission_id.clone(),
+            tenant: request.key.tenant.clone(),
+            image,
+            decision,
+            score,
+            generator,
+            model: self.model.clone(),
+            quality,
+            purpose: request.purpose,
+            generation: request.key.generation,
+            reused_from,
+            supersedes,
+            attempt: request.context.attempt,
+            timing_ms: timing,
+            batch_size,
+            decided_at,
+            worker: self.worker.clone(),
+            metadata: request.metadata.clone(),
+        }
+    }
+
+    /// Whether this judge, with this model, would find the same as `earlier` did. The manifest of a version does not
+    /// change, but a verdict is too much to rest on that.
+    pub fn stands_by(&self, earlier: &Verdict) -> bool {
+        let score = self.score(earlier.score.logit);
+        let novel = |guess: &GeneratorGuess| self.is_novel(guess.novelty) == (guess.label == UNKNOWN);
+        earlier.model == self.model
+            && earlier.score == score
+            && earlier.decision == self.policy.decide(score.synthetic)
+            && earlier.generator.as_ref().is_none_or(novel)
+    }
+
+    /// What a verdict would say of the image.
+    pub fn find(&self, scores: &Scores) -> Finding {
+        let score = self.score(scores.logit);
+        let decision = self.policy.decide(score.synthetic);
+        let generator = (decision == Decision::Synthetic).then(|| self.guess(scores)).flatten();
+        Finding { decision, score, generator }
+    }
+
+    fn score(&self, logit: f32) -> Score {
+        Score {
+            synthetic: self.policy.probability(logit),
+            logit,
+            calibrated: self.policy.calibration.is_some(),
+            threshold_low: self.policy.thresholds.low,
+            threshold_high: self.policy.thresholds.high,
+        }
+    }
+
+    fn is_novel(&self, novelty: Option<f32>) -> bool {
+        matches!((novelty, self.policy.novelty_limit), (Some(novelty), Some(limit)) if novelty >= limit)
+    }
+
+    /// The generator of a synthetic image; `None` if the model has no generator classifier.
+    fn guess(&self, scores: &Scores) -> Option<GeneratorGuess> {
+        let mut ranked: Vec<(&Generator, f32)> =
+            self.generators.iter().zip(scores.generators.iter().copied()).collect();
+        ranked.sort_by(|left, right| right.1.total_cmp(&left.1));
+        let &(best, confidence) = ranked.first()?;
+        let (label, family) = if self.is_novel(scores.novelty) {
+            (UNKNOWN.into(), UNKNOWN.into())
+        } else {
+            (best.label.clone(), best.family.clone())
+        };
+        let candidates = ranked
+            .iter()
+            .take(CANDIDATES)
+            .map(|(generator, score)| Candidate { label: generator.label.clone(), score: *score })
+            .collect();
+        Some(GeneratorGuess { label, family, confidence, novelty: scores.novelty, candidates })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Context, ImageFormat, ImageRef, Purpose, SubmissionKey};
+
+    fn judge() -> Judge {
+        let generator = |label: &str| Generator { label: label.into(), family: format!("{label}-family") };
+        Judge {
+            model: ModelRef { version: "1".into(), sha256: "0".repeat(64), labels: "test@1".into(), trained: true },
+            policy: Policy { novelty_limit: Some(0.9), ..Policy::default() },
+            generators: vec![generator("gan"), generator("sd"), generator("mj"), generator("dalle")],
+            worker: WorkerRef { version: "test".into(), device: "cpu".into() },
+        }
+    }
+
+    fn verdict(scores: Scores) -> Verdict {
+        verdict_on(Grounds::Scored { scores, batch_size: 1 })
+    }
+
+    fn verdict_on(grounds: Grounds) -> Verdict {
+        let key = SubmissionKey { tenant: "acme".into(), submission_id: "1".into(), generation: 0 };
+        let request = Request {
+            key,
+            image: ImageRef { bucket: "b".into(), key: "k".into(), ..ImageRef::default() },
+            deadline: None,
+            purpose: Purpose::Live,
+            metadata: serde_json::Map::new(),
+            context: Context::default(),
+        };
+        let image = JudgedImage {
+            bucket: "b".into(),
+            key: "k".into(),
+            version_id: None,
+            etag: None,
+            sha256: "0".repeat(64),
+            bytes: 1,
+            format: ImageFormat::Png,
+            width: 1,
+            height: 1,
+        };
+        let evidence = Evidence { image, quality: Vec::new(), grounds, timing: Timing::default(), supersedes: None };
+        judge().verdict(&request, evidence, OffsetDateTime::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn a_generator_is_named_only_for_synthetic_images() {
+        let generators = vec![0.1, 0.7, 0.15, 0.05];
+        let real = verdict(Scores { logit: -4.0, generators: generators.clone(), novelty: Some(0.0) });
+        assert_eq!((real.decision, real.generator), (Decision::Real, None));
+        let synthetic = verdict(Scores { logit: 4.0, generators, novelty: Some(0.0) });
+        let guess = synthetic.generator.unwrap();
+        assert_eq!((guess.label.as_str(), guess.family.as_str(), guess.confidence), ("sd", "sd-family", 0.7));
+        let names: Vec<_> = guess.candidates.iter().map(|candidate| candidate.label.as_str()).collect();
+        assert_eq!(names, ["sd", "mj", "gan"]);
+    }
+
+    #[test]
+    fn what_fits_no_generator_is_unknown() {
+        let guess = verdict(Scores { logit: 4.0, generators: vec![0.1, 0.7, 0.1, 0.1], novelty: Some(0.95) }).generator;
+        assert_eq!(guess.map(|guess| guess.label).as_deref(), Some(UNKNOWN));
+        assert_eq!(verdict(Scores { logit: 4.0, generators: Vec::new(), novelty: None }).generator, None);
+    }
+
+    #[test]
+    fn the_same_bytes_get_the_same_words_and_say_where_they_come_from() {
+        let first = verdict(Scores { logit: 4.0, generators: vec![0.1, 0.7, 0.15, 0.05], novelty: Some(0.3) });
+        let again = verdict_on(Grounds::Earlier(Box::new(first.clone())));
+        assert_eq!((again.reused_from, again.batch_size), (Some(first.verdict_id), 0));
+        assert_eq!((&again.score, &again.generator, again.decision), (&first.score, &first.generator, first.decision));
+    }
+
+    #[test]
+    fn a_judge_stands_by_an_earlier_verdict_only_if_it_would_find_the_same() {
+        let first = verdict(Scores { logit: 4.0, generators: vec![0.1, 0.7, 0.15, 0.05], novelty: Some(0.3) });
+        // What is written down has been through JSON.
+        let first: Verdict = serde_json::from_str(&serde_json::to_string(&first).unwrap()).unwrap();
+        assert!(judge().stands_by(&first));
+        let strict = |change: fn(&mut Judge)| {
+            let mut judge = judge();
+            change(&mut judge);
+            judge.stands_by(&first)
+        };
+        assert!(!strict(|judge| judge.model.version = "2".into()));
+        assert!(!strict(|judge| judge.model.sha256 = "1".repeat(64)));
+        assert!(!strict(|judge| judge.policy.thresholds.high = 0.99));
+        assert!(!strict(|judge| judge.policy.calibration = Some(crate::Calibration { scale: 2.0, bias: 0.0 })));
+        assert!(!strict(|judge| judge.policy.novelty_limit = Some(0.2)));
+    }
+
+    #[test]
+    fn the_document_survives_a_round_trip() {
+        let verdict = verdict(Scores { logit: 1.2345678, generators: vec![0.1, 0.7, 0.15, 0.05], novelty: Some(0.3) });
+        let text = serde_json::to_string(&verdict).unwrap();
+        assert_eq!(serde_json::from_str::<Verdict>(&text).unwrap(), verdict);
+    }
+}

@@ -1,0 +1,38 @@
+//! Compiles what tch does not bind, and tells those that depend on this package where libtorch lies at run time.
+
+use std::path::{Path, PathBuf};
+
+const SHIMS: [&str; 4] = ["src/fused.cpp", "src/norm.cpp", "src/staging.cpp", "src/winograd.cpp"];
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=src/guarded.h");
+    SHIMS.iter().for_each(|shim| println!("cargo:rerun-if-changed={shim}"));
+    let lib = libtorch();
+    let include = lib.parent().unwrap_or(Path::new("/")).join("include");
+    let mut build = cc::Build::new();
+    build
+        .cpp(true)
+        .std("c++20")
+        .warnings(false)
+        .include(&include)
+        .include(include.join("torch/csrc/api/include"))
+        .files(SHIMS);
+    // libtorch's threads are those of GCC's OpenMP; another compiler brings others, and what we compile then uses one.
+    if build.get_compiler().is_like_gnu() {
+        build.flag("-fopenmp");
+    }
+    build.compile("assay_shims");
+    // Nobody sets LD_LIBRARY_PATH: whoever links this package repeats these two lines with DEP_ASSAY_ENGINE_LIBTORCH.
+    println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
+    println!("cargo:rustc-link-arg=-Wl,--disable-new-dtags");
+    println!("cargo:libtorch={}", lib.display());
+}
+
+/// The folder that torch-sys links against, which it publishes to those that depend on it.
+fn libtorch() -> PathBuf {
+    let Ok(lib) = std::env::var("DEP_TCH_LIBTORCH_LIB") else {
+        panic!("torch-sys did not say where libtorch lies; run `make toolchain`, which puts it under .local/libtorch");
+    };
+    std::fs::canonicalize(&lib).unwrap_or_else(|error| panic!("{lib}: {error}; run `make toolchain`"))
+}

@@ -1,0 +1,207 @@
+//! Batched scoring with the real network.
+
+use std::path::Path;
+
+use tch::{Device, Kind, TchError, Tensor};
+
+use crate::backbone::Backbone;
+use crate::buckets::{self, Buckets, Part};
+use crate::conv::Place;
+use crate::heads::{Generators, Origin};
+use crate::novelty::Novelty;
+use crate::pixels::Pixels;
+use crate::staging::Staging;
+use crate::weights::Weights;
+use crate::{Detector, ScoreError, Settings, device, wait_policy};
+use artefact::manifest::Manifest;
+use artefact::{Card, LoadError};
+use domain::Scores;
+use imaging::{CROP_SIDE, Crop};
+
+/// What the network says of one part of a batch. On a GPU it may still be computing when this is handed out.
+struct Answer {
+    images: usize,
+    logits: Tensor,
+    generators: Option<Tensor>,
+    /// From the nearest known generator.
+    distances: Option<Tensor>,
+}
+
+/// A loaded model on its device.
+#[derive(Debug)]
+pub struct Engine {
+    card: Card,
+    device: String,
+    place: Place,
+    buckets: Buckets,
+    /// On a GPU only.
+    staging: Option<Staging>,
+    backbone: Backbone,
+    origin: Origin,
+    generators: Option<Generators>,
+    novelty: Option<Novelty>,
+    pixels: Pixels,
+}
+
+impl Engine {
+    /// Loads and checks an artefact: the digest of its weights, and every tensor's name and shape.
+    pub fn load(folder: &Path, settings: &Settings) -> Result<Engine, LoadError> {
+        let place = device::prepare(settings)?;
+        let manifest = Manifest::read(folder, &settings.public_key)?;
+        let weights = Weights::of_artefact(&manifest, folder)?;
+        Self::new(&manifest, &weights, place).map_err(|error| LoadError::Device(error.to_string()))
+    }
+
+    fn new(manifest: &Manifest, weights: &Weights, place: Place) -> Result<Engine, TchError> {
+        let _no_grad = tch::no_grad_guard();
+        let (buckets, staging) = match place.device {
+            Device::Cuda(index) => {
+                // The few sizes that come are worth trying every kernel for.
+                tch::Cuda::cudnn_set_benchmark(true);
+                (buckets::GPU, Some(Staging::new(index, buckets::GPU.largest())?))
+            }
+            _ => (buckets::CPU, None),
+        };
+        Ok(Engine {
+            card: manifest.card(),
+            device: device::name(place.device),
+            place,
+            buckets,
+            staging,
+            backbone: Backbone::new(weights, manifest.architecture, place),
+            origin: Origin::new(weights, place.device),
+            generators: (!manifest.labels.generators.is_empty()).then(|| Generators::new(weights, place.device)),
+            novelty: manifest.novelty.as_ref().map(|known| Novelty::new(weights, known, place.device)),
+            pixels: Pixels::new(place),
+        })
+    }
+
+    /// Hands one part of a batch to the device.
+    fn launch(&mut self, crops: &[&Crop], size: usize) -> Result<Answer, TchError> {
+        let _no_grad = tch::no_grad_guard();
+        let images = self.images(crops, size)?;
+        let features = self.backbone.forward(&images)?;
+        let logits = self.origin.forward(&features.embedding)?;
+        let generators = self.generators.as_ref().map(|head| head.forward(&features.embedding)).transpose()?;
+        let distances = self.novelty.as_ref().map(|known| known.distances(&features.embedding)).transpose()?;
+        Ok(Answer { images: crops.len(), logits, generators, distances })
+    }
+
+    /// `[size, 3, 256, 256]` with channels innermost, normalised; the bytes cross to the device as they are.
+    fn images(&mut self, crops: &[&Crop], size: usize) -> Result<Tensor, TchError> {
+        if let Some(staging) = &mut self.staging {
+            let crossing = staging.send(crops, size)?;
+            let images = self.pixels.normalise(&crossing.pixels)?;
+            staging.taken(crossing)?;
+            return Ok(images);
+        }
+        let mut pixels = Vec::with_capacity(size * Crop::BYTES);
+        crops.iter().for_each(|crop| pixels.extend_from_slice(crop.pixels()));
+        pixels.resize(size * Crop::BYTES, 0);
+        self.pixels.of_bytes(&pixels, CROP_SIDE)
+    }
+
+    fn score_parts(&mut self, crops: &[&Crop]) -> Result<Vec<Scores>, TchError> {
+        let mut rest = crops;
+        let mut answers = Vec::new();
+        for Part { images, size } in self.buckets.split(crops.len()) {
+            let (part, later) = rest.split_at(images);
+            answers.push(self.launch(part, size)?);
+            rest = later;
+        }
+        // Only now is the device waited for.
+        let mut scores = Vec::with_capacity(crops.len());
+        for answer in answers {
+            scores.extend(answer.read(self.novelty.as_ref())?);
+        }
+        Ok(scores)
+    }
+}
+
+impl Answer {
+    /// The scores of the images that were asked about, without those that filled the part up.
+    fn read(self, novelty: Option<&Novelty>) -> Result<Vec<Scores>, TchError> {
+        let logits = Vec::<f32>::try_from(&self.logits.f_to_device(Device::Cpu)?)?;
+        let generators = match &self.generators {
+            Some(probabilities) => Vec::<Vec<f32>>::try_from(&probabilities.f_to_device(Device::Cpu)?)?,
+            None => vec![Vec::new(); logits.len()],
+        };
+        let novelty = match (novelty, &self.distances) {
+            (Some(known), Some(distances)) => known.shares(distances, &generators)?.into_iter().map(Some).collect(),
+            _ => vec![None; logits.len()],
+        };
+        let scores = logits.into_iter().zip(generators).zip(novelty).take(self.images);
+        Ok(scores.map(|((logit, generators), novelty)| Scores { logit, generators, novelty }).collect())
+    }
+}
+
+impl Detector for Engine {
+    fn score(&mut self, crops: &[&Crop]) -> Result<Vec<Scores>, ScoreError> {
+        let scores = self.score_parts(crops).map_err(|error| explain(&error, crops.len()))?;
+        let finite = |scores: &Scores| {
+            scores.logit.is_finite() && scores.generators.iter().chain(&scores.novelty).all(|value| value.is_finite())
+        };
+        if scores.iter().all(finite) { Ok(scores) } else { Err(ScoreError::NotANumber) }
+    }
+
+    fn warm_up_sizes(&self, largest: usize) -> Vec<usize> {
+        self.buckets.up_to(largest)
+    }
+
+    fn device(&self) -> &str {
+        &self.device
+    }
+
+    fn engine(&self) -> String {
+        let precision = if self.place.kind == Kind::BFloat16 { "bf16" } else { "fp32" };
+        if self.place.device.is_cuda() {
+            format!("{} ({precision}, cuDNN with fused addition and ReLU)", self.device)
+        } else {
+            let threads = tch::get_num_threads();
+            let wait = wait_policy::in_words();
+            let winograd = if self.place.multiplies_less() { ", 3×3 by Winograd" } else { "" };
+            format!(
+                "cpu ({precision}, {threads} threads that wait {wait}, oneDNN with fused addition and ReLU{winograd})"
+            )
+        }
+    }
+
+    fn card(&self) -> &Card {
+        &self.card
+    }
+}
+
+/// What libtorch's message means for the worker.
+fn explain(error: &TchError, images: usize) -> ScoreError {
+    let text = error.to_string();
+    // The C++ stack trace that follows tells an operator nothing.
+    let detail = text.lines().next().unwrap_or_default().to_string();
+    if text.contains("out of memory") || text.contains("can't allocate memory") {
+        ScoreError::OutOfMemory { images, detail }
+    } else if ["CUDA error", "CUDNN_STATUS_EXECUTION_FAILED", "CUDNN_STATUS_INTERNAL_ERROR", "CUDA driver"]
+        .iter()
+        .any(|sign| text.contains(sign))
+    {
+        ScoreError::DeviceLost(detail)
+    } else {
+        ScoreError::Failed(detail)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_of_libtorch_are_understood() {
+        let explained = |text: &str| explain(&TchError::Torch(text.into()), 8);
+        let memory = explained("CUDA out of memory. Tried to allocate 2.00 GiB\nException raised from malloc");
+        assert!(matches!(&memory, ScoreError::OutOfMemory { images: 8, detail } if !detail.contains("Exception")));
+        assert!(matches!(
+            explained("[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory: you tried to"),
+            ScoreError::OutOfMemory { .. }
+        ));
+        assert!(explained("CUDA error: device-side assert triggered").is_fatal());
+        assert!(!explained("shape mismatch").is_fatal());
+    }
+}

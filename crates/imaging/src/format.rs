@@ -1,0 +1,82 @@
+//! Which format it is: by the first bytes, never by a name.
+
+use serde::{Deserialize, Serialize};
+
+use super::DecodeError;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    Jpeg,
+    Png,
+    Webp,
+    Gif,
+    Bmp,
+    Tiff,
+}
+
+impl Format {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Format::Jpeg => "jpeg",
+            Format::Png => "png",
+            Format::Webp => "webp",
+            Format::Gif => "gif",
+            Format::Bmp => "bmp",
+            Format::Tiff => "tiff",
+        }
+    }
+
+    pub(super) fn of(bytes: &[u8]) -> Result<Format, DecodeError> {
+        match bytes {
+            [0xff, 0xd8, 0xff, ..] => Ok(Format::Jpeg),
+            [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => Ok(Format::Png),
+            [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Ok(Format::Webp),
+            [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Ok(Format::Gif),
+            // "BM" alone begins many a text; the header's own size follows 12 bytes later.
+            [b'B', b'M', _, _, _, _, _, _, _, _, _, _, _, _, 12 | 40 | 52 | 56 | 64 | 108 | 124, 0, 0, 0, ..] => {
+                Ok(Format::Bmp)
+            }
+            [b'I', b'I', 42, 0, ..] | [b'M', b'M', 0, 42, ..] => Ok(Format::Tiff),
+            _ => Err(DecodeError::UnsupportedFormat { magic: spelled(&bytes[..bytes.len().min(12)]) }),
+        }
+    }
+}
+
+/// Bytes for a person: printable ones as they are, others as \xNN, in quotes.
+fn spelled(bytes: &[u8]) -> String {
+    format!("\"{}\"", bytes.escape_ascii())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_bytes_decide() {
+        for (bytes, format) in [
+            (&b"\xff\xd8\xff\xe0"[..], Format::Jpeg),
+            (b"\x89PNG\r\n\x1a\n", Format::Png),
+            (b"RIFF\x10\0\0\0WEBPVP8 ", Format::Webp),
+            (b"GIF89a", Format::Gif),
+            (b"GIF87a", Format::Gif),
+            (b"BM\0\0\0\0\0\0\0\0\0\0\0\0\x28\0\0\0", Format::Bmp),
+            (b"II\x2a\0", Format::Tiff),
+            (b"MM\0\x2a", Format::Tiff),
+        ] {
+            assert_eq!(Format::of(bytes).unwrap(), format);
+        }
+    }
+
+    #[test]
+    fn what_is_no_image_is_named_by_its_first_bytes() {
+        for bytes in [&b"BMW is a car maker"[..], b"RIFF\0\0\0\0WAVE", b"\xff\xd8", b"GIF88a", b"%PDF-1.7", b"\0"] {
+            let Err(DecodeError::UnsupportedFormat { magic }) = Format::of(bytes) else {
+                panic!("{bytes:?} was taken for an image");
+            };
+            assert!(magic.starts_with('"') && magic.len() > 2, "{magic}");
+        }
+        let error = Format::of(b"\xff\xd8 text").unwrap_err();
+        assert!(error.to_string().ends_with(r#"they begin with "\xff\xd8 text""#), "{error}");
+    }
+}

@@ -1,0 +1,201 @@
+//! Encoded bytes → the 256×256 RGB crop that the detector looks at.
+//!
+//! [`decode`] tells the format by its magic bytes, checks the header against the limits before anything is
+//! allocated, decodes as the reference decoders do (libjpeg-turbo, libwebp, libpng's rules), and takes the
+//! centre at native resolution. A panic in a decoder becomes a [`DecodeError`].
+//!
+//! The pixels are those of Pillow's `Image.open(file).convert("RGB")`, bit for bit: alpha is dropped, not blended,
+//! only the first frame is looked at, and EXIF orientation is not applied. Where we leave Pillow, on purpose:
+//! - 16-bit greyscale keeps its high byte, as 16-bit colour does; Pillow clips it at 255, which leaves a white image.
+//! - An image whose data is cut off or corrupt within what the crop needs is damaged; Pillow fills JPEGs up with grey.
+//! - Some kinds of TIFF are a level or two off, and some are not supported: see `raster`.
+//!
+//! Only the middle of an image is kept, and as far as the format allows only the middle is decoded. [`window`] keeps more
+//! of it, for training and evaluation.
+
+mod crop;
+mod format;
+mod gif;
+mod jpeg;
+mod picture;
+mod png;
+pub mod protocol;
+mod raster;
+#[cfg(test)]
+mod tests;
+mod webp;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use serde::{Deserialize, Serialize};
+
+use crop::Window;
+pub use crop::{CROP_SIDE, Crop};
+pub use format::Format;
+pub use picture::Picture;
+
+/// `[imaging]` of the configuration.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    pub max_pixels: u64,
+    pub max_decoded_bytes: u64,
+    pub timeout_s: u64,
+}
+
+impl Settings {
+    pub fn limits(&self) -> Limits {
+        Limits { max_pixels: self.max_pixels, max_decoded_bytes: self.max_decoded_bytes }
+    }
+}
+
+/// What one image may cost, checked before it is allocated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    pub max_pixels: u64,
+    /// Bytes beside the encoded ones.
+    pub max_decoded_bytes: u64,
+}
+
+/// What a decoder notices of an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Quality {
+    /// A side is shorter than the crop, so it was filled up by reflection.
+    LowResolution,
+    /// Only the first frame was judged.
+    Animated,
+    /// Alpha was dropped.
+    Transparent,
+    /// Stored with one channel.
+    Greyscale,
+}
+
+/// An image as the detector needs it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decoded {
+    pub crop: Crop,
+    pub format: Format,
+    /// Pixels of the whole image.
+    pub width: u32,
+    pub height: u32,
+    pub quality: Vec<Quality>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+pub enum DecodeError {
+    #[error("the object is empty")]
+    Empty,
+    #[error("the bytes are no JPEG, PNG, WebP, GIF, BMP or TIFF: they begin with {magic}")]
+    UnsupportedFormat { magic: String },
+    /// A rare kind of a known format, such as JPEG with 12 bits a sample.
+    #[error("this kind of {format:?} is not supported: {detail}")]
+    UnsupportedKind { format: Format, detail: String },
+    #[error("{width}×{height} pixels are more than the {limit} of imaging.max_pixels")]
+    TooManyPixels { width: u64, height: u64, limit: u64 },
+    #[error("decoding takes {bytes} bytes, more than the {limit} of imaging.max_decoded_bytes")]
+    TooManyDecodedBytes { bytes: u64, limit: u64 },
+    #[error("the {format:?} is damaged: {detail}")]
+    Damaged { format: Format, detail: String },
+}
+
+/// The middle of an image, with no pixel added.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DecodedWindow {
+    pub picture: Picture,
+    pub format: Format,
+    /// Pixels of the whole image.
+    pub width: u32,
+    pub height: u32,
+    pub quality: Vec<Quality>,
+}
+
+/// What a decoder hands over: a window of the image.
+struct Part {
+    width: u32,
+    height: u32,
+    /// RGB of `Window::centre(width, height, side)`, rows from the top.
+    window: Vec<u8>,
+    quality: Vec<Quality>,
+}
+
+/// Decodes the centre of an image.
+pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, DecodeError> {
+    let (format, Part { width, height, window, mut quality }) = open(bytes, CROP_SIDE, limits)?;
+    let place = Window::centre(width, height, CROP_SIDE);
+    if place.is_smaller_than_crop() {
+        quality.insert(0, Quality::LowResolution);
+    }
+    Ok(Decoded { crop: place.fill_up(&window), format, width, height, quality })
+}
+
+/// Decodes the middle of an image: `side` pixels wide and high, or all where the image is smaller. The pixels are those
+/// that [`decode`] would give, but nothing is filled up; of a window of 256 pixels or any larger even number, the middle is
+/// its crop.
+pub fn window(bytes: &[u8], side: usize, limits: &Limits) -> Result<DecodedWindow, DecodeError> {
+    let (format, Part { width, height, window, quality }) = open(bytes, side, limits)?;
+    let place = Window::centre(width, height, side);
+    let picture = Picture::new(place.width, place.height, window)
+        .ok_or_else(|| format.damaged(format_args!("a window of {side} pixels has none in it")))?;
+    Ok(DecodedWindow { picture, format, width, height, quality })
+}
+
+fn open(bytes: &[u8], side: usize, limits: &Limits) -> Result<(Format, Part), DecodeError> {
+    if bytes.is_empty() {
+        return Err(DecodeError::Empty);
+    }
+    let format = Format::of(bytes)?;
+    let decoder = match format {
+        Format::Jpeg => jpeg::decode,
+        Format::Png => png::decode,
+        Format::Webp => webp::decode,
+        Format::Gif => gif::decode,
+        Format::Bmp => raster::decode_bmp,
+        Format::Tiff => raster::decode_tiff,
+    };
+    // Nothing that the closure touches outlives a panic: the decoders keep no state.
+    let part = catch_unwind(AssertUnwindSafe(|| decoder(bytes, side, limits))).unwrap_or_else(|panic| {
+        let words = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
+        Err(format.damaged(format!("the decoder panicked: {}", words.unwrap_or("without a word"))))
+    })?;
+    Ok((format, part))
+}
+
+/// A picture of one grey pixel, to try a decoder with.
+pub fn sample() -> Vec<u8> {
+    let header = b"BM\x3a\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x01\0\0\0\x01\0\0\0\x01\0\x18\0";
+    [&header[..], &[0; 24], &[128, 128, 128, 0]].concat()
+}
+
+impl Limits {
+    /// Whether an image of these sides may be decoded at all.
+    fn admit(&self, format: Format, width: u32, height: u32) -> Result<(), DecodeError> {
+        if width == 0 || height == 0 {
+            return Err(format.damaged(format_args!("its header says {width}×{height} pixels")));
+        }
+        let (width, height, limit) = (u64::from(width), u64::from(height), self.max_pixels);
+        if width * height > limit {
+            return Err(DecodeError::TooManyPixels { width, height, limit });
+        }
+        Ok(())
+    }
+
+    /// Whether a decoder may allocate this much.
+    fn afford(&self, bytes: u64) -> Result<(), DecodeError> {
+        let limit = self.max_decoded_bytes;
+        if bytes > limit {
+            return Err(DecodeError::TooManyDecodedBytes { bytes, limit });
+        }
+        Ok(())
+    }
+}
+
+impl Format {
+    fn damaged(self, detail: impl std::fmt::Display) -> DecodeError {
+        DecodeError::Damaged { format: self, detail: detail.to_string() }
+    }
+
+    fn unsupported(self, detail: impl std::fmt::Display) -> DecodeError {
+        DecodeError::UnsupportedKind { format: self, detail: detail.to_string() }
+    }
+}

@@ -1,0 +1,151 @@
+//! Who says what about an image: the port to the labels that models are trained on.
+//!
+//! Promises that every implementation keeps, and that `tests/it/contracts.rs` checks on each:
+//! - nothing that was said is ever changed or lost: a content's history is all of it, in the order of saying;
+//! - in force is, for each content, the newest word of the highest source: a correction outweighs an import;
+//! - who repeats their own last word about a content adds nothing, so that a message that comes twice is heard once;
+//! - `say` is all or nothing.
+
+pub mod annotations;
+pub mod memory;
+pub mod postgres;
+mod vocabulary;
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use database::DatabaseError;
+use domain::{LabelledOrigin, OutcomeId};
+
+pub use vocabulary::{Vocabulary, VocabularyError};
+
+/// `[labels]` of the configuration.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// "" for the vocabulary that is built in.
+    pub file: String,
+}
+
+impl Settings {
+    pub fn vocabulary(&self) -> Result<Vocabulary, VocabularyError> {
+        if self.file.is_empty() { Ok(Vocabulary::built_in()) } else { Vocabulary::read(Path::new(&self.file)) }
+    }
+}
+
+/// Where a label comes from; the later one outweighs the earlier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// A file of annotations.
+    Import,
+    /// Somebody who looked at this very image.
+    Correction,
+}
+
+impl Source {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Source::Import => "import",
+            Source::Correction => "correction",
+        }
+    }
+}
+
+/// What somebody says of an image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Label {
+    /// Of the image's bytes, lower-case hexadecimal.
+    pub sha256: String,
+    /// `s3://bucket/key`, or the path of a file.
+    pub location: String,
+    pub origin: LabelledOrigin,
+    /// By the vocabulary.
+    pub content_type: Option<String>,
+    /// A generator of the vocabulary, or a family where no more is known; only for a synthetic image.
+    pub generator: Option<String>,
+    pub source: Source,
+    pub actor: String,
+    pub reason: Option<String>,
+    /// The outcome that it corrects.
+    pub verdict_id: Option<OutcomeId>,
+}
+
+impl Label {
+    /// Bucket and key, where the location is in an object store; `None` for a file.
+    pub fn object(&self) -> Option<(&str, &str)> {
+        self.location.strip_prefix("s3://")?.split_once('/')
+    }
+}
+
+/// A label as it was taken down.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Word {
+    /// Grows with each word that is said, about whatever content.
+    pub number: i64,
+    #[serde(with = "time::serde::rfc3339")]
+    pub said_at: OffsetDateTime,
+    #[serde(flatten)]
+    pub label: Label,
+}
+
+/// What became of a label handed to [`Labels::say`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    New,
+    /// Its speaker had said just that before, and nothing else since.
+    Known,
+}
+
+/// How many contents are labelled alike, by what is in force.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Count {
+    pub origin: &'static str,
+    pub content_type: Option<String>,
+    pub generator: Option<String>,
+    pub images: u64,
+}
+
+/// The record of labels.
+#[async_trait]
+pub trait Labels: Send + Sync {
+    /// Takes labels down in their order, all or none; one answer for each, in order.
+    async fn say(&self, labels: &[Label]) -> Result<Vec<Heard>, DatabaseError>;
+
+    /// The words in force, one for each content, in the order of the contents' sha256: at most `most`, those after `after`
+    /// ("" for the first). Fewer than `most` are the last ones.
+    async fn in_force(&self, after: &str, most: usize) -> Result<Vec<Word>, DatabaseError>;
+
+    /// Everything that was ever said about a content, in the order of saying.
+    async fn history(&self, sha256: &str) -> Result<Vec<Word>, DatabaseError>;
+
+    /// What is in force, counted.
+    async fn counts(&self) -> Result<Vec<Count>, DatabaseError>;
+}
+
+/// Who says something, about what.
+type Speaker = (String, Source, String);
+
+fn speaker(label: &Label) -> Speaker {
+    (label.sha256.clone(), label.source, label.actor.clone())
+}
+
+/// What is the same in the same word said twice.
+type Statement = (LabelledOrigin, Option<String>, Option<String>);
+
+fn statement(label: &Label) -> Statement {
+    (label.origin, label.content_type.clone(), label.generator.clone())
+}
+
+/// Which labels say something new, given the last word of each speaker.
+fn hear(mut last: HashMap<Speaker, Statement>, labels: &[Label]) -> Vec<Heard> {
+    let hear = |label: &Label| match last.insert(speaker(label), statement(label)) {
+        Some(before) if before == statement(label) => Heard::Known,
+        _ => Heard::New,
+    };
+    labels.iter().map(hear).collect()
+}

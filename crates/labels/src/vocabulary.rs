@@ -1,0 +1,244 @@
+//! The words that labels are made of. They are data: a new generator needs a line in a file, no release.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use domain::{ContentType, Generator, LabelledOrigin};
+
+/// The vocabulary that is built in, and the documentation of the file.
+pub const BUILT_IN: &str = include_str!("../../../configs/labels.toml");
+
+/// Words and their codes in annotation files.
+#[derive(Clone, Debug)]
+pub struct Vocabulary {
+    /// Where it was read, for messages.
+    pub(super) name: String,
+    origins: BTreeMap<u32, LabelledOrigin>,
+    content_types: BTreeMap<u32, String>,
+    families: BTreeMap<u32, String>,
+    generators: BTreeMap<u32, Generator>,
+    real: RealCodes,
+}
+
+/// What stands in an annotation's columns `model` and `specific_model` where the image is real.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RealCodes {
+    pub family: u32,
+    pub generator: u32,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum VocabularyError {
+    #[error("labels.file {} can't be read: {detail}", path.display())]
+    Unreadable { path: PathBuf, detail: String },
+    #[error("the vocabulary of labels in {name} is wrong: {detail}; configs/labels.toml shows what it holds")]
+    Wrong { name: String, detail: String },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    origins: Vec<Coded<LabelledOrigin>>,
+    content_types: Vec<Coded<String>>,
+    families: Vec<Coded<String>>,
+    generators: Vec<CodedGenerator>,
+    real: RealCodes,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Coded<T> {
+    code: u32,
+    label: T,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CodedGenerator {
+    code: u32,
+    label: String,
+    family: String,
+}
+
+impl Vocabulary {
+    pub fn built_in() -> Vocabulary {
+        Self::of_text("configs/labels.toml", BUILT_IN).expect("a test reads it")
+    }
+
+    pub fn read(path: &Path) -> Result<Vocabulary, VocabularyError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| VocabularyError::Unreadable { path: path.to_owned(), detail: error.to_string() })?;
+        Self::of_text(&path.display().to_string(), &text)
+    }
+
+    fn of_text(name: &str, text: &str) -> Result<Vocabulary, VocabularyError> {
+        let wrong = |detail: String| VocabularyError::Wrong { name: name.into(), detail };
+        let document: Document = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;
+        let generators = document.generators.into_iter().map(|coded| {
+            let CodedGenerator { code, label, family } = coded;
+            Coded { code, label: Generator { label, family } }
+        });
+        let vocabulary = Vocabulary {
+            name: name.into(),
+            origins: by_code("origins", document.origins).map_err(wrong)?,
+            content_types: by_code("content_types", document.content_types).map_err(wrong)?,
+            families: by_code("families", document.families).map_err(wrong)?,
+            generators: by_code("generators", generators).map_err(wrong)?,
+            real: document.real,
+        };
+        vocabulary.check().map_err(wrong)?;
+        Ok(vocabulary)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        for origin in [LabelledOrigin::Real, LabelledOrigin::Synthetic] {
+            if !self.origins.values().any(|known| *known == origin) {
+                return Err(format!("origin {:?} has no code", origin.as_str()));
+            }
+        }
+        let homeless = |generator: &&Generator| !self.families.values().any(|family| *family == generator.family);
+        if let Some(Generator { label, family }) = self.generators.values().find(homeless) {
+            return Err(format!("generator {label:?} is of family {family:?}, which is not among the families"));
+        }
+        let mut labels = std::collections::BTreeSet::new();
+        if let Some(twice) = self.generators.values().find(|generator| !labels.insert(generator.label.as_str())) {
+            return Err(format!("generators hold {:?} twice", twice.label));
+        }
+        // A person who knows only the family names that, so the two may not contradict each other.
+        let astray = |generator: &&Generator| {
+            generator.label != generator.family && self.families.values().any(|family| *family == generator.label)
+        };
+        if let Some(Generator { label, family }) = self.generators.values().find(astray) {
+            return Err(format!("generator {label:?} of family {family:?} is called like another family"));
+        }
+        if self.families.contains_key(&self.real.family) || self.generators.contains_key(&self.real.generator) {
+            return Err("the codes under [real] are also those of a family or a generator".into());
+        }
+        Ok(())
+    }
+
+    /// Generators in the order of their codes.
+    pub fn generators(&self) -> impl Iterator<Item = &Generator> {
+        self.generators.values()
+    }
+
+    /// Families in the order of their codes.
+    pub fn families(&self) -> impl Iterator<Item = &str> {
+        self.families.values().map(String::as_str)
+    }
+
+    pub fn content_types(&self) -> impl Iterator<Item = &str> {
+        self.content_types.values().map(String::as_str)
+    }
+
+    /// The family of what a label names as its generator; `None` for a word that is not in the vocabulary.
+    pub fn family_of(&self, generator: &str) -> Option<&str> {
+        let named = self.generators().find(|known| known.label == generator).map(|known| known.family.as_str());
+        named.or_else(|| self.families().find(|family| *family == generator))
+    }
+
+    /// Whether a label may name this generator; the error says what would mend it.
+    pub fn check_generator(&self, generator: &str) -> Result<(), String> {
+        if self.family_of(generator).is_some() {
+            return Ok(());
+        }
+        let known: Vec<_> = self.generators().map(|known| known.label.as_str()).collect();
+        Err(format!(
+            "{generator:?} is no generator of {} ({}); add it there, with a code and a family, and name the file in \
+             labels.file",
+            self.name,
+            known.join(", ")
+        ))
+    }
+
+    /// The same of a content type.
+    pub fn check_content_type(&self, content_type: ContentType) -> Result<(), String> {
+        if self.content_types().any(|known| known == content_type.as_str()) {
+            return Ok(());
+        }
+        Err(format!("{:?} is no content type of {}; add it there", content_type.as_str(), self.name))
+    }
+
+    pub(super) fn origin(&self, code: u32) -> Option<LabelledOrigin> {
+        self.origins.get(&code).copied()
+    }
+
+    pub(super) fn content_type(&self, code: u32) -> Option<&str> {
+        self.content_types.get(&code).map(String::as_str)
+    }
+
+    pub(super) fn family(&self, code: u32) -> Option<&str> {
+        self.families.get(&code).map(String::as_str)
+    }
+
+    pub(super) fn generator(&self, code: u32) -> Option<&Generator> {
+        self.generators.get(&code)
+    }
+
+    pub(super) fn real(&self) -> RealCodes {
+        self.real
+    }
+}
+
+fn by_code<T: PartialEq + std::fmt::Debug>(
+    list: &str,
+    items: impl IntoIterator<Item = Coded<T>>,
+) -> Result<BTreeMap<u32, T>, String> {
+    let mut found = BTreeMap::new();
+    for Coded { code, label } in items {
+        if found.values().any(|known| *known == label) {
+            return Err(format!("{list} hold {label:?} twice"));
+        }
+        if let Some(before) = found.insert(code, label) {
+            return Err(format!("{list} give code {code} to {before:?} and to another one"));
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_built_in_has_imaginets_codes_and_ours() {
+        let vocabulary = Vocabulary::built_in();
+        assert_eq!(vocabulary.generator(4).unwrap().label, "sdxl-1.0");
+        assert_eq!(vocabulary.generator(9).unwrap().family, "gan");
+        assert_eq!(vocabulary.family(5), Some("other"));
+        assert_eq!(vocabulary.real(), RealCodes { family: 4, generator: 8 });
+        assert_eq!(vocabulary.content_types().collect::<Vec<_>>(), ["photos", "paintings", "faces", "uncategorized"]);
+        for word in ["animagine-xl", "stable-diffusion"] {
+            assert_eq!(vocabulary.family_of(word), Some("stable-diffusion"));
+        }
+        let unknown = vocabulary.check_generator("flux-1").unwrap_err();
+        assert!(unknown.contains("\"flux-1\"") && unknown.contains("labels.file") && unknown.contains("midjourney"));
+    }
+
+    #[test]
+    fn a_generator_more_is_a_line_more() {
+        let more = "[[generators]]\ncode = 40\nlabel = \"flux-1\"\nfamily = \"other\"\n[real]";
+        let vocabulary = Vocabulary::of_text("mine.toml", &BUILT_IN.replace("[real]", more)).unwrap();
+        assert_eq!(vocabulary.family_of("flux-1"), Some("other"));
+    }
+
+    #[test]
+    fn contradictions_are_refused_by_name() {
+        let changed = |from: &str, to: &str| {
+            assert!(BUILT_IN.contains(from));
+            Vocabulary::of_text("mine.toml", &BUILT_IN.replacen(from, to, 1)).unwrap_err().to_string()
+        };
+        assert!(
+            changed("label = \"taef2\"\nfamily = \"other\"", "label = \"taef2\"\nfamily = \"vae\"").contains("\"vae\"")
+        );
+        assert!(changed("label = \"taef2\"", "label = \"sdxl-1.0\"").contains("twice"));
+        assert!(changed("code = 17", "code = 16").contains("code 16"));
+        assert!(changed("label = \"taef2\"", "label = \"gan\"").contains("another family"));
+        assert!(changed("family = 4\n", "family = 5\n").contains("[real]"));
+        assert!(changed("label = \"synthetic\"", "label = \"fake\"").contains("mine.toml"));
+        assert!(changed("code = 0", "kode = 0").contains("kode"));
+    }
+}

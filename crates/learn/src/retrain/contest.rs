@@ -1,0 +1,90 @@
+//! Candidate and incumbent before the same images: both through the worker's own engine, clean and as social networks
+//! would have them.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use super::ahead::in_order;
+use super::gallery::Gallery;
+use super::gate::{Answer, Trial};
+use super::material::Item;
+use crate::augment::{Dice, Perturbation};
+use artefact::{Card, LoadError};
+use decoder::StartError;
+use domain::{LabelledOrigin, Scores};
+use engine::{Detector, Engine, ScoreError, Settings};
+use imaging::Crop;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ContestError {
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error(transparent)]
+    Score(#[from] ScoreError),
+    #[error(transparent)]
+    Decoder(#[from] StartError),
+    #[error("stopped while the models were compared")]
+    Stopped,
+}
+
+const CONDITIONS: [(&str, Perturbation); 2] = [("clean", Perturbation::None), ("social", Perturbation::Social)];
+
+/// What both models, in these folders, say of every image that can be decoded. The perturbation of an image follows from
+/// its bytes, so it is the same for both and from one run to the next.
+pub fn hold(
+    gallery: &Gallery<'_>,
+    incumbent: (&Path, &Settings),
+    candidate: (&Path, &Settings),
+    threads: usize,
+    mut seen: impl FnMut(u64, u64) -> ControlFlow<()>,
+) -> Result<Vec<Trial>, ContestError> {
+    let mut incumbent = Engine::load(incumbent.0, incumbent.1)?;
+    let mut candidate = Engine::load(candidate.0, candidate.1)?;
+    let crops = |place: u64| -> Result<Option<[Crop; 2]>, StartError> {
+        let Some(picture) = gallery.picture(place as usize)? else { return Ok(None) };
+        let sha256 = gallery.items()[place as usize].sha256.as_bytes();
+        let crop = |(name, perturbation): (&str, Perturbation)| {
+            perturbation.apply(&picture, &mut Dice::of(0, &[b"contest", name.as_bytes(), sha256]))
+        };
+        Ok(Some(CONDITIONS.map(crop)))
+    };
+    let all = gallery.items().len() as u64;
+    let mut trials = Vec::new();
+    let end = in_order(threads, 0..all, crops, |place, crops| {
+        let judge = || -> Result<(), ContestError> {
+            let Some(crops) = crops? else { return Ok(()) };
+            let crops: Vec<&Crop> = crops.iter().collect();
+            let (before, after) = (incumbent.score(&crops)?, candidate.score(&crops)?);
+            let item = &gallery.items()[place as usize];
+            for (index, (condition, _)) in CONDITIONS.iter().enumerate() {
+                trials.push(Trial {
+                    condition: (*condition).into(),
+                    synthetic: item.origin == LabelledOrigin::Synthetic,
+                    content_type: item.content_type.clone(),
+                    generator: item.generator.as_ref().map(|generator| generator.label.clone()),
+                    incumbent: answer(incumbent.card(), &before[index], item),
+                    candidate: answer(candidate.card(), &after[index], item),
+                });
+            }
+            Ok(())
+        };
+        match judge() {
+            Err(error) => ControlFlow::Break(error),
+            Ok(()) if seen(place + 1, all).is_break() => ControlFlow::Break(ContestError::Stopped),
+            Ok(()) => ControlFlow::Continue(()),
+        }
+    });
+    match end {
+        ControlFlow::Continue(()) => Ok(trials),
+        ControlFlow::Break(error) => Err(error),
+    }
+}
+
+fn answer(card: &Card, scores: &Scores, item: &Item) -> Answer {
+    let best = scores.generators.iter().enumerate().max_by(|left, right| left.1.total_cmp(right.1));
+    let named = item.generator.as_ref().and_then(|generator| {
+        let (place, _) = best?;
+        Some(card.labels.generators.get(place)?.family == generator.family)
+    });
+    Answer { probability: card.policy.probability(scores.logit), named }
+}

@@ -1,0 +1,163 @@
+//! The labels in force at one moment, written down for good: what a run learns from, and what it is judged by.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::material::place;
+use database::DatabaseError;
+use domain::{Generator, LabelledOrigin};
+use labels::{Label, Labels, Vocabulary};
+
+/// Words that are asked for at a time.
+const PAGE: usize = 1000;
+
+/// The document `assay.snapshot.v1`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    pub schema: String,
+    pub shares: Shares,
+    /// In the order of their digests.
+    pub images: Vec<Image>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Image {
+    pub sha256: String,
+    /// `s3://bucket/key`, or the path of a file.
+    pub location: String,
+    pub origin: LabelledOrigin,
+    pub content_type: Option<String>,
+    pub generator: Option<Generator>,
+    pub side: Side,
+}
+
+/// Which use an image may be put to: by the hash of its bytes, so that it never changes sides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    Train,
+    /// Calibrates the candidate.
+    Reading,
+    /// Decides between candidate and incumbent.
+    HeldOut,
+}
+
+/// How much of all images is put to which use; the rest is trained on.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Shares {
+    pub held_out: f64,
+    pub reading: f64,
+}
+
+impl Snapshot {
+    pub const SCHEMA: &'static str = "assay.snapshot.v1";
+
+    /// All labels that are in force now.
+    pub async fn take(labels: &dyn Labels, vocabulary: &Vocabulary, shares: Shares) -> Result<Snapshot, DatabaseError> {
+        let mut images: Vec<Image> = Vec::new();
+        loop {
+            let after = images.last().map(|image| image.sha256.clone()).unwrap_or_default();
+            let words = labels.in_force(&after, PAGE).await?;
+            let last = words.len() < PAGE;
+            images.extend(words.into_iter().map(|word| image(word.label, vocabulary, shares)));
+            if last {
+                return Ok(Snapshot { schema: Snapshot::SCHEMA.into(), shares, images });
+            }
+        }
+    }
+
+    /// One for each content of the snapshot; of the document as it is written.
+    pub fn sha256(&self) -> String {
+        hex::encode(Sha256::digest(self.text()))
+    }
+
+    /// Writes it, unless it is there.
+    pub fn write(&self, path: &Path) -> std::io::Result<()> {
+        let unfinished = path.with_extension("new");
+        std::fs::write(&unfinished, self.text())?;
+        std::fs::rename(unfinished, path)
+    }
+
+    fn text(&self) -> String {
+        serde_json::to_string_pretty(self).expect("it holds nothing that JSON does not") + "\n"
+    }
+
+    pub fn count(&self, side: Side) -> usize {
+        self.images.iter().filter(|image| image.side == side).count()
+    }
+}
+
+fn image(label: Label, vocabulary: &Vocabulary, shares: Shares) -> Image {
+    let generator = label.generator.and_then(|name| {
+        let family = vocabulary.family_of(&name)?.to_string();
+        Some(Generator { label: name, family })
+    });
+    let side = match place(&label.sha256) {
+        place if place < shares.held_out => Side::HeldOut,
+        place if place < shares.held_out + shares.reading => Side::Reading,
+        _ => Side::Train,
+    };
+    Image {
+        sha256: label.sha256,
+        location: label.location,
+        origin: label.origin,
+        content_type: label.content_type,
+        generator,
+        side,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use labels::Source;
+    use labels::memory::Memory;
+
+    const SHARES: Shares = Shares { held_out: 0.2, reading: 0.1 };
+
+    fn label(number: u32, generator: Option<&str>) -> Label {
+        Label {
+            sha256: hex::encode(Sha256::digest(number.to_le_bytes())),
+            location: format!("s3://uploads/{number}.png"),
+            origin: if generator.is_some() { LabelledOrigin::Synthetic } else { LabelledOrigin::Real },
+            content_type: Some("photos".into()),
+            generator: generator.map(Into::into),
+            source: Source::Import,
+            actor: "test".into(),
+            reason: None,
+            verdict_id: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_snapshot_is_what_is_in_force_and_its_digest_changes_with_it() {
+        let labels = Memory::new();
+        let said: Vec<Label> = (0..1500).map(|n| label(n, (n % 2 == 1).then_some("sdxl-1.0"))).collect();
+        labels.say(&said).await.unwrap();
+        let vocabulary = Vocabulary::built_in();
+        let first = Snapshot::take(&labels, &vocabulary, SHARES).await.unwrap();
+        assert_eq!(first.images.len(), 1500);
+        assert_eq!(
+            first
+                .images
+                .iter()
+                .filter(|image| image.generator.as_ref().is_some_and(|it| it.family == "stable-diffusion"))
+                .count(),
+            750
+        );
+        let again = Snapshot::take(&labels, &vocabulary, SHARES).await.unwrap();
+        assert_eq!(first.sha256(), again.sha256());
+
+        let mut corrected = label(3, None);
+        corrected.source = Source::Correction;
+        labels.say(&[corrected.clone()]).await.unwrap();
+        let later = Snapshot::take(&labels, &vocabulary, SHARES).await.unwrap();
+        assert_ne!(first.sha256(), later.sha256());
+        // Whatever is said of an image, it stays on its side.
+        let sides = |snapshot: &Snapshot| snapshot.images.iter().map(|image| image.side).collect::<Vec<_>>();
+        assert_eq!(sides(&first), sides(&later));
+        assert!((240..360).contains(&first.count(Side::HeldOut)), "{}", first.count(Side::HeldOut));
+    }
+}

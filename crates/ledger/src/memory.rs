@@ -1,0 +1,192 @@
+//! A ledger in memory, for tests. It keeps the promises of the port and can fail in the ways of a database.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+
+use super::{Content, Found, Ledger, LedgerError, Recorded, Seen, WorkerReport};
+use domain::{ImageRef, ModelRef, Outcome, OutcomeId, SubmissionKey, Verdict};
+
+/// What the ledger was asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Call {
+    Find,
+    Record,
+    Scored,
+    Outcome,
+    Latest,
+    Report,
+    Workers,
+    Check,
+}
+
+/// How a call goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The database is away: nothing was read or written.
+    Unreachable,
+    /// The tables are not there.
+    NotMigrated,
+    /// The database refuses: nothing was written.
+    Failed,
+    /// All was written, but the connection broke before the answer came.
+    ReplyLost,
+}
+
+/// Heard before each call; tests make it fail with it.
+pub type Script = Box<dyn FnMut(Call) -> Option<Fault> + Send>;
+
+pub struct Memory {
+    reports: Mutex<BTreeMap<String, (WorkerReport, Instant)>>,
+    outcomes: Mutex<BTreeMap<SubmissionKey, Outcome>>,
+    script: Mutex<Script>,
+}
+
+impl Memory {
+    pub fn new() -> Memory {
+        Self::with_script(Box::new(|_| None))
+    }
+
+    pub fn with_script(script: Script) -> Memory {
+        Memory { reports: Mutex::default(), outcomes: Mutex::default(), script: Mutex::new(script) }
+    }
+
+    /// Replaces the script.
+    pub fn set_script(&self, script: Script) {
+        *lock(&self.script) = script;
+    }
+
+    /// Lets the next `times` calls of one kind fail; a script set before ends.
+    pub fn fail_next(&self, call: Call, fault: Fault, times: usize) {
+        let mut left = times;
+        self.set_script(Box::new(move |made| {
+            let hit = made == call && left > 0;
+            left -= usize::from(hit);
+            hit.then_some(fault)
+        }));
+    }
+
+    /// Everything recorded, in the order of the keys.
+    pub fn outcomes(&self) -> Vec<Outcome> {
+        lock(&self.outcomes).values().cloned().collect()
+    }
+
+    /// Does the work of a call, unless the script has it fail.
+    fn answer<T>(
+        &self,
+        call: Call,
+        work: impl FnOnce(&mut BTreeMap<SubmissionKey, Outcome>) -> T,
+    ) -> Result<T, LedgerError> {
+        let fault = (lock(&self.script))(call);
+        match fault {
+            None => Ok(work(&mut lock(&self.outcomes))),
+            Some(Fault::ReplyLost) => {
+                work(&mut lock(&self.outcomes));
+                Err(unreachable("the connection broke before the answer came"))
+            }
+            Some(Fault::Unreachable) => Err(unreachable("connection refused")),
+            Some(Fault::NotMigrated) => {
+                Err(LedgerError::NotMigrated { detail: "relation \"outcomes\" does not exist".into() })
+            }
+            Some(Fault::Failed) => {
+                Err(LedgerError::Failed { detail: "could not extend file: no space left on device".into() })
+            }
+        }
+    }
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Memory::new()
+    }
+}
+
+#[async_trait]
+impl Ledger for Memory {
+    async fn find(&self, keys: &[SubmissionKey]) -> Result<Vec<Found>, LedgerError> {
+        self.answer(Call::Find, |outcomes| {
+            let found = keys.iter().map(|key| {
+                let oldest = SubmissionKey { generation: 0, ..key.clone() };
+                let predecessor = outcomes.range(&oldest..key).next_back().map(|(_, outcome)| outcome.id());
+                Found { standing: outcomes.get(key).cloned(), predecessor }
+            });
+            found.collect()
+        })
+    }
+
+    async fn record(&self, outcomes: &[Outcome]) -> Result<Vec<Recorded>, LedgerError> {
+        self.answer(Call::Record, |recorded| {
+            let answers = outcomes.iter().map(|outcome| match recorded.entry(outcome.key()) {
+                Entry::Vacant(vacant) => {
+                    vacant.insert(outcome.clone());
+                    Recorded::New
+                }
+                Entry::Occupied(standing) => Recorded::Standing(Box::new(standing.get().clone())),
+            });
+            answers.collect()
+        })
+    }
+
+    async fn scored(&self, contents: &[Content], model: &ModelRef) -> Result<Vec<Option<Verdict>>, LedgerError> {
+        self.answer(Call::Scored, |outcomes| {
+            let first = |content: &Content| {
+                outcomes.values().find_map(|outcome| match outcome {
+                    Outcome::Verdict(verdict) if is_scored(verdict, content, model) => Some((**verdict).clone()),
+                    _ => None,
+                })
+            };
+            contents.iter().map(first).collect()
+        })
+    }
+
+    async fn outcome(&self, id: OutcomeId) -> Result<Option<Outcome>, LedgerError> {
+        self.answer(Call::Outcome, |outcomes| outcomes.values().find(|outcome| outcome.id() == id).cloned())
+    }
+
+    async fn latest(&self, tenant: &str, image: &ImageRef) -> Result<Option<Verdict>, LedgerError> {
+        self.answer(Call::Latest, |outcomes| {
+            let verdicts = outcomes.values().filter_map(|outcome| match outcome {
+                Outcome::Verdict(verdict) => Some(verdict),
+                Outcome::Failure(_) => None,
+            });
+            let on_it =
+                verdicts.filter(|verdict| verdict.tenant == tenant && verdict.image.reference().agrees_with(image));
+            on_it.max_by_key(|verdict| verdict.decided_at).map(|verdict| (**verdict).clone())
+        })
+    }
+
+    async fn report(&self, report: &WorkerReport) -> Result<(), LedgerError> {
+        self.answer(Call::Report, |_| {
+            lock(&self.reports).insert(report.name.clone(), (report.clone(), Instant::now()));
+        })
+    }
+
+    async fn workers(&self, within: Duration) -> Result<Vec<Seen>, LedgerError> {
+        self.answer(Call::Workers, |_| {
+            let reports = lock(&self.reports);
+            let seen = reports.values().map(|(report, at)| Seen { report: report.clone(), ago: at.elapsed() });
+            seen.filter(|seen| seen.ago <= within).collect()
+        })
+    }
+
+    async fn check(&self) -> Result<(), LedgerError> {
+        self.answer(Call::Check, |_| ())
+    }
+}
+
+fn is_scored(verdict: &Verdict, content: &Content, model: &ModelRef) -> bool {
+    verdict.reused_from.is_none()
+        && (&verdict.tenant, &verdict.image.sha256) == (&content.tenant, &content.sha256)
+        && (&verdict.model.version, &verdict.model.sha256) == (&model.version, &model.sha256)
+}
+
+fn unreachable(detail: &str) -> LedgerError {
+    LedgerError::Unreachable { address: "memory".into(), detail: detail.into() }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
