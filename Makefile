@@ -83,7 +83,7 @@ lint: toolchain
 	$(CARGO) clippy --release --locked --all-targets -- -D warnings
 
 doc: toolchain
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --locked --no-deps --lib --document-private-items
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --locked --no-deps --workspace --lib --document-private-items
 
 deny:          ## licences, bans and sources of the dependencies
 	@if command -v cargo-deny >/dev/null; then cargo deny --offline check bans licenses sources; \

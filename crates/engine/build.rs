@@ -15,6 +15,9 @@ fn main() {
         .cpp(true)
         .std("c++20")
         .warnings(false)
+        // Line numbers for backtraces; more of libtorch's templates would be a third of the binary.
+        .debug(false)
+        .flag("-g1")
         .include(&include)
         .include(include.join("torch/csrc/api/include"))
         .files(SHIMS);
