@@ -1,4 +1,4 @@
-//! The tests that need more than one room.
+//! The tests of several packages together, on stand-ins and on real servers.
 
 #![allow(clippy::unwrap_used, reason = "a test ends by panicking, in its helpers too")]
 

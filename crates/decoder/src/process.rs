@@ -8,7 +8,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use super::{Error, Settings, StartError};
-use imaging::protocol::{self, Answer, Ask, Attempt, Protections};
+use imaging::protocol::{self, Attempt, Protections, Request, Response};
 use imaging::{Decoded, DecodedWindow};
 
 /// The longest that a decoder may take to say that it is ready.
@@ -21,13 +21,13 @@ pub(super) struct Process {
     pub protections: Protections,
 }
 
-/// Why a decoder is of no more use.
+/// Why a decoder can't be used any more.
 pub(super) enum Broken {
     /// It was gone before it had read the whole request, so it has not begun.
     NotTaken,
     Late,
-    /// It hung up, or said what makes no sense.
-    Off(io::Error),
+    /// The connection ended, or its response makes no sense.
+    Failed(io::Error),
 }
 
 impl Process {
@@ -54,17 +54,17 @@ impl Process {
             })?;
         let missing = Protections { seccomp: false, landlock: None, memory: 0, missing: vec![] };
         let mut process = Process { child, socket, protections: missing };
-        match protocol::read_answer(process.until(Instant::now() + START)) {
-            Ok(Answer::Ready { version, protections }) if version == env!("CARGO_PKG_VERSION") => {
+        match protocol::read_response(process.until(Instant::now() + START)) {
+            Ok(Response::Ready { version, protections }) if version == env!("CARGO_PKG_VERSION") => {
                 process.protections = protections;
                 process.child.stderr = None;
                 Ok(process)
             }
-            Ok(Answer::Ready { version, .. }) => Err(failed(format!(
+            Ok(Response::Ready { version, .. }) => Err(failed(format!(
                 "it is of version {version}, and this is {}; install both from one build",
                 env!("CARGO_PKG_VERSION")
             ))),
-            Ok(other) => Err(failed(format!("its first word is {other:?}; is it assay's decoder?"))),
+            Ok(other) => Err(failed(format!("its first message is {other:?}; is it assay's decoder?"))),
             Err(error) if is_timeout(&error) => Err(failed(format!("it is not ready after {START:?}"))),
             Err(_) => {
                 let mut words = String::new();
@@ -80,13 +80,13 @@ impl Process {
     /// Has it decode an image.
     pub fn decode(&mut self, bytes: &[u8], timeout: Duration) -> Result<Result<Decoded, Error>, Broken> {
         let deadline = Instant::now() + timeout;
-        match self.request(Ask::Decode, bytes, deadline)? {
-            Answer::Decoded { format, width, height, quality } => {
-                let crop = protocol::read_crop(self.until(deadline)).map_err(Broken::of_answer)?;
+        match self.request(Request::Decode, bytes, deadline)? {
+            Response::Decoded { format, width, height, quality } => {
+                let crop = protocol::read_crop(self.until(deadline)).map_err(Broken::of_response)?;
                 Ok(Ok(Decoded { crop, format, width, height, quality }))
             }
-            Answer::Refused(error) => Ok(Err(error.into())),
-            other => Err(Broken::Off(io::Error::other(format!("it answered {other:?}")))),
+            Response::Refused(error) => Ok(Err(error.into())),
+            other => Err(Broken::Failed(io::Error::other(format!("its response is {other:?}")))),
         }
     }
 
@@ -98,35 +98,35 @@ impl Process {
         timeout: Duration,
     ) -> Result<Result<DecodedWindow, Error>, Broken> {
         let deadline = Instant::now() + timeout;
-        match self.request(Ask::Window { side }, bytes, deadline)? {
-            Answer::Window { format, width, height, quality } => {
+        match self.request(Request::Window { side }, bytes, deadline)? {
+            Response::Window { format, width, height, quality } => {
                 let pixels = protocol::read_window(self.until(deadline), width, height, side);
-                let picture = pixels.map_err(Broken::of_answer)?;
+                let picture = pixels.map_err(Broken::of_response)?;
                 Ok(Ok(DecodedWindow { picture, format, width, height, quality }))
             }
-            Answer::Refused(error) => Ok(Err(error.into())),
-            other => Err(Broken::Off(io::Error::other(format!("it answered {other:?}")))),
+            Response::Refused(error) => Ok(Err(error.into())),
+            other => Err(Broken::Failed(io::Error::other(format!("its response is {other:?}")))),
         }
     }
 
     /// Has it try what it must not be able to do.
     pub fn probe(&mut self, timeout: Duration) -> Result<Vec<Attempt>, Broken> {
-        match self.request(Ask::Probe, &[], Instant::now() + timeout)? {
-            Answer::Probed(attempts) => Ok(attempts),
-            other => Err(Broken::Off(io::Error::other(format!("it answered {other:?}")))),
+        match self.request(Request::Probe, &[], Instant::now() + timeout)? {
+            Response::Probed(attempts) => Ok(attempts),
+            other => Err(Broken::Failed(io::Error::other(format!("its response is {other:?}")))),
         }
     }
 
-    fn request(&mut self, ask: Ask, bytes: &[u8], deadline: Instant) -> Result<Answer, Broken> {
-        protocol::ask(self.until(deadline), ask, bytes).map_err(|error| match is_timeout(&error) {
+    fn request(&mut self, request: Request, bytes: &[u8], deadline: Instant) -> Result<Response, Broken> {
+        protocol::send_request(self.until(deadline), request, bytes).map_err(|error| match is_timeout(&error) {
             true => Broken::Late,
             false => Broken::NotTaken,
         })?;
-        protocol::read_answer(self.until(deadline)).map_err(Broken::of_answer)
+        protocol::read_response(self.until(deadline)).map_err(Broken::of_response)
     }
 
-    fn until(&mut self, deadline: Instant) -> Until<'_> {
-        Until { socket: &self.socket, deadline }
+    fn until(&mut self, deadline: Instant) -> TimedSocket<'_> {
+        TimedSocket { socket: &self.socket, deadline }
     }
 
     pub fn id(&self) -> u32 {
@@ -157,12 +157,12 @@ impl Drop for Process {
 }
 
 impl Broken {
-    fn of_answer(error: io::Error) -> Broken {
+    fn of_response(error: io::Error) -> Broken {
         match error.kind() {
             _ if is_timeout(&error) => Broken::Late,
             // What a Unix socket says whose other end was closed before everything was read from it.
             ErrorKind::ConnectionReset => Broken::NotTaken,
-            _ => Broken::Off(error),
+            _ => Broken::Failed(error),
         }
     }
 }
@@ -186,7 +186,7 @@ impl std::fmt::Display for Ending {
                 (None, Some(code)) => write!(f, "ended with code {code}"),
                 (None, None) => write!(f, "ended: {status}"),
             },
-            Ending::Unknown(error) => write!(f, "ended, and nobody knows how: {error}"),
+            Ending::Unknown(error) => write!(f, "ended, and the system does not say how: {error}"),
         }
     }
 }
@@ -210,27 +210,27 @@ fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock)
 }
 
-/// The socket, until a moment after which it only says that it is too late.
-struct Until<'a> {
+/// The socket until a deadline, after which every call fails with a timeout.
+struct TimedSocket<'a> {
     socket: &'a UnixStream,
     deadline: Instant,
 }
 
-impl Until<'_> {
+impl TimedSocket<'_> {
     fn left(&self) -> io::Result<Duration> {
         let left = self.deadline.saturating_duration_since(Instant::now());
         if left.is_zero() { Err(ErrorKind::TimedOut.into()) } else { Ok(left) }
     }
 }
 
-impl Read for Until<'_> {
+impl Read for TimedSocket<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.socket.set_read_timeout(Some(self.left()?))?;
         self.socket.read(buffer)
     }
 }
 
-impl Write for Until<'_> {
+impl Write for TimedSocket<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.socket.set_write_timeout(Some(self.left()?))?;
         self.socket.write(bytes)

@@ -1,4 +1,4 @@
-//! Memory refused is an answer of its own, not a crash.
+//! A decoder that is refused memory ends with an exit code that says so, not with a crash.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 

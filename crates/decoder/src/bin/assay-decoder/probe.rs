@@ -45,10 +45,10 @@ pub fn attempts() -> Vec<Attempt> {
 }
 
 /// From what a system call returned just now.
-fn attempt(act: &str, returned: libc::c_int) -> Attempt {
+fn attempt(action: &str, returned: libc::c_int) -> Attempt {
     let error = io::Error::last_os_error();
     let refused =
         returned < 0 && matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES | libc::EMFILE | libc::EAGAIN));
     let result = if returned < 0 { error.to_string() } else { "it worked".into() };
-    Attempt { act: act.into(), refused, result }
+    Attempt { action: action.into(), refused, result }
 }
