@@ -44,7 +44,7 @@ struct Taken {
 
 impl Intake {
     /// Takes requests until the shutdown or the end of the consumers, then waits for the images that are being prepared.
-    pub async fn run(mut self) {
+    pub(crate) async fn run(mut self) {
         let tasks = TaskTracker::new();
         loop {
             let Some(taken) = self.take().await else { break };

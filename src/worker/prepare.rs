@@ -60,7 +60,7 @@ impl Stopped {
 impl Preparer {
     /// Prepares one image and hands it on, or concludes it, or sends it to the retry ladder.
     /// After an abandon the job is dropped, and so released.
-    pub async fn prepare(&self, arrived: Arrived) {
+    pub(crate) async fn prepare(&self, arrived: Arrived) {
         tokio::select! {
             () = self.prepare_and_hand_on(arrived) => {}
             () = self.abandon.cancelled() => {}

@@ -28,7 +28,7 @@ struct Question {
 
 impl Reuse {
     /// Starts the task that asks the ledger; it ends when this is dropped.
-    pub fn new(ledger: Arc<dyn Ledger>, judge: watch::Receiver<Arc<Judge>>) -> Reuse {
+    pub(crate) fn new(ledger: Arc<dyn Ledger>, judge: watch::Receiver<Arc<Judge>>) -> Reuse {
         let (questions, asked) = mpsc::channel(LOOKUP);
         tokio::spawn(answer(ledger, judge, asked));
         Reuse { questions }
@@ -36,7 +36,7 @@ impl Reuse {
 
     /// A verdict on the same bytes that the model in service would give again, and the judge that would. Where the database
     /// can't be asked there is none, and the image is scored.
-    pub async fn earlier(&self, request: &Request, sha256: &str) -> Option<(Box<Verdict>, Arc<Judge>)> {
+    pub(crate) async fn earlier(&self, request: &Request, sha256: &str) -> Option<(Box<Verdict>, Arc<Judge>)> {
         if request.purpose == Purpose::Reverdict {
             return None;
         }

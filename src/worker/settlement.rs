@@ -37,7 +37,7 @@ pub(super) struct Settler {
 
 impl Settler {
     /// Settles until every sender is gone, or, after an abandon, until nothing is left that was handed in.
-    pub async fn run(self, mut concluded: mpsc::Receiver<Concluded>) {
+    pub(crate) async fn run(self, mut concluded: mpsc::Receiver<Concluded>) {
         let mut gathered = Vec::with_capacity(self.most);
         loop {
             let count = tokio::select! {

@@ -51,7 +51,7 @@ struct Failed {
 
 impl Follower {
     /// Until `stop`.
-    pub async fn run(self, stop: CancellationToken) {
+    pub(crate) async fn run(self, stop: CancellationToken) {
         let _ = stop.run_until_cancelled(self.follow()).await;
     }
 

@@ -12,7 +12,7 @@ pub(super) struct Unserved {
 impl Unserved {
     /// `waiting` messages are ready for a worker with nothing to do, which has taken `taken` since it started. `None`:
     /// it is busy, or could not take any.
-    pub fn observe(&mut self, now: Instant, waiting: Option<u32>, taken: u64) {
+    pub(crate) fn observe(&mut self, now: Instant, waiting: Option<u32>, taken: u64) {
         let nothing_taken = taken == self.taken;
         self.taken = taken;
         self.since = match waiting {
@@ -22,7 +22,7 @@ impl Unserved {
     }
 
     /// Since when messages are unserved, if they are.
-    pub fn since(&self) -> Option<Instant> {
+    pub(crate) fn since(&self) -> Option<Instant> {
         self.since
     }
 }

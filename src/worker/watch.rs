@@ -25,7 +25,7 @@ pub(super) struct Watch {
 
 impl Watch {
     /// Until `end`; the last report is that the worker has stopped.
-    pub async fn run(self, end: CancellationToken) {
+    pub(crate) async fn run(self, end: CancellationToken) {
         let name = name();
         let started_at = OffsetDateTime::now_utc();
         let mut ticks = interval(EVERY);

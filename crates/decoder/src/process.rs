@@ -33,7 +33,7 @@ pub(super) enum Broken {
 impl Process {
     /// Must be called on a thread that lives as long as the decoder: when the thread that started a process ends, the
     /// kernel takes that for the death of the parent, and kills the decoder.
-    pub fn start(settings: &Settings) -> Result<Process, StartError> {
+    pub(crate) fn start(settings: &Settings) -> Result<Process, StartError> {
         let failed = |detail: String| StartError { program: settings.program.clone(), detail };
         let (socket, theirs) = UnixStream::pair().map_err(|error| failed(error.to_string()))?;
         let limits = [settings.limits.max_pixels, settings.limits.max_decoded_bytes, settings.memory];
@@ -78,7 +78,7 @@ impl Process {
     }
 
     /// Has it decode an image.
-    pub fn decode(&mut self, bytes: &[u8], timeout: Duration) -> Result<Result<Decoded, Error>, Broken> {
+    pub(crate) fn decode(&mut self, bytes: &[u8], timeout: Duration) -> Result<Result<Decoded, Error>, Broken> {
         let deadline = Instant::now() + timeout;
         match self.request(Request::Decode, bytes, deadline)? {
             Response::Decoded { format, width, height, quality } => {
@@ -91,7 +91,7 @@ impl Process {
     }
 
     /// Has it decode the middle of an image.
-    pub fn window(
+    pub(crate) fn window(
         &mut self,
         bytes: &[u8],
         side: u16,
@@ -110,7 +110,7 @@ impl Process {
     }
 
     /// Has it try what it must not be able to do.
-    pub fn probe(&mut self, timeout: Duration) -> Result<Vec<Attempt>, Broken> {
+    pub(crate) fn probe(&mut self, timeout: Duration) -> Result<Vec<Attempt>, Broken> {
         match self.request(Request::Probe, &[], Instant::now() + timeout)? {
             Response::Probed(attempts) => Ok(attempts),
             other => Err(Broken::Failed(io::Error::other(format!("its response is {other:?}")))),
@@ -129,19 +129,19 @@ impl Process {
         TimedSocket { socket: &self.socket, deadline }
     }
 
-    pub fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// Bytes of memory that it occupies; 0 once it is gone.
-    pub fn resident(&self) -> u64 {
+    pub(crate) fn resident(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
         line.and_then(|kilobytes| kilobytes.parse::<u64>().ok()).map_or(0, |kilobytes| kilobytes << 10)
     }
 
     /// Ends it, and says how it ended if it had before: "was killed by signal 11 (SIGSEGV)".
-    pub fn end(&mut self) -> Ending {
+    pub(crate) fn end(&mut self) -> Ending {
         let _ = self.child.kill();
         match self.child.wait() {
             Ok(status) => Ending::Known(status),
@@ -173,7 +173,7 @@ pub(super) enum Ending {
 }
 
 impl Ending {
-    pub fn is_out_of_memory(&self) -> bool {
+    pub(crate) fn is_out_of_memory(&self) -> bool {
         matches!(self, Ending::Known(status) if status.code() == Some(protocol::EXIT_OUT_OF_MEMORY.into()))
     }
 }

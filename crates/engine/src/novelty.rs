@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_far_from_every_generator_is_novel() {
+    fn an_embedding_far_from_every_generator_is_novel() {
         let mut weights = Weights::default();
         weights.insert("novelty.mean", Tensor::from_slice(&[1.0_f32, 0.0]));
         // The second direction is ten times as wide as the first, and counts a tenth.

@@ -26,7 +26,7 @@ const SLOTS: usize = 2;
 
 /// Two buffers for up to `most` images each.
 #[derive(Debug)]
-pub struct Staging {
+pub(crate) struct Staging {
     handle: *mut Handle,
     most: usize,
     next: usize,
@@ -37,7 +37,7 @@ unsafe impl Send for Staging {}
 
 /// Pixels on the device, in a buffer that is not written again before [`Staging::taken`] has been told.
 #[derive(Debug)]
-pub struct Crossing {
+pub(crate) struct Crossing {
     /// u8, `[size, 256, 256, 3]`.
     pub pixels: Tensor,
     slot: usize,
@@ -45,7 +45,7 @@ pub struct Crossing {
 
 impl Staging {
     /// On GPU number `device`. Needs libtorch's CUDA part to be open.
-    pub fn new(device: usize, most: usize) -> Result<Staging, TorchError> {
+    pub(crate) fn new(device: usize, most: usize) -> Result<Staging, TorchError> {
         let side = CROP_SIDE as i64;
         let shape = [most as i64, side, side, 3];
         let mut handle = std::ptr::null_mut();
@@ -59,7 +59,7 @@ impl Staging {
     ///
     /// # Panics
     /// If `size` is more than the buffers hold, or fewer than the crops.
-    pub fn send(&mut self, crops: &[&Crop], size: usize) -> Result<Crossing, TorchError> {
+    pub(crate) fn send(&mut self, crops: &[&Crop], size: usize) -> Result<Crossing, TorchError> {
         assert!(
             crops.len() <= size && size <= self.most,
             "{} crops, {size} wanted, {} at most",
@@ -83,7 +83,7 @@ impl Staging {
 
     /// What has been asked of the device so far is all that reads these pixels.
     #[allow(clippy::needless_pass_by_value, reason = "the pixels are not to be read any more")]
-    pub fn taken(&mut self, crossing: Crossing) -> Result<(), TorchError> {
+    pub(crate) fn taken(&mut self, crossing: Crossing) -> Result<(), TorchError> {
         // SAFETY: the handle lives as long as `self`, and the slot exists.
         unsafe { assay_staging_taken(self.handle, crossing.slot).check() }
     }

@@ -24,17 +24,17 @@ const COLUMNS: i64 = 16;
 
 /// Weight of 3×3, transformed for tiles of 4×4 outputs: `[36, outputs / 16, inputs, 16]`.
 #[derive(Debug)]
-pub struct Filter(Tensor);
+pub(crate) struct Filter(Tensor);
 
 /// Whether it is faster than oneDNN on this processor.
-pub fn is_faster_here() -> bool {
+pub(crate) fn is_faster_here() -> bool {
     // SAFETY: it takes nothing, and asks the processor.
     unsafe { assay_winograd_is_faster() }
 }
 
 impl Filter {
     /// GgGᵀ of each 3×3 filter g, in fp64 before the cast. `None` for weights of another kind.
-    pub fn new(weight: &Tensor) -> Option<Filter> {
+    pub(crate) fn new(weight: &Tensor) -> Option<Filter> {
         let &[outputs, inputs, 3, 3] = &weight.size()[..] else { return None };
         if outputs % COLUMNS != 0 || inputs % 8 != 0 || inputs > 4096 {
             return None;
@@ -53,7 +53,7 @@ impl Filter {
     }
 
     /// then(w ∗ x + b + addend), with a border of zeros; fp32.
-    pub fn convolve(
+    pub(crate) fn convolve(
         &self,
         input: &Tensor,
         bias: &Tensor,

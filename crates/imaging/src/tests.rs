@@ -206,7 +206,7 @@ fn a_file_cut_off_is_damaged_or_has_all_its_pixels() {
 }
 
 #[test]
-fn what_is_no_image_is_said_to_be_none() {
+fn bytes_that_are_no_image_are_refused_as_such() {
     assert!(matches!(decode(b"", &AMPLE), Err(DecodeError::Empty)));
     for bytes in [&b"a text file called .png"[..], &[0; 4096], b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"\xff"] {
         assert!(matches!(decode(bytes, &AMPLE), Err(DecodeError::UnsupportedFormat { .. })));

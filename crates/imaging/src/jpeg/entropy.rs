@@ -23,17 +23,17 @@ pub(super) struct Bits<'a> {
 }
 
 impl<'a> Bits<'a> {
-    pub fn new(data: &'a [u8]) -> Bits<'a> {
+    pub(crate) fn new(data: &'a [u8]) -> Bits<'a> {
         Bits { data, at: 0, window: 0, have: 0, made_up: 0 }
     }
 
     /// Whether more was read than there was.
-    pub fn has_overrun(&self) -> bool {
+    pub(crate) fn has_overrun(&self) -> bool {
         self.made_up > self.have
     }
 
     /// Passes over the restart marker of this number, which must be the next thing; codes begin anew behind it.
-    pub fn restart(&mut self, number: u8) -> Option<()> {
+    pub(crate) fn restart(&mut self, number: u8) -> Option<()> {
         let is_padding = self.have.checked_sub(self.made_up)? < 8;
         if !is_padding || self.data.get(self.at..self.at + 2)? != [0xff, 0xd0 + number] {
             return None;
@@ -122,7 +122,7 @@ pub(super) struct Code {
 
 impl Code {
     /// From how many codes have 1, 2, … 16 bits, and their symbols in order. `None` where they don't fit.
-    pub fn new(counts: &[u8; 16], symbols: &[u8]) -> Option<Code> {
+    pub(crate) fn new(counts: &[u8; 16], symbols: &[u8]) -> Option<Code> {
         let mut short = Box::new([(0, 0); LOOKS]);
         let mut long = [(0, 0); 16];
         let (mut code, mut place) = (0u32, 0usize);
@@ -170,7 +170,7 @@ impl Code {
 
     /// A block's first coefficient, as its difference to the one before.
     #[inline(always)]
-    pub fn difference(&self, bits: &mut Bits<'_>) -> Option<i32> {
+    pub(crate) fn difference(&self, bits: &mut Bits<'_>) -> Option<i32> {
         bits.refill();
         let (length, category) = self.look(bits)?;
         if category > 15 {
@@ -222,7 +222,7 @@ impl Run {
 }
 
 impl Runs {
-    pub fn new(code: Code) -> Runs {
+    pub(crate) fn new(code: Code) -> Runs {
         let mut runs = Box::new([Run::UNKNOWN; LOOKS]);
         for (look, run) in runs.iter_mut().enumerate() {
             *run = Runs::run(&code, look);
@@ -246,7 +246,7 @@ impl Runs {
     /// Walks to the end of a block behind its first coefficient, and shows `pass` the bits on the way: their number, and
     /// themselves. `None` where they make no block.
     #[inline(always)]
-    pub fn walk(&self, bits: &mut Bits<'_>, mut pass: impl FnMut(u32, u32)) -> Option<()> {
+    pub(crate) fn walk(&self, bits: &mut Bits<'_>, mut pass: impl FnMut(u32, u32)) -> Option<()> {
         let mut done = 1;
         loop {
             bits.refill();

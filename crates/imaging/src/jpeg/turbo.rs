@@ -15,7 +15,7 @@ pub(super) enum Layout {
 }
 
 impl Layout {
-    pub fn bytes_per_pixel(self) -> usize {
+    pub(crate) fn bytes_per_pixel(self) -> usize {
         match self {
             Layout::Rgb => 3,
             Layout::Cmyk => 4,
@@ -39,7 +39,7 @@ pub(super) struct Region {
 }
 
 impl Region {
-    pub fn pixels(&self) -> u64 {
+    pub(crate) fn pixels(&self) -> u64 {
         self.width as u64 * self.height as u64
     }
 }
@@ -55,7 +55,7 @@ pub(super) struct Header {
 }
 
 impl Header {
-    pub fn whole(&self) -> Region {
+    pub(crate) fn whole(&self) -> Region {
         Region { left: 0, top: 0, width: self.width, height: self.height }
     }
 }
@@ -63,7 +63,7 @@ impl Header {
 pub(super) struct Decompressor(tj::tjhandle);
 
 impl Decompressor {
-    pub fn new() -> Result<Decompressor, String> {
+    pub(crate) fn new() -> Result<Decompressor, String> {
         // SAFETY: no precondition; null is checked.
         let handle = unsafe { tj::tj3Init(tj::TJINIT_TJINIT_DECOMPRESS as c_int) };
         if handle.is_null() {
@@ -73,7 +73,7 @@ impl Decompressor {
         }
     }
 
-    pub fn bound(&mut self, bounds: &Bounds) {
+    pub(crate) fn bound(&mut self, bounds: &Bounds) {
         self.set(tj::TJPARAM_TJPARAM_MAXMEMORY, bounds.megabytes);
         self.set(tj::TJPARAM_TJPARAM_SCANLIMIT, bounds.scans);
         // What Pillow decodes with; the handle's defaults, and yet this is what bit-exactness hangs on.
@@ -81,7 +81,7 @@ impl Decompressor {
         self.set(tj::TJPARAM_TJPARAM_FASTUPSAMPLE, 0);
     }
 
-    pub fn read_header(&mut self, bytes: &[u8]) -> Result<Header, String> {
+    pub(crate) fn read_header(&mut self, bytes: &[u8]) -> Result<Header, String> {
         // SAFETY: the pointer and the length are those of one slice, and nothing keeps them after the call.
         let status = unsafe { tj::tj3DecompressHeader(self.0, bytes.as_ptr(), bytes.len() as tj::size_t) };
         self.check(status)?;
@@ -106,7 +106,7 @@ impl Decompressor {
 
     /// Decodes a region of the image whose header was read last; its left edge must be a multiple of the iMCU's
     /// width. All of the entropy-coded data is read, whatever the region.
-    pub fn decode(&mut self, bytes: &[u8], header: &Header, region: Region) -> Result<Vec<u8>, String> {
+    pub(crate) fn decode(&mut self, bytes: &[u8], header: &Header, region: Region) -> Result<Vec<u8>, String> {
         let asked = if region == header.whole() {
             tj::tjregion { x: 0, y: 0, w: 0, h: 0 }
         } else {

@@ -5,7 +5,7 @@ use std::io;
 use imaging::protocol::Attempt;
 
 /// Tries everything, and leaves nothing behind where it succeeds.
-pub fn attempts() -> Vec<Attempt> {
+pub(crate) fn attempts() -> Vec<Attempt> {
     // SAFETY: the strings end in a zero byte, the lengths are those of what the pointers are to, and what is opened is
     // not used. A child that should not be there ends before it returns.
     unsafe {
