@@ -130,8 +130,8 @@ impl Config {
     }
 
     /// What the worker's rooms need to know of it all.
-    pub fn plan(&self) -> worker::Plan {
-        worker::Plan {
+    pub fn plan(&self) -> worker::WorkerPlan {
+        worker::WorkerPlan {
             worker: self.worker.clone(),
             allowed: self.objects.allowed(),
             max_object_bytes: self.objects.max_bytes,

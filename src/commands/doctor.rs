@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{End, model};
 use crate::config::{Config, DEFAULTS};
 use broker::rabbit;
-use decoder::{AtRest, Attempt, Pool, Protections};
+use decoder::{Attempt, IdleDecoder, Pool, Protections};
 use engine::Detector;
 use imaging::Crop;
 use ledger::Ledger;
@@ -126,13 +126,13 @@ async fn decoder(config: &Config) -> Result<String, End> {
         let start = started.elapsed();
         pool.decode(&imaging::sample()).map_err(End::work)?;
         let (protections, attempts) = pool.probe().map_err(End::work)?;
-        Ok(describe_decoder(start, &pool.at_rest(), &protections, &attempts))
+        Ok(describe_decoder(start, &pool.idle_decoders(), &protections, &attempts))
     });
     tried.await.map_err(End::work)?
 }
 
-fn describe_decoder(start: Duration, at_rest: &[AtRest], protections: &Protections, attempts: &[Attempt]) -> String {
-    let kilobytes: u64 = at_rest.iter().map(|decoder| decoder.resident >> 10).sum();
+fn describe_decoder(start: Duration, idle: &[IdleDecoder], protections: &Protections, attempts: &[Attempt]) -> String {
+    let kilobytes: u64 = idle.iter().map(|decoder| decoder.resident >> 10).sum();
     let seccomp = if protections.seccomp { "seccomp" } else { "no seccomp" };
     let landlock = protections.landlock.map_or("no Landlock".into(), |abi| format!("Landlock {abi}"));
     let memory = protections.memory >> 20;
@@ -141,7 +141,7 @@ fn describe_decoder(start: Duration, at_rest: &[AtRest], protections: &Protectio
         vec![format!("{seccomp}, {landlock}, at most {memory} MiB; starts in {start:.1} ms, rests at {kilobytes} kB")];
     let (refused, open): (Vec<_>, Vec<_>) = attempts.iter().partition(|attempt| attempt.refused);
     lines.push(format!("refused {} of {} forbidden acts", refused.len(), attempts.len()));
-    lines.extend(open.iter().map(|attempt| format!("NOT REFUSED: {} ({})", attempt.act, attempt.result)));
+    lines.extend(open.iter().map(|attempt| format!("NOT REFUSED: {} ({})", attempt.action, attempt.result)));
     lines.extend(protections.missing.iter().map(|why| format!("missing: {why}")));
     lines.join("\n")
 }

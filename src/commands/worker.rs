@@ -9,7 +9,7 @@ use super::End;
 use crate::admin;
 use crate::config::Config;
 use crate::shutdown::Shutdown;
-use crate::worker::{self, Condition, Parts, Succession};
+use crate::worker::{self, Condition, Dependencies, Succession};
 use broker::Broker;
 use broker::rabbit::Rabbit;
 use database::Database;
@@ -65,8 +65,8 @@ pub async fn run(_args: &Args, config: &Config) -> Result<(), End> {
         tracing::info!(%address, "admin port: /livez /readyz /metrics");
     }
     let (broker, objects, ledger) = (Arc::new(rabbit), Arc::new(objects), Arc::new(ledger));
-    let parts = Parts { broker, objects, ledger, decoders, detector, succession };
-    worker::run(parts, config.plan(), condition, shutdown).await?;
+    let dependencies = Dependencies { broker, objects, ledger, decoders, detector, succession };
+    worker::run(dependencies, config.plan(), condition, shutdown).await?;
     tracing::info!("stopped: everything is settled or back on the queue");
     Ok(())
 }

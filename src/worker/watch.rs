@@ -1,4 +1,4 @@
-//! Now and then: does the queue move, and a word to whoever asks how the workers are.
+//! Every few seconds: looks whether the live queue moves, and reports the worker's state to the ledger.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::Condition;
+use super::condition::Condition;
 use broker::{Broker, Lane};
 use domain::Judge;
 use ledger::{Ledger, WorkerReport};
@@ -24,24 +24,24 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Until `end`; the last word is that the worker has stopped.
-    pub async fn run(self, end: CancellationToken) {
+    /// Until `end`; the last report is that the worker has stopped.
+    pub(crate) async fn run(self, end: CancellationToken) {
         let name = name();
         let started_at = OffsetDateTime::now_utc();
         let mut ticks = interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while end.run_until_cancelled(ticks.tick()).await.is_some() {
             let waiting = timeout(EVERY, self.broker.waiting(Lane::Live)).await;
-            self.condition.saw_waiting(waiting.ok().and_then(Result::ok));
+            self.condition.record_waiting_messages(waiting.ok().and_then(Result::ok));
             let state = self.condition.ready().map_or_else(|reason| reason, |()| "ready".into());
-            self.tell(&name, started_at, state).await;
+            self.report(&name, started_at, state).await;
         }
-        self.tell(&name, started_at, "stopped".into()).await;
+        self.report(&name, started_at, "stopped".into()).await;
     }
 
-    /// Nothing rests on it, so trouble is no trouble.
-    async fn tell(&self, name: &str, started_at: OffsetDateTime, state: String) {
-        let (in_flight, oldest) = self.condition.under_way();
+    /// Only `assay status` reads it, so an error is no more than logged.
+    async fn report(&self, name: &str, started_at: OffsetDateTime, state: String) {
+        let (in_flight, oldest) = self.condition.images_in_flight();
         let judge = self.judge.borrow().clone();
         let report = WorkerReport {
             name: name.into(),
@@ -57,8 +57,8 @@ impl Watch {
         };
         match timeout(EVERY, self.ledger.report(&report)).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::debug!(%error, "no report was left"),
-            Err(_) => tracing::debug!("no report was left in time"),
+            Ok(Err(error)) => tracing::debug!(%error, "the state of this worker could not be reported"),
+            Err(_) => tracing::debug!("the state of this worker could not be reported in time"),
         }
     }
 }

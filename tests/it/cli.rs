@@ -67,7 +67,7 @@ fn scan_judges_folders_and_files_and_ends_with_1_if_one_failed() {
     assert!(stderr(&missing).contains("no-such-file.jpg"), "{}", stderr(&missing));
     let modelless = run(assay().args(["scan", "--model", "nowhere"]).arg(&pictures));
     assert_eq!(modelless.status.code(), Some(2));
-    assert!(stderr(&modelless).contains("assay model init"), "it says how to mend it: {}", stderr(&modelless));
+    assert!(stderr(&modelless).contains("assay model init"), "it says how to fix it: {}", stderr(&modelless));
     std::fs::remove_dir_all(folder).unwrap();
 }
 
@@ -100,7 +100,7 @@ fn a_wrong_configuration_ends_with_2_and_names_the_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_enqueued_once_or_twice_comes_out_once() {
+async fn an_image_enqueued_twice_gets_one_outcome() {
     let site = Site::open().await;
     let mut keys = BTreeSet::new();
     for number in 0..30_u8 {

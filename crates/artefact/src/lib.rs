@@ -17,7 +17,7 @@ mod signature;
 
 pub use architecture::Architecture;
 pub use card::Card;
-pub use error::LoadError;
+pub use error::{Cause, LoadError};
 pub use label_set::LabelSet;
 pub use manifest::Manifest;
 pub use misfit::Misfit;

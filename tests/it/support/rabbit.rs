@@ -1,4 +1,4 @@
-//! A RabbitMQ of the tests: names of one's own on it, and a look behind the scenes.
+//! RabbitMQ in the tests: names that no other test has, and what AMQP itself doesn't tell.
 
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ pub fn settings(url: &str) -> Settings {
     }
 }
 
-/// The same server by a wire that can be cut.
+/// The same server by a connection that can be cut.
 pub async fn through_a_proxy(url: &str) -> (Proxy, String) {
     let mut url = url::Url::parse(url).unwrap();
     let target = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap_or(5672));
@@ -63,7 +63,7 @@ pub async fn through_a_proxy(url: &str) -> (Proxy, String) {
     (proxy, url.to_string())
 }
 
-/// What stands beside the broker under test: sends to it and looks at its queues, by connections of its own.
+/// Another client beside the broker under test: sends messages and looks at queues, by connections of its own.
 pub struct Bystander {
     pub settings: Settings,
     pub topology: Topology,

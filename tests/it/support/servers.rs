@@ -62,7 +62,7 @@ impl Servers {
         self.settings.get(key).unwrap_or_else(|| panic!("{key} is not in .local/test/env"))
     }
 
-    /// What this setting is for the same servers by TLS, with an S3 key that may only read.
+    /// The setting for the same servers by TLS, with an S3 key that may only read.
     pub fn other(&self, key: &str) -> &str {
         self.others.get(key).unwrap_or_else(|| panic!("there is no other {key} in .local/test/env"))
     }

@@ -1,4 +1,4 @@
-//! One test's own place on the real servers: queue names, a schema, keys; and real workers there.
+//! What one test has for itself on the real servers: queue names, a schema, keys; and real workers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -141,28 +141,28 @@ impl Site {
         depths.iter().find(|depth| depth.queue == name).unwrap_or_else(|| panic!("no queue {name}")).ready as usize
     }
 
-    /// Reads the results queue until every one of these ids was heard, then until it is empty.
+    /// Reads the results queue until every one of these submissions is among them, then until it is empty.
     pub async fn published(&self, ids: &BTreeSet<String>) -> BTreeMap<String, Vec<Outcome>> {
         let mut reader = Reader::of_results(&self.broker).await.unwrap();
-        let mut heard: BTreeMap<String, Vec<Outcome>> = BTreeMap::new();
+        let mut published: BTreeMap<String, Vec<Outcome>> = BTreeMap::new();
         let mut read = 0;
         let reading = async {
             let all = self.depth("results").await;
-            while read < all || heard.len() < ids.len() {
+            while read < all || published.len() < ids.len() {
                 let letter = reader.next().await.unwrap();
                 let outcome: Outcome = serde_json::from_slice(&letter.message.body).unwrap();
                 assert_eq!(letter.message.properties.message_id, Some(outcome.id().to_string()));
                 letter.acknowledge().await.unwrap();
-                heard.entry(outcome.key().submission_id).or_default().push(outcome);
+                published.entry(outcome.key().submission_id).or_default().push(outcome);
                 read += 1;
             }
         };
         if tokio::time::timeout(DEADLINE, reading).await.is_err() {
-            let missing: Vec<_> = ids.iter().filter(|id| !heard.contains_key(*id)).take(5).collect();
-            panic!("{} of {} were published; missing for instance {missing:?}", heard.len(), ids.len());
+            let missing: Vec<_> = ids.iter().filter(|id| !published.contains_key(*id)).take(5).collect();
+            panic!("{} of {} were published; missing for instance {missing:?}", published.len(), ids.len());
         }
         reader.close().await;
-        heard
+        published
     }
 
     /// Deletes the queues, the schema and the files.

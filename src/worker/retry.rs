@@ -1,4 +1,4 @@
-//! Waiting for a database or a broker that is away, within bounds.
+//! Repeats what failed because a database or a broker is away, for a limited time.
 
 use std::future::Future;
 use std::time::Duration;
@@ -6,9 +6,9 @@ use std::time::Duration;
 use backon::{ExponentialBuilder, Retryable};
 use tokio_util::sync::CancellationToken;
 
-/// Repeats `work` with growing, jittered pauses while `is_transient` says that waiting can mend it and
-/// `patience` lasts. `None`: given up, or told to abandon it.
-pub(super) async fn with_patience<T, E, Work, Fut>(
+/// Repeats `work` with growing, jittered pauses while `is_transient` says that waiting can help, for as long as `patience`.
+/// `None`: given up, or told to abandon it.
+pub(super) async fn retry_while_transient<T, E, Work, Fut>(
     what: &'static str,
     patience: Duration,
     abandon: &CancellationToken,
@@ -28,9 +28,9 @@ where
         .with_jitter();
     let mut waits = 0_u32;
     let tried = work.retry(pauses).when(|error| is_transient(error)).notify(|error, pause| {
-        // One line when the trouble begins; the end of it is told below.
+        // One line for the first failure; the last one is logged below.
         if waits == 0 {
-            tracing::warn!(%error, pause_ms = pause.as_millis() as u64, "{what}: waiting for it to mend");
+            tracing::warn!(%error, pause_ms = pause.as_millis() as u64, "{what} failed: trying again");
         }
         waits += 1;
     });
@@ -41,7 +41,7 @@ where
     match result {
         Ok(value) => {
             if waits > 0 {
-                tracing::info!(waits, "{what}: mended");
+                tracing::info!(waits, "{what} works again");
             }
             Some(value)
         }
@@ -61,39 +61,39 @@ mod tests {
     const LONG: Duration = Duration::from_secs(60);
 
     #[tokio::test]
-    async fn transient_trouble_is_outwaited() {
+    async fn a_transient_error_is_retried_until_it_is_gone() {
         let tries = Cell::new(0);
         let work = || {
             tries.set(tries.get() + 1);
-            let mended = tries.get() == 3;
-            async move { if mended { Ok(7) } else { Err("away") } }
+            let is_back = tries.get() == 3;
+            async move { if is_back { Ok(7) } else { Err("away") } }
         };
-        assert_eq!(with_patience("test", LONG, &CancellationToken::new(), |_| true, work).await, Some(7));
+        assert_eq!(retry_while_transient("test", LONG, &CancellationToken::new(), |_| true, work).await, Some(7));
     }
 
     #[tokio::test]
-    async fn patience_ends() {
+    async fn it_gives_up_when_the_time_is_over() {
         let away = || async { Err::<(), _>("away") };
         let short = Duration::from_millis(200);
-        assert_eq!(with_patience("test", short, &CancellationToken::new(), |_| true, away).await, None);
+        assert_eq!(retry_while_transient("test", short, &CancellationToken::new(), |_| true, away).await, None);
     }
 
     #[tokio::test]
-    async fn permanent_trouble_is_tried_once() {
+    async fn a_permanent_error_is_not_retried() {
         let tries = Cell::new(0);
         let work = || {
             tries.set(tries.get() + 1);
             async { Err::<(), _>("refused") }
         };
-        assert_eq!(with_patience("test", LONG, &CancellationToken::new(), |_| false, work).await, None);
+        assert_eq!(retry_while_transient("test", LONG, &CancellationToken::new(), |_| false, work).await, None);
         assert_eq!(tries.get(), 1);
     }
 
     #[tokio::test]
-    async fn an_abandon_ends_the_wait() {
+    async fn an_abandon_ends_the_retries() {
         let abandon = CancellationToken::new();
         abandon.cancel();
         let away = || async { Err::<(), _>("away") };
-        assert_eq!(with_patience("test", LONG, &abandon, |_| true, away).await, None);
+        assert_eq!(retry_while_transient("test", LONG, &abandon, |_| true, away).await, None);
     }
 }
