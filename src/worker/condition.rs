@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use super::unserved::Unserved;
 use crate::telemetry::Metrics;
 use broker::{Health, Lane};
+use ledger::LedgerError;
 
 /// The worker's health and its metrics, shared by all rooms.
 pub struct Condition {
@@ -17,6 +18,8 @@ pub struct Condition {
     broker: watch::Receiver<Health>,
     /// Why the database can't be used, while it can't.
     ledger_trouble: Mutex<Option<String>>,
+    /// Why the database will not do its part, however long one waits.
+    database_refusal: watch::Sender<Option<String>>,
     warm: AtomicBool,
     draining: AtomicBool,
     /// When the batch on the device began; `None` while the device is idle.
@@ -37,6 +40,7 @@ impl Condition {
             metrics: Metrics::new(),
             broker,
             ledger_trouble: Mutex::new(None),
+            database_refusal: watch::Sender::new(None),
             warm: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             busy_since: Mutex::new(None),
@@ -135,6 +139,25 @@ impl Condition {
 
     pub(super) fn ledger_is(&self, trouble: Option<String>) {
         *locked(&self.ledger_trouble) = trouble;
+    }
+
+    /// Takes note of an error of the database; whether waiting may help.
+    pub(super) fn ledger_failed(&self, error: &LedgerError) -> bool {
+        self.ledger_is(Some(error.to_string()));
+        if !error.is_transient() {
+            self.database_refusal.send_replace(Some(error.to_string()));
+        }
+        error.is_transient()
+    }
+
+    /// Until there is an error of the database that waiting can't help.
+    pub(super) async fn database_refused(&self) {
+        // The sender lives in `self`.
+        let _ = self.database_refusal.subscribe().wait_for(Option::is_some).await;
+    }
+
+    pub(super) fn database_refusal(&self) -> Option<String> {
+        self.database_refusal.borrow().clone()
     }
 
     pub(super) fn device_is_busy(&self, since: Option<Instant>) {

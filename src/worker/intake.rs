@@ -54,10 +54,7 @@ impl Intake {
                 "looking up outcomes",
                 self.patience,
                 &self.shutdown.stop,
-                |error: &LedgerError| {
-                    self.condition.ledger_is(Some(error.to_string()));
-                    true
-                },
+                |error: &LedgerError| self.condition.ledger_failed(error),
                 || ledger.find(&keys),
             )
             .await;

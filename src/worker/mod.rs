@@ -28,6 +28,7 @@ use broker::{Broker, BrokerError, Lane};
 use decoder::Pool;
 use engine::{Detector, ScoreError};
 use ledger::Ledger;
+use ledger::workers::Workers;
 use objects::{Allowed, Objects};
 
 pub use batcher::{Batcher, Flush};
@@ -45,6 +46,7 @@ pub struct Settings {
     pub settle_batch: usize,
     pub reuse: bool,
     pub grace_s: f32,
+    pub patience_s: u64,
     pub stuck_after_s: u64,
 }
 
@@ -103,6 +105,7 @@ pub struct Parts {
     pub broker: Arc<dyn Broker>,
     pub objects: Arc<dyn Objects>,
     pub ledger: Arc<dyn Ledger>,
+    pub workers: Arc<dyn Workers>,
     pub decoders: Arc<Pool>,
     pub detector: Box<dyn Detector>,
     /// Where another model may come from; `None` where this one serves to the end.
@@ -117,6 +120,8 @@ pub enum WorkerError {
     Detector(#[from] ScoreError),
     #[error("the inference thread ended without a word; unsettled messages went back to the queue")]
     InferenceGone,
+    #[error("{0}; unsettled messages went back to the queue")]
+    Database(String),
     #[error(
         "prefetch is {prefetch} messages and the detector takes {seconds:.2} s for an image: the last would wait \
          {wait:.0} s, too near the broker's consumer timeout of {timeout} s; lower broker.prefetch and \
@@ -128,7 +133,7 @@ pub enum WorkerError {
 /// Runs until the shutdown asks it to stop and everything under way is settled or released, or until the
 /// device is lost. `condition` is what the admin port shows of it.
 pub async fn run(parts: Parts, plan: Plan, condition: Arc<Condition>, shutdown: Shutdown) -> Result<(), WorkerError> {
-    let Parts { broker, objects, ledger, decoders, detector, succession } = parts;
+    let Parts { broker, objects, ledger, workers, decoders, detector, succession } = parts;
     let batch_size = plan.worker.batch_for(detector.device());
     let first = detector.card().judge(detector.device());
     condition.metrics.model(&first.model);
@@ -153,7 +158,7 @@ pub async fn run(parts: Parts, plan: Plan, condition: Arc<Condition>, shutdown: 
 
     let reuse = plan.worker.reuse.then(|| reuse::Reuse::of(ledger.clone(), judge.clone()));
     let over = CancellationToken::new();
-    let watch = watch::Watch { broker: broker.clone(), ledger: ledger.clone(), condition: condition.clone(), judge };
+    let watch = watch::Watch { broker: broker.clone(), workers, condition: condition.clone(), judge };
     let batcher = Batcher::new(batch_size, Duration::from_millis(plan.worker.batch_max_delay_ms));
     let batching = tokio::spawn(batcher::run(batcher, prepared, batches_sender, shutdown.abandon.clone()));
     let settlement = settlement::Settlement {
@@ -213,6 +218,11 @@ pub async fn run(parts: Parts, plan: Plan, condition: Arc<Condition>, shutdown: 
             taking.await;
             Some(end)
         }
+        () = condition.database_refused() => {
+            shutdown.stop.cancel();
+            taking.await;
+            None
+        }
     };
     if let Some(following) = following {
         let _ = following.await;
@@ -222,6 +232,9 @@ pub async fn run(parts: Parts, plan: Plan, condition: Arc<Condition>, shutdown: 
     over.cancel();
     let _ = watching.await;
     broker.close().await;
+    if let Some(reason) = condition.database_refusal() {
+        return Err(WorkerError::Database(reason));
+    }
     // A batch that outlasts the grace period can't be called back from the device, and is not waited for.
     match end.or_else(|| inference_end.try_recv().map(Ok).ok()) {
         Some(Ok(Err(error))) => Err(WorkerError::Detector(error)),

@@ -104,10 +104,7 @@ impl Settlement {
             "recording outcomes",
             self.patience,
             &self.abandon,
-            |error: &LedgerError| {
-                self.condition.ledger_is(Some(error.to_string()));
-                true
-            },
+            |error: &LedgerError| self.condition.ledger_failed(error),
             || self.ledger.record(&outcomes),
         )
         .await?;

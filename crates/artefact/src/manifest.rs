@@ -13,6 +13,7 @@ use crate::architecture::Architecture;
 use crate::architecture::Shapes;
 use crate::golden::Golden;
 use crate::novelty::{self, Known};
+use crate::persist::persist;
 use crate::{Card, LabelSet, LoadError, Misfit, signature};
 use domain::{Calibration, Policy, Thresholds};
 
@@ -166,9 +167,7 @@ impl Manifest {
         let path = folder.join(MANIFEST);
         let failed = |detail: String| LoadError::Unwritable { path: path.clone(), detail };
         let text = serde_json::to_string_pretty(self).map_err(|error| failed(error.to_string()))?;
-        let unfinished = folder.join(format!("{MANIFEST}.new"));
-        std::fs::write(&unfinished, text + "\n").map_err(|error| failed(error.to_string()))?;
-        std::fs::rename(&unfinished, &path).map_err(|error| failed(error.to_string()))
+        persist(&path, (text + "\n").as_bytes()).map_err(|error| failed(error.to_string()))
     }
 
     /// What the folder says of itself; where a key is given, only if its owner has signed these very bytes.
