@@ -50,7 +50,7 @@ pub async fn run(args: &Args, config: &Config) -> Result<(), End> {
     let mut findings = vec![Finding::now("configuration", Ok(memory(config)))];
     findings.push(Finding::of("decoder", decoder(config)).await);
     findings.push(Finding::of("broker", broker(config)).await);
-    findings.push(Finding::of("database", database(config)).await);
+    findings.push(Finding::of("database", Box::pin(database(config))).await);
     findings.extend(buckets(config).await);
     findings.push(Finding::of("model", Box::pin(model(config))).await);
     if args.json {
