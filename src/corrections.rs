@@ -15,7 +15,7 @@ use broker::rabbit::{Corrections, Letter};
 use broker::wire::{self, Message};
 use database::DatabaseError;
 use domain::{Correction, ImageRef, Outcome, OutcomeId, Subject};
-use labels::{Heard, Label, Labels, Source, Vocabulary};
+use labels::{Label, Labels, Recorded, Source, Vocabulary};
 use ledger::Ledger;
 use objects::{Allowed, FetchError, Objects};
 
@@ -132,8 +132,8 @@ async fn settle(queue: &Corrections, letter: &Letter, clerk: &Clerk, tally: &mut
         Answer::Label(heard) => {
             letter.acknowledge().await?;
             match heard {
-                Heard::New => tally.new += 1,
-                Heard::Known => tally.known += 1,
+                Recorded::New => tally.new += 1,
+                Recorded::Duplicate => tally.known += 1,
             }
         }
         Answer::Dead(reason) => {
@@ -148,7 +148,7 @@ async fn settle(queue: &Corrections, letter: &Letter, clerk: &Clerk, tally: &mut
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// Committed.
-    Label(Heard),
+    Label(Recorded),
     Dead(String),
 }
 
@@ -163,7 +163,7 @@ impl Clerk {
             }
             Err(Refusal::Now(error)) => return Err(error),
         };
-        let heard = self.labels.say(std::slice::from_ref(&label)).await?;
+        let heard = self.labels.record(std::slice::from_ref(&label)).await?;
         tracing::info!(
             sha256 = %label.sha256, origin = label.origin.as_str(), generator = label.generator.as_deref(),
             actor = %label.actor, "label"

@@ -1,4 +1,4 @@
-//! `assay doctor`: what is wrong, and how to mend it.
+//! `assay doctor`: what is wrong, and how to fix it.
 
 use std::time::{Duration, Instant};
 
@@ -8,15 +8,14 @@ use serde_json::json;
 use super::{End, model};
 use crate::config::{Config, DEFAULTS};
 use broker::rabbit;
+use database::Database;
 use decoder::{Attempt, IdleDecoder, Pool, Protections};
 use engine::Detector;
 use imaging::Crop;
-use ledger::Ledger;
-use ledger::postgres::{self, Postgres};
 use objects::Objects;
 use objects::s3::S3;
 
-/// Check the configuration, decoder, broker, database, buckets, device and model, and say how to mend what is wrong.
+/// Check the configuration, decoder, broker, database, buckets, device and model, and say how to fix what is wrong.
 ///
 /// Ends with the code of the worst finding: 3 if a dependency is unreachable, 2 for a configuration to correct.
 /// Where broker.topology is "declare", queues that are missing are declared, as a worker would at its start.
@@ -51,7 +50,7 @@ pub async fn run(args: &Args, config: &Config) -> Result<(), End> {
     let mut findings = vec![Finding::now("configuration", Ok(memory(config)))];
     findings.push(Finding::of("decoder", decoder(config)).await);
     findings.push(Finding::of("broker", broker(config)).await);
-    findings.push(Finding::of("database", database(config)).await);
+    findings.push(Finding::of("database", Box::pin(database(config))).await);
     findings.extend(buckets(config).await);
     findings.push(Finding::of("model", Box::pin(model(config))).await);
     if args.json {
@@ -112,9 +111,9 @@ async fn broker(config: &Config) -> Result<String, End> {
 }
 
 async fn database(config: &Config) -> Result<String, End> {
-    let ledger = Postgres::connect(&config.ledger).await?;
-    ledger.check().await?;
-    Ok(format!("{}, schema {:?}: answers and is migrated", postgres::address(&config.ledger), config.ledger.schema))
+    let settings = &config.database;
+    Database::connect(settings).await?.check().await?;
+    Ok(format!("{}, schema {:?}: answers and is migrated", database::address(settings), settings.schema))
 }
 
 /// Starts a decoder, has it decode, and tells what the kernel keeps it from.
@@ -165,7 +164,7 @@ async fn model(config: &Config) -> Result<String, End> {
     let tried = tokio::task::spawn_blocking(move || {
         let mut detector = engine::open(&settings)?;
         let crop = Crop::blank();
-        // The first image takes longer: the device makes its choices.
+        // The first image takes longer: the device chooses its algorithms.
         detector.score(&[&crop]).map_err(End::work)?;
         let started = Instant::now();
         detector.score(&[&crop]).map_err(End::work)?;

@@ -15,7 +15,7 @@ use crate::corrections::{self, Clerk, TakeError, Tally};
 use broker::rabbit::Corrections;
 use database::Database;
 use labels::postgres::Postgres;
-use labels::{Labels, VocabularyError, Word};
+use labels::{Labels, RecordedLabel, VocabularyError};
 
 use crate::shutdown::Shutdown;
 use objects::s3::S3;
@@ -85,7 +85,7 @@ pub async fn run(args: &Args, config: &Config) -> Result<(), End> {
 }
 
 pub(super) async fn clerk(config: &Config) -> Result<Clerk, End> {
-    let database = Database::connect(&config.ledger).await?;
+    let database = Database::connect(&config.database).await?;
     database.check().await?;
     Ok(Clerk {
         labels: Arc::new(Postgres::on(&database)),
@@ -110,7 +110,7 @@ fn tell(tally: Tally, json: bool) {
 
 #[allow(clippy::print_stdout, reason = "it is the command's answer")]
 async fn list(args: &List, config: &Config) -> Result<(), End> {
-    let labels = Postgres::on(&Database::connect(&config.ledger).await?);
+    let labels = Postgres::on(&Database::connect(&config.database).await?);
     if let Some(sha256) = &args.history {
         let words = labels.history(&sha256.to_ascii_lowercase()).await?;
         if words.is_empty() {
@@ -145,8 +145,8 @@ async fn list(args: &List, config: &Config) -> Result<(), End> {
     Ok(())
 }
 
-fn line(word: &Word) -> String {
-    let Word { said_at, label, .. } = word;
+fn line(word: &RecordedLabel) -> String {
+    let RecordedLabel { said_at, label, .. } = word;
     let what = [Some(label.origin.as_str()), label.content_type.as_deref(), label.generator.as_deref()];
     let what = what.into_iter().flatten().collect::<Vec<_>>().join(", ");
     let reason = label.reason.as_ref().map_or(String::new(), |reason| format!(": {}", harmless(reason)));

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use super::unserved::Unserved;
 use crate::telemetry::Metrics;
 use broker::{Health, Lane};
+use ledger::LedgerError;
 
 /// The worker's health and its metrics, shared by all stages.
 pub struct Condition {
@@ -17,6 +18,8 @@ pub struct Condition {
     broker: watch::Receiver<Health>,
     /// Why the database can't be used, while it can't.
     ledger_error: Mutex<Option<String>>,
+    /// Why the database will not do its part, however long one waits.
+    database_refusal: watch::Sender<Option<String>>,
     warm: AtomicBool,
     draining: AtomicBool,
     /// When the batch on the device began; `None` while the device is idle.
@@ -38,6 +41,7 @@ impl Condition {
             metrics: Metrics::new(),
             broker,
             ledger_error: Mutex::new(None),
+            database_refusal: watch::Sender::new(None),
             warm: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             busy_since: Mutex::new(None),
@@ -137,6 +141,25 @@ impl Condition {
     /// Why the database can't be used; `None` once it can.
     pub(super) fn set_ledger_error(&self, error: Option<String>) {
         *locked(&self.ledger_error) = error;
+    }
+
+    /// Takes note of an error of the database; whether waiting may help.
+    pub(super) fn record_ledger_failure(&self, error: &LedgerError) -> bool {
+        self.set_ledger_error(Some(error.to_string()));
+        if !error.is_transient() {
+            self.database_refusal.send_replace(Some(error.to_string()));
+        }
+        error.is_transient()
+    }
+
+    /// Until there is an error of the database that waiting can't help.
+    pub(super) async fn database_refused(&self) {
+        // The sender lives in `self`.
+        let _ = self.database_refusal.subscribe().wait_for(Option::is_some).await;
+    }
+
+    pub(super) fn database_refusal(&self) -> Option<String> {
+        self.database_refusal.borrow().clone()
     }
 
     /// When the batch on the device began; `None` once it is done.

@@ -54,10 +54,7 @@ impl Intake {
                 "looking up outcomes",
                 self.patience,
                 &self.shutdown.stop,
-                |error: &LedgerError| {
-                    self.condition.set_ledger_error(Some(error.to_string()));
-                    true
-                },
+                |error: &LedgerError| self.condition.record_ledger_failure(error),
                 || ledger.find(&keys),
             )
             .await;

@@ -29,6 +29,7 @@ use broker::{Broker, BrokerError, Lane};
 use decoder::Pool;
 use engine::{Detector, ScoreError};
 use ledger::Ledger;
+use ledger::workers::Workers;
 use objects::{Allowed, Objects};
 
 pub use batcher::{Batcher, Flush};
@@ -46,6 +47,7 @@ pub struct Settings {
     pub settle_batch: usize,
     pub reuse: bool,
     pub grace_s: f32,
+    pub patience_s: u64,
     pub stuck_after_s: u64,
 }
 
@@ -104,6 +106,7 @@ pub struct Dependencies {
     pub broker: Arc<dyn Broker>,
     pub objects: Arc<dyn Objects>,
     pub ledger: Arc<dyn Ledger>,
+    pub workers: Arc<dyn Workers>,
     pub decoders: Arc<Pool>,
     pub detector: Box<dyn Detector>,
     /// Where another model may come from; `None` where this one serves to the end.
@@ -118,6 +121,8 @@ pub enum WorkerError {
     Detector(#[from] ScoreError),
     #[error("the inference thread panicked; unsettled messages went back to the queue")]
     InferenceGone,
+    #[error("{0}; unsettled messages went back to the queue")]
+    Database(String),
     #[error(
         "prefetch is {prefetch} messages and the detector takes {seconds:.2} s for an image: the last would wait \
          {wait:.0} s, too near the broker's consumer timeout of {timeout} s; lower broker.prefetch and \
@@ -134,7 +139,7 @@ pub async fn run(
     condition: Arc<Condition>,
     shutdown: Shutdown,
 ) -> Result<(), WorkerError> {
-    let Dependencies { broker, objects, ledger, decoders, detector, succession } = dependencies;
+    let Dependencies { broker, objects, ledger, workers, decoders, detector, succession } = dependencies;
     let batch_size = plan.worker.batch_for(detector.device());
     let first = detector.card().judge(detector.device());
     condition.metrics.model(&first.model);
@@ -160,7 +165,7 @@ pub async fn run(
 
     let reuse = plan.worker.reuse.then(|| reuse::Reuse::new(ledger.clone(), judge.clone()));
     let finished = CancellationToken::new();
-    let watch = watch::Watch { broker: broker.clone(), ledger: ledger.clone(), condition: condition.clone(), judge };
+    let watch = watch::Watch { broker: broker.clone(), workers, condition: condition.clone(), judge };
     let batcher = Batcher::new(batch_size, Duration::from_millis(plan.worker.batch_max_delay_ms));
     let batching = tokio::spawn(batcher::run(batcher, prepared, batches_sender, shutdown.abandon.clone()));
     let settler = settlement::Settler {
@@ -200,6 +205,9 @@ pub async fn run(
     finished.cancel();
     let _ = watching.await;
     broker.close().await;
+    if let Some(reason) = condition.database_refusal() {
+        return Err(WorkerError::Database(reason));
+    }
     // A batch that outlasts the grace period can't be called back from the device, and is not waited for.
     match end.or_else(|| inference_end.try_recv().map(Ok).ok()) {
         Some(Ok(Err(error))) => Err(WorkerError::Detector(error)),
@@ -258,6 +266,11 @@ async fn take_until_the_end(
             }
             taking.await;
             Some(end)
+        }
+        () = condition.database_refused() => {
+            shutdown.stop.cancel();
+            taking.await;
+            None
         }
     }
 }

@@ -84,10 +84,7 @@ impl Settler {
             "recording outcomes",
             self.patience,
             &self.abandon,
-            |error: &LedgerError| {
-                self.condition.set_ledger_error(Some(error.to_string()));
-                true
-            },
+            |error: &LedgerError| self.condition.record_ledger_failure(error),
             || self.ledger.record(&outcomes),
         )
         .await?;

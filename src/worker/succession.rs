@@ -63,7 +63,7 @@ impl Follower {
                 Ok(None) => {}
                 Err(error) => tracing::debug!(%error, "the registry can't be asked which model is active"),
             }
-            self.succession.registry.news(self.succession.poll).await;
+            self.succession.registry.wait_for_promotion(self.succession.poll).await;
         }
     }
 

@@ -153,12 +153,12 @@ async fn doctor_finds_what_is_wrong_and_ends_with_its_code() {
     assert!(stdout(&away).contains("WRONG  broker") && stdout(&away).contains("127.0.0.1:1"), "{}", stdout(&away));
 
     let elsewhere = format!("{}_unmigrated", site.name);
-    let unmigrated = run(site.command().arg("doctor").env("ASSAY__LEDGER__SCHEMA", &elsewhere));
+    let unmigrated = run(site.command().arg("doctor").env("ASSAY__DATABASE__SCHEMA", &elsewhere));
     assert_eq!(unmigrated.status.code(), Some(2));
     assert!(stdout(&unmigrated).contains("assay migrate"), "{}", stdout(&unmigrated));
-    let worker = run(site.command().arg("worker").env("ASSAY__LEDGER__SCHEMA", &elsewhere));
+    let worker = run(site.command().arg("worker").env("ASSAY__DATABASE__SCHEMA", &elsewhere));
     assert_eq!(worker.status.code(), Some(2), "a worker does not start without its tables");
-    let migrate = || run(site.command().arg("migrate").env("ASSAY__LEDGER__SCHEMA", &elsewhere));
+    let migrate = || run(site.command().arg("migrate").env("ASSAY__DATABASE__SCHEMA", &elsewhere));
     assert!(stdout(&migrate()).contains("applied"));
     assert!(stdout(&migrate()).contains("up to date"));
     site.query(&format!("DROP SCHEMA {elsewhere} CASCADE")).await;

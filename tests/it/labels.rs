@@ -10,7 +10,7 @@ use broker::rabbit::Corrections;
 use database::Database;
 use domain::{LabelledOrigin, Outcome};
 use labels::postgres::Postgres;
-use labels::{Heard, Label, Labels, Source, Vocabulary, memory};
+use labels::{Label, Labels, Recorded, Source, Vocabulary, memory};
 use ledger::Ledger;
 use objects::Allowed;
 
@@ -42,7 +42,7 @@ fn parsed(text: &str) -> Value {
 }
 
 async fn labels_of(site: &Site) -> Postgres {
-    Postgres::on(&Database::connect(&servers().ledger_settings(&site.name)).await.unwrap())
+    Postgres::on(&Database::connect(&servers().database_settings(&site.name)).await.unwrap())
 }
 
 async fn publish(site: &Site, bodies: &[Value]) {
@@ -131,7 +131,7 @@ async fn images_of_a_bucket_are_imported_by_a_vocabulary_of_ones_own() {
 #[tokio::test(flavor = "multi_thread")]
 async fn corrections_become_labels_or_dead_letters_with_the_reason() {
     let site = Site::open().await;
-    let settings = servers().ledger_settings(&site.name);
+    let settings = servers().database_settings(&site.name);
     let ledger = ledger::postgres::Postgres::connect(&settings).await.unwrap();
     let mut judged = verdict_of(key("judged", 0));
     judged.image.bucket = BUCKET.into();
@@ -182,7 +182,7 @@ async fn corrections_become_labels_or_dead_letters_with_the_reason() {
     assert!(dead.contains(&format!("{}.labels", site.name)));
 
     let labels = labels_of(&site).await;
-    let word = |history: Vec<labels::Word>| history.last().unwrap().label.clone();
+    let word = |history: Vec<labels::RecordedLabel>| history.last().unwrap().label.clone();
     let judged = labels.history(&sha256(b"judged")).await.unwrap();
     assert_eq!(judged.len(), 2);
     assert!(judged.iter().all(|word| word.label.verdict_id.unwrap().to_string() == id));
@@ -232,7 +232,7 @@ async fn a_correction_stays_in_its_queue_until_its_label_is_committed() {
     queue.close().await;
     assert_eq!(site.depth("labels").await, 0);
     let again = store.history(&sha256(b"a")).await.unwrap().remove(0).label;
-    assert_eq!(store.say(&[again]).await.unwrap(), [Heard::Known]);
+    assert_eq!(store.record(&[again]).await.unwrap(), [Recorded::Duplicate]);
     site.close().await;
 }
 

@@ -116,7 +116,7 @@ async fn status_shows_queues_and_workers() {
     assert!(now["queues"].as_array().unwrap().iter().any(|queue| queue["consumers"].as_u64() > Some(0)), "{now}");
     drained(worker).await;
     let end = status();
-    assert_eq!((&end["workers"][0]["state"], end["workers"][0]["at_work"].as_bool()), (&"stopped".into(), Some(false)));
+    assert_eq!(end["workers"].as_array().unwrap().len(), 0, "a worker that stopped is gone: {end}");
     assert_eq!(end["models"].as_array().unwrap().len(), 0);
     site.close().await;
 }

@@ -156,7 +156,7 @@ async fn the_same_bytes_are_scored_once_and_get_a_verdict_for_each_submission() 
     );
 
     // Without the database's help, and with its answer lost, an image is scored.
-    rig.ledger.fail_next(Call::Scored, LedgerFault::Failed, 1);
+    rig.ledger.fail_next(Call::Scored, LedgerFault::DiskFull, 1);
     rig.submit("unlucky", "a");
     rig.idle().await;
     assert_eq!(scored.load(Ordering::Relaxed), once + 4);
@@ -284,6 +284,22 @@ async fn a_lost_device_ends_the_worker_and_releases_what_was_under_way() {
     assert_eq!(counts.settled(), counts.delivered, "{counts:?}");
     assert_eq!(counts.done + rig.broker.waiting(Lane::Live), 200, "nothing is lost");
     assert!(rig.ledger.outcomes().iter().all(|outcome| failed(outcome).is_none()), "no image is blamed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_right_or_table_ends_the_worker_without_waiting() {
+    for (call, fault) in [(Call::Record, LedgerFault::Forbidden), (Call::Find, LedgerFault::NotMigrated)] {
+        let mut plan = plan();
+        plan.patience = 2 * DEADLINE;
+        let rig = Rig::start_with(Scripted::new(), plan, decoders());
+        rig.objects.put(BUCKET, "a", images::bmp(30, 200));
+        rig.ledger.set_script(Box::new(move |made| (made == call).then_some(fault)));
+        rig.submit("unlucky", "a");
+        let ended = tokio::time::timeout(DEADLINE, rig.running).await.expect("it ends").unwrap();
+        assert!(matches!(&ended, Err(WorkerError::Database(reason)) if !reason.is_empty()), "{ended:?}");
+        assert!(rig.broker.published().is_empty(), "nothing is published that is not recorded");
+        assert_eq!(rig.broker.waiting(Lane::Live), 1, "the message is back on the queue");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,6 +12,7 @@ use time::OffsetDateTime;
 use crate::architecture::{Architecture, Shapes};
 use crate::golden::Golden;
 use crate::novelty::{self, Known};
+use crate::persist::persist;
 use crate::{Card, Cause, LabelSet, LoadError, Misfit, signature};
 use domain::{Calibration, Policy, Thresholds};
 
@@ -165,9 +166,7 @@ impl Manifest {
         let path = folder.join(MANIFEST);
         let failed = |cause: Cause| LoadError::Unwritable { path: path.clone(), cause };
         let text = serde_json::to_string_pretty(self).map_err(|error| failed(error.into()))?;
-        let unfinished = folder.join(format!("{MANIFEST}.new"));
-        std::fs::write(&unfinished, text + "\n").map_err(|error| failed(error.into()))?;
-        std::fs::rename(&unfinished, &path).map_err(|error| failed(error.into()))
+        persist(&path, (text + "\n").as_bytes()).map_err(|error| failed(error.into()))
     }
 
     /// What the folder says of itself; where a key is given, only if its owner has signed these very bytes.

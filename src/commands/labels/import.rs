@@ -17,7 +17,7 @@ use database::Database;
 use domain::ImageRef;
 use labels::annotations::{self, Annotation};
 use labels::postgres::Postgres;
-use labels::{Heard, Label, Labels, Source};
+use labels::{Label, Labels, Recorded, Source};
 use objects::s3::S3;
 use objects::{FetchError, Objects, digest};
 
@@ -89,7 +89,7 @@ pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
     let text = std::fs::read_to_string(&args.annotations).map_err(unreadable)?;
     let annotations = annotations::read(&text, &vocabulary)
         .map_err(|error| End::usage(format!("{}: {error}", args.annotations.display())))?;
-    let labels = Postgres::on(&Database::connect(&config.ledger).await?);
+    let labels = Postgres::on(&Database::connect(&config.database).await?);
     let root = Root::of(&args.root, config).await?;
     let actor = args.actor.clone().unwrap_or_else(actor);
     let began = Instant::now();
@@ -116,10 +116,10 @@ pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
             summary.new += read.len() as u64;
             continue;
         }
-        for heard in labels.say(&read).await? {
+        for heard in labels.record(&read).await? {
             match heard {
-                Heard::New => summary.new += 1,
-                Heard::Known => summary.known += 1,
+                Recorded::New => summary.new += 1,
+                Recorded::Duplicate => summary.known += 1,
             }
         }
     }

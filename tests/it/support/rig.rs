@@ -63,6 +63,7 @@ impl Rig {
             broker: Arc::new(broker.clone()),
             objects: objects.clone(),
             ledger: ledger.clone(),
+            workers: Arc::new(ledger::workers::memory::Memory::new()),
             decoders: Arc::new(Pool::open(decoders).unwrap()),
             detector: Box::new(detector),
             succession: None,

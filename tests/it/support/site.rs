@@ -13,7 +13,6 @@ use broker::Lane;
 use broker::rabbit::{Reader, Submitter, survey};
 use broker::wire::{Message, Properties};
 use domain::Outcome;
-use ledger::postgres;
 use serde_json::{Value, json};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Executor, Row};
@@ -42,8 +41,7 @@ impl Site {
         broker.url = servers.setting("ASSAY__BROKER__URL").into();
         broker.prefix.clone_from(&name);
         broker.retry_delays_s = vec![1];
-        let ledger = servers.ledger_settings(&name);
-        postgres::migrate(&ledger).await.unwrap();
+        database::migrate(&servers.database_settings(&name)).await.unwrap();
         let folder = std::env::temp_dir().join(&name);
         std::fs::create_dir(&folder).unwrap();
         let submitter = Submitter::connect(&broker).await.unwrap();
@@ -84,8 +82,8 @@ impl Site {
             .env("ASSAY__BROKER__URL", setting("ASSAY__BROKER__URL"))
             .env("ASSAY__BROKER__PREFIX", &self.name)
             .env("ASSAY__BROKER__RETRY_DELAYS_S", "1")
-            .env("ASSAY__LEDGER__URL", setting("ASSAY__LEDGER__URL"))
-            .env("ASSAY__LEDGER__SCHEMA", &self.name)
+            .env("ASSAY__DATABASE__URL", setting("ASSAY__DATABASE__URL"))
+            .env("ASSAY__DATABASE__SCHEMA", &self.name)
             .env("ASSAY__OBJECTS__ENDPOINT", setting("ASSAY__OBJECTS__ENDPOINT"))
             .env("ASSAY__OBJECTS__ALLOWED_BUCKETS", BUCKET)
             .env("ASSAY__DETECTOR__MODEL", "scripted")
@@ -118,7 +116,7 @@ impl Site {
     }
 
     pub async fn query(&self, sql: &str) -> Vec<sqlx::postgres::PgRow> {
-        let mut connection = PgConnection::connect(self.servers.ledger_url()).await.unwrap();
+        let mut connection = PgConnection::connect(self.servers.database_url()).await.unwrap();
         connection.fetch_all(AssertSqlSafe(sql.to_string())).await.unwrap()
     }
 

@@ -10,12 +10,14 @@ use artefact::LoadError;
 use database::DatabaseError;
 use decoder::StartError;
 use engine::golden::GoldenError;
-use registry::RegistryError;
+use registry::{LeaseError, RegistryError};
 
 #[derive(Debug, thiserror::Error)]
 pub enum RetrainError {
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    #[error(transparent)]
+    Lease(#[from] LeaseError),
     #[error(transparent)]
     Database(#[from] DatabaseError),
     #[error(transparent)]

@@ -25,7 +25,10 @@ use artefact::Manifest;
 use decoder::Pool;
 use labels::{Labels, Vocabulary};
 use objects::{Allowed, Objects};
-use registry::{Acquired, By, Candidate, Change, Kind, Lease, Model, Registry, RegistryError, Run, RunState, Store};
+use registry::{
+    Acquired, By, Candidate, Change, Kind, Lease, LeaseError, Leases, Model, Registry, RegistryError, Run, RunState,
+    Store, TrainingRuns,
+};
 
 /// Of which there is one for each database.
 const LEASE: &str = "retrain";
@@ -42,6 +45,8 @@ pub struct Job {
     pub max_object_bytes: u64,
     pub labels: Arc<dyn Labels>,
     pub registry: Arc<dyn Registry>,
+    pub leases: Arc<dyn Leases>,
+    pub runs: Arc<dyn TrainingRuns>,
     pub store: Store,
     pub objects: Arc<dyn Objects>,
     pub allowed: Allowed,
@@ -72,7 +77,7 @@ impl Job {
         stop: &CancellationToken,
     ) -> Result<Ended, RetrainError> {
         let ttl = Duration::from_secs(self.settings.lease_s);
-        let lease = match self.registry.acquire(LEASE, &self.holder, ttl).await? {
+        let lease = match self.leases.acquire(LEASE, &self.holder, ttl).await? {
             Acquired::Mine(lease) => lease,
             Acquired::Held { by, until } => return Ok(Ended::Busy { by, until }),
         };
@@ -81,9 +86,9 @@ impl Job {
         let keep = async {
             loop {
                 tokio::time::sleep(ttl / 3).await;
-                match self.registry.renew(&lease, ttl).await {
+                match self.leases.renew(&lease, ttl).await {
                     Ok(_) => {}
-                    Err(error @ RegistryError::Fenced { .. }) => {
+                    Err(error @ LeaseError::Fenced(_)) => {
                         until.cancel();
                         tracing::error!(%error, "stopping");
                         std::future::pending::<()>().await;
@@ -96,7 +101,7 @@ impl Job {
             ended = Arc::clone(&self).work(mode, told, &lease, &until) => ended,
             () = keep => unreachable!("the lease is kept for as long as the work lasts"),
         };
-        if let Err(error) = self.registry.release(&lease).await {
+        if let Err(error) = self.leases.release(&lease).await {
             tracing::warn!(%error, "the lease could not be given back; it ends by itself");
         }
         ended
@@ -179,7 +184,7 @@ impl Job {
             return Ok(Some("nothing new to learn from: the active model has learnt from these very labels".into()));
         }
         let decided = [RunState::Refused, RunState::Registered, RunState::Promoted];
-        let runs = self.registry.runs(100).await?;
+        let runs = self.runs.latest(100).await?;
         let before = runs.into_iter().find(|run| run.run.id == subject.id && decided.contains(&run.run.state));
         Ok(before.map(|run| {
             format!(
@@ -347,6 +352,6 @@ impl Job {
         lease: &Lease,
     ) -> Result<(), RetrainError> {
         let snapshot = Some(subject.snapshot_sha256.clone());
-        Ok(self.registry.record_run(&Run { id, state, snapshot, candidate, report }, lease).await?)
+        Ok(self.runs.record(&Run { id, state, snapshot, candidate, report }, lease).await?)
     }
 }
