@@ -79,7 +79,8 @@ pub fn decide(trials: &[Trial], self_test: Result<String, String>, bounds: &Boun
 /// On all images under both conditions, by the area under the ROC curve. Images are resampled, each with its scores under all
 /// conditions: two looks at one image are no two independent images.
 fn better(trials: &[Trial], bounds: &Bounds) -> Reason {
-    let (incumbent, candidate) = (ranking(trials, |trial| &trial.incumbent), ranking(trials, |trial| &trial.candidate));
+    let incumbent = ranking(trials.iter(), |trial| &trial.incumbent);
+    let candidate = ranking(trials.iter(), |trial| &trial.candidate);
     let even = candidate.even();
     let (Some(before), Some(after)) = (incumbent.auc(&even), candidate.auc(&even)) else {
         let words = "the held-out images are all real or all synthetic: nothing can be compared".into();
@@ -98,8 +99,9 @@ fn better(trials: &[Trial], bounds: &Bounds) -> Reason {
     }
 }
 
-fn ranking(trials: &[Trial], of: fn(&Trial) -> &Prediction) -> Ranking {
-    Ranking::of(trials.iter().map(|trial| {
+/// Of one model's probabilities.
+pub(super) fn ranking<'a>(trials: impl Iterator<Item = &'a Trial>, of: fn(&Trial) -> &Prediction) -> Ranking {
+    Ranking::of(trials.map(|trial| {
         let probability = of(trial).probability;
         Scored { image: trial.image, logit: probability, probability, synthetic: trial.synthetic }
     }))

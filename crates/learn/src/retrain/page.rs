@@ -6,10 +6,10 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::error::RetrainError;
-use super::gate::{Prediction, Trial};
+use super::gate::{Prediction, Trial, ranking};
 use super::report::Report;
 use crate::evaluation::report::{self, ReportError};
-use figures::{Bootstrap, Curves, Figures, Ranking, Scored};
+use figures::{Bootstrap, Curves, Figures};
 
 const TEMPLATE: &str = include_str!("page.html");
 /// Resamples of the held-out images, for the intervals.
@@ -65,7 +65,7 @@ pub fn html(report: &Report, trials: &[Trial]) -> Result<String, ReportError> {
     let names: BTreeSet<&str> = trials.iter().map(|trial| trial.condition.as_str()).collect();
     let condition = |name| {
         let trials: Vec<&Trial> = trials.iter().filter(|trial| trial.condition == name).collect();
-        let curves = |of| Curves::of(&ranking(&trials, of));
+        let curves = |of| Curves::of(&ranking(trials.iter().copied(), of));
         let roc = report::roc_of_two(&curves(incumbent), &curves(candidate))?;
         Ok(Condition { name, roc, groups: groups(&trials) })
     };
@@ -102,7 +102,7 @@ fn rows<'a>(
 
 fn row<'a>(name: &'a str, trials: &[&Trial]) -> Row<'a> {
     let figures = |of| {
-        let ranking = ranking(trials, of);
+        let ranking = ranking(trials.iter().copied(), of);
         let images: Vec<usize> = trials.iter().map(|trial| trial.image).collect();
         Bootstrap { rounds: ROUNDS, seed: 0 }.figures(&["auc", "balanced_accuracy"], &images, |weights| {
             vec![ranking.auc(weights), ranking.balanced_accuracy(0.5, weights)]
@@ -117,11 +117,4 @@ fn incumbent(trial: &Trial) -> &Prediction {
 
 fn candidate(trial: &Trial) -> &Prediction {
     &trial.candidate
-}
-
-fn ranking(trials: &[&Trial], of: fn(&Trial) -> &Prediction) -> Ranking {
-    Ranking::of(trials.iter().map(|trial| {
-        let probability = of(trial).probability;
-        Scored { image: trial.image, logit: probability, probability, synthetic: trial.synthetic }
-    }))
 }
