@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn fewer_images_are_spread_over_the_file() {
-        let annotations: Vec<_> = (0..10).map(|n| annotation(n)).collect();
+        let annotations: Vec<_> = (0..10).map(annotation).collect();
         let paths = |images| -> Vec<String> {
             AttackPlan { steps: 1, images }.choose(&annotations).into_iter().map(|annotation| annotation.path).collect()
         };
