@@ -14,8 +14,8 @@ use artefact::manifest::{Lineage, Origin};
 use artefact::{Architecture, Manifest};
 use decoder::Pool;
 use engine::{device, golden};
-use learn::retrain::alike;
 use learn::retrain::course::{Course, CourseError};
+use learn::retrain::duplicate_groups;
 use learn::retrain::gallery::Gallery;
 use learn::retrain::material::{self, Item};
 use learn::retrain::partial::Partial;
@@ -117,7 +117,7 @@ fn train(
         None if recipe.folds().is_some() => Vec::new(),
         None => {
             let once = Gallery::new(&train, &decoders, config.objects.max_bytes, 0);
-            let groups = alike::groups(&once, threads)?;
+            let groups = duplicate_groups::groups(&once, threads)?;
             material::hold_out(&mut train, &groups, recipe.reading.held_out)
         }
     };

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::BeginError;
-use super::contest::ContestError;
+use super::comparison::ComparisonError;
 use super::course::CourseError;
 use super::fetch::CacheError;
 use artefact::LoadError;
@@ -31,7 +31,7 @@ pub enum RetrainError {
     #[error(transparent)]
     Golden(#[from] GoldenError),
     #[error(transparent)]
-    Contest(#[from] ContestError),
+    Comparison(#[from] ComparisonError),
     #[error(transparent)]
     Decoder(#[from] StartError),
     #[error("{} can't be written: {detail}", path.display())]
@@ -53,7 +53,7 @@ impl RetrainError {
             self,
             RetrainError::Stopped
                 | RetrainError::Course(CourseError::Stopped { .. } | CourseError::StoppedEarly)
-                | RetrainError::Contest(ContestError::Stopped)
+                | RetrainError::Comparison(ComparisonError::Stopped)
         )
     }
 }

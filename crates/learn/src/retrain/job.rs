@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::contest;
+use super::comparison;
 pub use super::ending::{Ended, Mode, Told};
 use super::error::RetrainError;
 use super::fetch::{Cache, Fetched};
@@ -251,7 +251,7 @@ impl Job {
             if told.wants_stop() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         let incumbent = (making.incumbent.as_path(), &trusted);
-        Ok(contest::hold(&gallery, incumbent, (&making.candidate, &trusted), making.threads, seen)?)
+        Ok(comparison::compare(&gallery, incumbent, (&making.candidate, &trusted), making.threads, seen)?)
     }
 
     /// What becomes of the candidate, in a word and in words.

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::alike;
 use super::course::{Course, Watch};
+use super::duplicate_groups;
 use super::error::RetrainError;
 use super::fetch::Fetched;
 use super::gallery::Gallery;
@@ -106,8 +106,8 @@ impl Making {
     /// one by heart would seem to know it.
     fn to_learn_from(&self, job: &Job, decoders: &Pool) -> Result<Vec<Item>, RetrainError> {
         let all = [self.held_out.as_slice(), &self.reading, &self.train].concat();
-        let groups = alike::groups(&Gallery::new(&all, decoders, job.max_object_bytes, 0), self.threads)?;
-        let kept = alike::unlike(&self.train, &groups);
+        let groups = duplicate_groups::groups(&Gallery::new(&all, decoders, job.max_object_bytes, 0), self.threads)?;
+        let kept = duplicate_groups::without_duplicates_of_others(&self.train, &groups);
         if kept.len() < self.train.len() {
             let left_out = self.train.len() - kept.len();
             tracing::info!(left_out, "images are not learnt from: they show the same as images that judge");

@@ -2,13 +2,13 @@
 //!
 //! [`material`] says which images and what they are, [`gallery`] shows them, [`course`] goes from them to a model, leaving
 //! [`partial`] checkpoints behind: that is `assay train`. The [`job`] of `assay retrain` takes a [`snapshot`] of the labels,
-//! [`fetch`]es the images, has a candidate made, lets it and the active model [`contest`], and the [`gate`] decide.
+//! [`fetch`]es the images, has a candidate made, scores it and the active model on the same images ([`comparison`]), and the [`gate`] decides.
 
 pub mod ahead;
-pub mod alike;
 mod batches;
-pub mod contest;
+pub mod comparison;
 pub mod course;
+pub mod duplicate_groups;
 pub mod ending;
 pub mod error;
 pub mod fetch;

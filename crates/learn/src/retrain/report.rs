@@ -6,9 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::error::RetrainError;
-use super::gate::{GateDecision, Trial};
-use super::page;
+use super::gate::GateDecision;
 
 /// The document `assay.retrain.v1`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -59,20 +57,5 @@ impl Report {
         lines.extend(self.gate.reasons.iter().map(|reason| format!("  {} {}", mark(reason.holds), reason.words)));
         lines.push(format!("  page {}", Path::new(&self.folder).join("report.html").display()));
         lines.join("\n") + "\n"
-    }
-
-    /// Into its folder; `trials`: what both models said.
-    pub(super) fn write(&self, trials: &[Trial]) -> Result<(), RetrainError> {
-        let document = serde_json::to_string_pretty(self).unwrap_or_default() + "\n";
-        let page = page::html(self, trials).unwrap_or_else(|error| {
-            // What was decided is done, and stands in the others.
-            tracing::warn!(%error, "the run has no page");
-            String::new()
-        });
-        for (name, text) in [("report.json", document), ("report.txt", self.text()), ("report.html", page)] {
-            let path = Path::new(&self.folder).join(name);
-            std::fs::write(&path, text).map_err(|error| RetrainError::unwritable(&path, &error))?;
-        }
-        Ok(())
     }
 }

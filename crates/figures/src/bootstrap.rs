@@ -1,9 +1,9 @@
 //! What a figure is worth: the interval that it would stay in, had other images of the same kind been taken.
 
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::{RngExt, SeedableRng};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
-
-use crate::augment::Dice;
 
 /// Fewer defined values than this give no interval.
 const FEWEST: usize = 20;
@@ -56,28 +56,53 @@ impl Bootstrap {
         images: &[usize],
         measure: impl Fn(&[f64]) -> Vec<Option<f64>>,
     ) -> Figures {
-        let mut images = images.to_vec();
-        images.sort_unstable();
-        images.dedup();
-        let mut weights = vec![0.0; images.last().map_or(0, |last| last + 1)];
-        images.iter().for_each(|&image| weights[image] = 1.0);
-        let values = measure(&weights);
+        let images = distinct(images);
+        let values = measure(&once(&images));
         let mut resampled = vec![Vec::with_capacity(self.rounds); names.len()];
-        let mut dice = Dice::of(self.seed, &[b"bootstrap"]);
-        for _ in 0..self.rounds {
-            images.iter().for_each(|&image| weights[image] = 0.0);
-            (0..images.len()).for_each(|_| weights[images[dice.below(images.len())]] += 1.0);
-            for (all, value) in resampled.iter_mut().zip(measure(&weights)) {
+        self.each_resample(&images, |weights| {
+            for (all, value) in resampled.iter_mut().zip(measure(weights)) {
                 all.extend(value);
             }
-        }
+        });
         let figures = names.iter().zip(values).zip(resampled);
         Figures(figures.map(|((name, value), all)| (*name, Figure { value, interval: interval(all) })).collect())
     }
+
+    /// The share of the resamples of which something holds, weights as in [`Bootstrap::figures`]; 0 without rounds.
+    pub fn share_of_resamples(&self, images: &[usize], holds: impl Fn(&[f64]) -> bool) -> f64 {
+        let mut holding = 0_usize;
+        self.each_resample(&distinct(images), |weights| holding += usize::from(holds(weights)));
+        holding as f64 / self.rounds.max(1) as f64
+    }
+
+    /// `images`: each once, in order.
+    fn each_resample(&self, images: &[usize], mut visit: impl FnMut(&[f64])) {
+        let mut weights = once(images);
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(self.seed);
+        for _ in 0..self.rounds {
+            images.iter().for_each(|&image| weights[image] = 0.0);
+            (0..images.len()).for_each(|_| weights[images[random.random_range(0..images.len())]] += 1.0);
+            visit(&weights);
+        }
+    }
+}
+
+fn distinct(images: &[usize]) -> Vec<usize> {
+    let mut images = images.to_vec();
+    images.sort_unstable();
+    images.dedup();
+    images
+}
+
+/// A weight of one for each of these images, of none for those between.
+fn once(images: &[usize]) -> Vec<f64> {
+    let mut weights = vec![0.0; images.last().map_or(0, |last| last + 1)];
+    images.iter().for_each(|&image| weights[image] = 1.0);
+    weights
 }
 
 /// From the 2.5th to the 97.5th percentile.
-pub(super) fn interval(mut values: Vec<f64>) -> Option<[f64; 2]> {
+pub(crate) fn interval(mut values: Vec<f64>) -> Option<[f64; 2]> {
     if values.len() < FEWEST {
         return None;
     }
@@ -94,6 +119,7 @@ pub(super) fn interval(mut values: Vec<f64>) -> Option<[f64; 2]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ranking::{Ranking, Scored};
 
     fn mean(weights: &[f64], values: &[f64]) -> Option<f64> {
         let all: f64 = weights.iter().sum();
@@ -132,6 +158,43 @@ mod tests {
         assert_eq!(figures.get("outside"), Figure { value: Some(0.0), interval: Some([0.0, 0.0]) });
         assert_eq!(figures.get("all"), Figure { value: Some(2.0), interval: Some([2.0, 2.0]) });
         assert_eq!(figures.get("no such"), Figure::default());
+    }
+
+    /// 60 images that overlap, every answer about each given `times` times over, as about one image or as about others.
+    fn repeated(times: usize, image: impl Fn(usize, usize) -> usize) -> Ranking {
+        let answers = (0..60).flat_map(|place| (0..times).map(move |time| (place, time)));
+        Ranking::of(answers.map(|(place, time)| {
+            let logit = ((place * 37) % 60) as f32 + if place % 2 == 0 { 12.0 } else { 0.0 };
+            Scored { image: image(place, time), logit, probability: 0.5, synthetic: place % 2 == 0 }
+        }))
+    }
+
+    fn width(ranking: &Ranking) -> f64 {
+        let images: Vec<usize> = ranking.scored().iter().map(|scored| scored.image).collect();
+        let bootstrap = Bootstrap { rounds: 2000, seed: 1 };
+        let [low, high] = bootstrap.figures(&["auc"], &images, |w| vec![ranking.auc(w)]).get("auc").interval.unwrap();
+        high - low
+    }
+
+    #[test]
+    fn counting_an_image_twice_does_not_make_the_interval_narrower() {
+        let (single, twice) = (repeated(1, |place, _| place), repeated(2, |place, _| place));
+        assert!((width(&single) - width(&twice)).abs() < 1e-9);
+        // As if the second answers were about other images: falsely sure.
+        let independent = repeated(2, |place, time| 2 * place + time);
+        assert!(width(&independent) < 0.8 * width(&single), "{} {}", width(&independent), width(&single));
+    }
+
+    #[test]
+    fn a_share_of_resamples_is_that_of_the_textbook() {
+        // The mean of 400 coins exceeds a half by a deviation in a sixth of the samples.
+        let values: Vec<f64> = (0..400).map(|n| f64::from(n % 2)).collect();
+        let images: Vec<usize> = (0..400).collect();
+        let bootstrap = Bootstrap { rounds: 4000, seed: 3 };
+        let share = bootstrap.share_of_resamples(&images, |weights| mean(weights, &values) > Some(0.525));
+        assert!((share - 0.159).abs() < 0.03, "{share}");
+        assert_eq!(Bootstrap { rounds: 0, seed: 3 }.share_of_resamples(&images, |_| true), 0.0);
+        assert_eq!(bootstrap.share_of_resamples(&[], |weights| weights.is_empty()), 1.0);
     }
 
     #[test]

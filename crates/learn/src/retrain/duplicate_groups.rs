@@ -1,4 +1,4 @@
-//! Which of the images to learn from show the same thing.
+//! Which of the labelled images show the same thing.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -13,13 +13,13 @@ use decoder::StartError;
 pub fn groups(gallery: &Gallery<'_>, threads: usize) -> Result<Vec<Option<usize>>, StartError> {
     let all = gallery.items().len() as u64;
     let mut likenesses = Vec::new();
-    let mut seen = Vec::new();
+    let mut is_decoded = Vec::new();
     let look = |place: u64| -> Result<Option<Likeness>, StartError> {
         Ok(gallery.picture(place as usize)?.map(|picture| Likeness::of(&picture)))
     };
     let end = in_order(threads, 0..all, look, |_, likeness| match likeness {
         Ok(likeness) => {
-            seen.push(likeness.is_some());
+            is_decoded.push(likeness.is_some());
             likenesses.extend(likeness);
             ControlFlow::Continue(())
         }
@@ -29,15 +29,15 @@ pub fn groups(gallery: &Gallery<'_>, threads: usize) -> Result<Vec<Option<usize>
         return Err(error);
     }
     let mut groups = likeness::groups(&likenesses).into_iter();
-    Ok(seen.into_iter().map(|seen| if seen { groups.next() } else { None }).collect())
+    Ok(is_decoded.into_iter().map(|decoded| if decoded { groups.next() } else { None }).collect())
 }
 
-/// Those images that show nothing of what others show. `groups`: of the others first, then of these.
-pub fn unlike(items: &[Item], groups: &[Option<usize>]) -> Vec<Item> {
+/// Those images that show nothing of what the other images show. `groups`: of the others first, then of these.
+pub fn without_duplicates_of_others(items: &[Item], groups: &[Option<usize>]) -> Vec<Item> {
     let (others, own) = groups.split_at(groups.len() - items.len());
-    let shown: HashSet<usize> = others.iter().flatten().copied().collect();
-    let is_unlike = |group: &Option<usize>| group.is_none_or(|group| !shown.contains(&group));
-    items.iter().zip(own).filter(|(_, group)| is_unlike(group)).map(|(item, _)| item.clone()).collect()
+    let of_others: HashSet<usize> = others.iter().flatten().copied().collect();
+    let is_new = |group: &Option<usize>| group.is_none_or(|group| !of_others.contains(&group));
+    items.iter().zip(own).filter(|(_, group)| is_new(group)).map(|(item, _)| item.clone()).collect()
 }
 
 #[cfg(test)]
@@ -46,7 +46,7 @@ mod tests {
     use domain::LabelledOrigin;
 
     #[test]
-    fn what_shows_the_same_as_one_of_the_others_is_left_out() {
+    fn an_image_that_shows_what_another_shows_is_left_out() {
         let item = |name: &str| Item {
             path: name.into(),
             sha256: name.into(),
@@ -57,7 +57,7 @@ mod tests {
         let items = ["a", "twin", "b", "torn", "b again"].map(item);
         // Two others, of which one can't be decoded.
         let groups = [Some(0), None, Some(1), Some(0), Some(2), None, Some(2)];
-        let kept = unlike(&items, &groups);
+        let kept = without_duplicates_of_others(&items, &groups);
         assert_eq!(kept.iter().map(|item| item.sha256.as_str()).collect::<Vec<_>>(), ["a", "b", "torn", "b again"]);
     }
 }

@@ -1,12 +1,12 @@
-//! Candidate and incumbent before the same images: both through the worker's own engine, clean and as social networks
-//! would have them.
+//! Candidate and incumbent on the same held-out images: both scored by the worker's own engine, clean and perturbed as by a
+//! social network.
 
 use std::ops::ControlFlow;
 use std::path::Path;
 
 use super::ahead::in_order;
 use super::gallery::Gallery;
-use super::gate::{Answer, Trial};
+use super::gate::{Prediction, Trial};
 use super::material::Item;
 use crate::augment::{Dice, Perturbation};
 use artefact::{Card, LoadError};
@@ -16,7 +16,7 @@ use engine::{Detector, Engine, ScoreError, Settings};
 use imaging::Crop;
 
 #[derive(Debug, thiserror::Error)]
-pub enum ContestError {
+pub enum ComparisonError {
     #[error(transparent)]
     Load(#[from] LoadError),
     #[error(transparent)]
@@ -31,19 +31,20 @@ const CONDITIONS: [(&str, Perturbation); 2] = [("clean", Perturbation::None), ("
 
 /// What both models, in these folders, say of every image that can be decoded. The perturbation of an image follows from
 /// its bytes, so it is the same for both and from one run to the next.
-pub fn hold(
+pub fn compare(
     gallery: &Gallery<'_>,
     incumbent: (&Path, &Settings),
     candidate: (&Path, &Settings),
     threads: usize,
     mut seen: impl FnMut(u64, u64) -> ControlFlow<()>,
-) -> Result<Vec<Trial>, ContestError> {
+) -> Result<Vec<Trial>, ComparisonError> {
     let mut incumbent = Engine::load(incumbent.0, incumbent.1)?;
     let mut candidate = Engine::load(candidate.0, candidate.1)?;
     let crops = |place: u64| -> Result<Option<[Crop; 2]>, StartError> {
         let Some(picture) = gallery.picture(place as usize)? else { return Ok(None) };
         let sha256 = gallery.items()[place as usize].sha256.as_bytes();
         let crop = |(name, perturbation): (&str, Perturbation)| {
+            // The word is part of the seed: another one would perturb all images anew.
             perturbation.apply(&picture, &mut Dice::of(0, &[b"contest", name.as_bytes(), sha256]))
         };
         Ok(Some(CONDITIONS.map(crop)))
@@ -51,26 +52,27 @@ pub fn hold(
     let all = gallery.items().len() as u64;
     let mut trials = Vec::new();
     let end = in_order(threads, 0..all, crops, |place, crops| {
-        let judge = || -> Result<(), ContestError> {
+        let score = || -> Result<(), ComparisonError> {
             let Some(crops) = crops? else { return Ok(()) };
             let crops: Vec<&Crop> = crops.iter().collect();
             let (before, after) = (incumbent.score(&crops)?, candidate.score(&crops)?);
             let item = &gallery.items()[place as usize];
             for (index, (condition, _)) in CONDITIONS.iter().enumerate() {
                 trials.push(Trial {
+                    image: place as usize,
                     condition: (*condition).into(),
                     synthetic: item.origin == LabelledOrigin::Synthetic,
                     content_type: item.content_type.clone(),
                     generator: item.generator.as_ref().map(|generator| generator.label.clone()),
-                    incumbent: answer(incumbent.card(), &before[index], item),
-                    candidate: answer(candidate.card(), &after[index], item),
+                    incumbent: prediction(incumbent.card(), &before[index], item),
+                    candidate: prediction(candidate.card(), &after[index], item),
                 });
             }
             Ok(())
         };
-        match judge() {
+        match score() {
             Err(error) => ControlFlow::Break(error),
-            Ok(()) if seen(place + 1, all).is_break() => ControlFlow::Break(ContestError::Stopped),
+            Ok(()) if seen(place + 1, all).is_break() => ControlFlow::Break(ComparisonError::Stopped),
             Ok(()) => ControlFlow::Continue(()),
         }
     });
@@ -80,11 +82,11 @@ pub fn hold(
     }
 }
 
-fn answer(card: &Card, scores: &Scores, item: &Item) -> Answer {
+fn prediction(card: &Card, scores: &Scores, item: &Item) -> Prediction {
     let best = scores.generators.iter().enumerate().max_by(|left, right| left.1.total_cmp(right.1));
     let named = item.generator.as_ref().and_then(|generator| {
         let (place, _) = best?;
         Some(card.labels.generators.get(place)?.family == generator.family)
     });
-    Answer { probability: card.policy.probability(scores.logit), named }
+    Prediction { probability: card.policy.probability(scores.logit), named }
 }
