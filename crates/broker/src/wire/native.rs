@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::error::WireError;
 use super::fields::Fields;
-use super::{WireError, tenant_of};
 use domain::request::{MAX_SUBMISSION_ID, bare_etag};
 use domain::{Context, ImageRef, Purpose, Request, SubmissionKey};
 
@@ -36,6 +36,11 @@ pub struct RequestDocument {
     /// Given back with the outcome. At most 4096 bytes of JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     metadata: Option<Map<String, Value>>,
+}
+
+/// To whom an image belongs that names no tenant.
+pub fn tenant_of(bucket: &str, tenants: &BTreeMap<String, String>) -> String {
+    tenants.get(bucket).map_or("default", String::as_str).to_string()
 }
 
 pub(super) fn read(
