@@ -73,7 +73,7 @@ async fn ten_thousand_messages_with_trouble_at_every_edge_end_once_each() {
     }
     // Trouble while it works: lost and unheard publications, unavailable objects, lost connections.
     for round in 0..20 {
-        rig.broker.fail_publications([BrokerFault::Lost, BrokerFault::Unheard, BrokerFault::Unroutable]);
+        rig.broker.fail_publications([BrokerFault::Lost, BrokerFault::Unconfirmed, BrokerFault::Unroutable]);
         rig.objects.fail(BUCKET, "kind-0", [ObjectFault::Unavailable, ObjectFault::Truncated]);
         let seen = rig.broker.counts().done;
         let progress = async {

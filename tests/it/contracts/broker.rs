@@ -1,17 +1,4 @@
-//! The promises of `broker::Broker`, on the one in memory and on RabbitMQ.
-
-mod stages;
-
-use broker::wire::{self, Message, Properties};
-use broker::{Consumer, Lane, Publication};
-use domain::delivery::{Job, Settlement};
-use domain::{Context, Failure, FailureCode, ImageRef, Outcome, Purpose, Request, SubmissionKey};
-use futures_util::future::join_all;
-use serde_json::json;
-use time::OffsetDateTime;
-
-use crate::support::rabbit::{soon, until};
-use stages::{InMemory, RealRabbit, Stage};
+//! The promises of the ports in `broker`, on the one in memory and on RabbitMQ: here those of `Broker`.
 
 macro_rules! promises {
     ($($name:ident)*) => {
@@ -23,6 +10,22 @@ macro_rules! promises {
         }
     };
 }
+
+mod corrections;
+mod dead_letters;
+mod stages;
+mod submission;
+
+use broker::wire::{self, Message, Properties};
+use broker::{Consumer, Lane, Publication};
+use domain::delivery::{Job, Settlement};
+use domain::{Context, Failure, FailureCode, ImageRef, Outcome, Purpose, Request, SubmissionKey};
+use futures_util::future::join_all;
+use serde_json::json;
+use time::OffsetDateTime;
+
+use crate::support::rabbit::{soon, until};
+use stages::{InMemory, RealRabbit, Stage};
 
 promises! {
     a_message_becomes_a_job_with_its_context
