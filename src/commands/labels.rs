@@ -75,8 +75,9 @@ pub async fn run(args: &Args, config: &Config) -> Result<(), End> {
         Action::Listen => {
             let handler = correction_handler(config).await?;
             let shutdown = Shutdown::on_signals(Duration::from_secs_f32(config.worker.grace_s)).map_err(End::work)?;
-            let open = async || -> Result<Box<dyn Corrections>, BrokerError> {
-                Ok(Box::new(RabbitCorrections::open(&config.broker).await?))
+            let open = async || -> Result<_, BrokerError> {
+                let queue = RabbitCorrections::open(&config.broker).await?;
+                Ok(Box::new(queue) as Box<dyn Corrections>)
             };
             tell(corrections::listen(open, &handler, &shutdown.stop).await?, false);
             Ok(())
