@@ -262,3 +262,100 @@ impl CorrectionHandler {
 fn location(image: &ImageRef) -> String {
     format!("s3://{}/{}", image.bucket, image.key)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use broker::InputQueue;
+    use broker::memory::{Fault, Memory};
+
+    struct Desk {
+        broker: Memory,
+        labels: Arc<labels::memory::Memory>,
+        handler: CorrectionHandler,
+    }
+
+    impl Desk {
+        fn new() -> Desk {
+            let labels = Arc::new(labels::memory::Memory::new());
+            let handler = CorrectionHandler {
+                labels: labels.clone(),
+                ledger: Arc::new(ledger::memory::Memory::new()),
+                objects: Arc::new(objects::memory::Memory::new()),
+                vocabulary: Vocabulary::built_in(),
+                allowed: Allowed { buckets: vec!["uploads".into()], ..Allowed::default() },
+                tenants: BTreeMap::new(),
+                max_object_bytes: 1 << 20,
+            };
+            Desk { broker: Memory::new(1), labels, handler }
+        }
+
+        fn put(&self, bucket: &str, digit: &str) {
+            let image = json!({"bucket": bucket, "key": "a", "sha256": digit.repeat(64)});
+            let body = json!({"image": image, "origin": "real", "actor": "a"}).to_string().into_bytes();
+            self.broker.put(InputQueue::Corrections, Message { body, ..Message::default() });
+        }
+
+        fn waiting(&self) -> usize {
+            self.broker.ready(InputQueue::Corrections).len()
+        }
+
+        async fn drain(&self) -> Result<Tally, CorrectionError> {
+            drain(&mut self.broker.corrections(), &self.handler).await
+        }
+
+        async fn until_labelled(&self, digit: &str) {
+            let recorded = async || !self.labels.history(&digit.repeat(64)).await.unwrap().is_empty();
+            while !recorded().await || self.broker.unacknowledged() > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_correction_that_can_be_no_label_is_dead_lettered_with_its_reason() {
+        let desk = Desk::new();
+        desk.put("elsewhere", "a");
+        desk.put("uploads", "b");
+        assert_eq!(desk.drain().await.unwrap(), Tally { new: 1, known: 0, dead: 1 });
+        assert_eq!(desk.waiting(), 0);
+        let dead = desk.broker.dead();
+        assert_eq!(dead.len(), 1);
+        assert!(dead[0].properties.headers["x-assay-reason"].contains("objects.allowed_buckets"), "{dead:?}");
+        assert_eq!(dead[0].properties.headers["x-assay-queue"], "memory.labels");
+    }
+
+    #[tokio::test]
+    async fn a_correction_stays_in_its_queue_when_it_could_not_be_dead_lettered() {
+        let desk = Desk::new();
+        desk.put("elsewhere", "a");
+        desk.broker.fail_publications([Fault::Lost]);
+        let error = desk.drain().await.unwrap_err();
+        assert!(matches!(error, CorrectionError::Broker(BrokerError::Unconfirmed(_))), "{error}");
+        assert_eq!((desk.waiting(), desk.broker.dead().len()), (1, 0));
+        assert_eq!(desk.drain().await.unwrap(), Tally { new: 0, known: 0, dead: 1 });
+    }
+
+    #[tokio::test]
+    async fn listening_opens_the_queue_again_after_a_lost_connection() {
+        let desk = Desk::new();
+        let stop = CancellationToken::new();
+        let open = async || -> Result<_, BrokerError> {
+            let queue = desk.broker.corrections();
+            Ok(Box::new(queue) as Box<dyn Corrections>)
+        };
+        let working = async {
+            desk.put("uploads", "a");
+            desk.until_labelled("a").await;
+            desk.broker.crash();
+            desk.put("uploads", "b");
+            desk.until_labelled("b").await;
+            stop.cancel();
+        };
+        let (tally, ()) = tokio::join!(listen(open, &desk.handler, &stop), working);
+        assert_eq!(tally.unwrap(), Tally { new: 2, known: 0, dead: 0 });
+        assert_eq!(desk.waiting(), 0);
+    }
+}

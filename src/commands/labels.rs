@@ -40,7 +40,7 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Read an annotation file (path,origin,content_type,model,specific_model), hash its images, and take down what it says.
+    /// Read an annotation file (path,origin,content_type,model,specific_model), hash its images, and record their labels.
     Import(import::Args),
     /// How many images are labelled as what; or what was said about one.
     List(List),

@@ -10,7 +10,7 @@ use crate::wire::Message;
 /// - `submit` returns `Ok` only once the broker has confirmed the message *and* its queue has it;
 /// - `Unroutable` if there is no such queue; `Unconfirmed` if the message may or may not have arrived, so that submitting it
 ///   again may make a second copy;
-/// - calls may run at the same time, each hears of its own message;
+/// - calls may run at the same time, each gets the confirmation of its own message;
 /// - after `close` it is `Closed`.
 #[async_trait]
 pub trait Submitter: Send + Sync {

@@ -4,7 +4,7 @@
 //! submitters ─▶ <p>.images ──────▶ worker ─▶ (<p>.verdicts) ─ verdict.# failure.# ─▶ <p>.results
 //!               <p>.images.bulk ──▶   │ └──▶ <p>.dead
 //!                     ▲               ▼
-//!                     └── <lane>.retry.<n>s   one delay queue for each step of the ladder, for each lane
+//!                     └── <lane>.retry.<n>s   one delay queue for each retry delay, for each lane
 //! reviewers ──▶ <p>.labels ──────▶ assay labels ─▶ <p>.dead
 //! ```
 //!

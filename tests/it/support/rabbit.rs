@@ -131,21 +131,21 @@ impl Bystander {
         take(Reader::of_dead(&self.settings).await.unwrap(), count).await
     }
 
-    /// A queue for answers, gone with the bystander.
-    pub async fn answers(&self) -> String {
+    /// A queue for replies, deleted with the connection.
+    pub async fn reply_queue(&self) -> String {
         let options = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
         let queue = self.channel.queue_declare("".into(), options, FieldTable::default()).await.unwrap();
         queue.name().as_str().to_string()
     }
 
-    pub async fn take_answer(&self, queue: &str) -> Message {
-        soon("an answer", async {
+    pub async fn take_reply(&self, queue: &str) -> Message {
+        soon("a reply", async {
             loop {
                 let options = BasicGetOptions { no_ack: true };
-                if let Some(answer) = self.channel.basic_get(queue.into(), options).await.unwrap() {
-                    let correlation_id = answer.properties.correlation_id().as_ref().map(|id| id.as_str().to_string());
+                if let Some(reply) = self.channel.basic_get(queue.into(), options).await.unwrap() {
+                    let correlation_id = reply.properties.correlation_id().as_ref().map(|id| id.as_str().to_string());
                     let properties = Properties { correlation_id, ..Properties::default() };
-                    return Message { body: answer.delivery.data, properties };
+                    return Message { body: reply.delivery.data, properties };
                 }
                 tokio::task::yield_now().await;
             }

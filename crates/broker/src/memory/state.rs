@@ -172,7 +172,7 @@ impl State {
     pub fn requeue(&mut self, tags: impl DoubleEndedIterator<Item = u64>) {
         for tag in tags.rev() {
             let Some(Unacknowledged { queue, message }) = self.unacknowledged.remove(&tag) else { continue };
-            // With a queue its messages are gone.
+            // The messages of a deleted queue are deleted.
             if !matches!(queue, Queue::Input(input) if self.deleted.contains(&input)) {
                 self.ready.entry(queue).or_default().push_front(Ready { message, redelivered: true });
             }

@@ -14,7 +14,7 @@ use crate::settings::Settings;
 use crate::topology::Topology;
 use crate::wire::message::Message;
 
-/// A consumer of one queue, for one connection: when that is lost it says so.
+/// A consumer of one queue, for one connection: when that is lost every call is an error.
 pub struct Reader {
     connection: ReconnectingConnection,
     channel: Channel,

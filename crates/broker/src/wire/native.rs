@@ -66,7 +66,7 @@ pub(super) fn read(
     Ok(request)
 }
 
-/// Structured mode of CloudEvents 1.0. What AMQP's own properties say wins over the event's attributes.
+/// Structured mode of CloudEvents 1.0. AMQP's own properties take precedence over the event's attributes.
 pub(super) fn read_cloud_event(
     fields: &Fields<'_>,
     tenants: &BTreeMap<String, String>,

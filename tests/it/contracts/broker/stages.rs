@@ -61,9 +61,9 @@ pub trait Stage: Sized + Send + Sync {
     /// The next outcomes, with their routing keys.
     async fn take_published(&self, count: usize) -> Vec<(String, Message)>;
 
-    /// A queue for answers, and the one answer that comes to it.
-    async fn answer_queue(&self) -> String;
-    async fn take_answer(&self, queue: &str) -> Message;
+    /// A queue for replies, and the one reply that comes to it.
+    async fn reply_queue(&self) -> String;
+    async fn take_reply(&self, queue: &str) -> Message;
 
     /// Closes the broker and checks that nothing is left unsettled, and that every message was taken.
     async fn end(self);
@@ -149,11 +149,11 @@ impl Stage for InMemory {
         self.broker.published()[from..from + count].to_vec()
     }
 
-    async fn answer_queue(&self) -> String {
+    async fn reply_queue(&self) -> String {
         "answers".into()
     }
 
-    async fn take_answer(&self, queue: &str) -> Message {
+    async fn take_reply(&self, queue: &str) -> Message {
         let mut replies = self.broker.replies();
         assert_eq!(replies.len(), 1);
         let (to, message) = replies.remove(0);
@@ -262,12 +262,12 @@ impl Stage for RealRabbit {
         deliveries.into_iter().map(|delivery| (delivery.routing_key, delivery.message)).collect()
     }
 
-    async fn answer_queue(&self) -> String {
-        self.beside.answers().await
+    async fn reply_queue(&self) -> String {
+        self.beside.reply_queue().await
     }
 
-    async fn take_answer(&self, queue: &str) -> Message {
-        self.beside.take_answer(queue).await
+    async fn take_reply(&self, queue: &str) -> Message {
+        self.beside.take_reply(queue).await
     }
 
     async fn end(self) {
