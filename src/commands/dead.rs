@@ -135,7 +135,7 @@ async fn show(args: &Show, config: &Config) -> Result<(), End> {
     }
     print_line(&format!("id          {}", letter.id))?;
     print_line(&format!("reason      {}", harmless(&letter.reason)))?;
-    print_line(&format!("dead since  {}", letter.at.as_deref().map_or("at an unknown time".into(), harmless)))?;
+    print_line(&format!("dead since  {}", letter.at.as_deref().map_or("an unknown time".into(), harmless)))?;
     print_line(&format!("from        {}", letter.queue.as_deref().map_or("an unknown queue".into(), harmless)))?;
     print_line(&format!(
         "submission  {}",
