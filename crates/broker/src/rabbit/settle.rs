@@ -88,9 +88,7 @@ impl Settler {
         match settled {
             Ok(true) => {}
             // The channel is gone, and its messages are requeued.
-            Ok(false) => {
-                tracing::debug!("a message was settled after its channel had closed; it will be delivered again")
-            }
+            Ok(false) => tracing::debug!("a settlement came after the channel had closed; the message comes again"),
             Err(error) => tracing::debug!(%error, "a message could not be settled; it will be delivered again"),
         }
         drop(message.channel);
