@@ -8,12 +8,10 @@ use std::time::Duration;
 use clap::Parser;
 
 use super::End;
-use super::labels::clerk;
+use super::labels::drain_corrections;
 use super::train::{Progress, recipe};
 use crate::config::Config;
-use crate::corrections;
 use crate::shutdown::Shutdown;
-use broker::rabbit::Corrections;
 use database::Database;
 use learn::retrain::course::CourseError;
 use learn::retrain::error::RetrainError;
@@ -60,11 +58,7 @@ async fn work(args: &Args, config: &Config) -> Result<Ended, End> {
     database.check().await?;
     let mode = if args.dry_run { Mode::DryRun } else { Mode::Promote };
     if mode == Mode::Promote {
-        let clerk = clerk(config).await?;
-        let mut queue = Corrections::open(&config.broker).await?;
-        let taken = corrections::drain(&mut queue, &clerk).await;
-        queue.close().await;
-        let taken = taken?;
+        let taken = drain_corrections(config).await?;
         tracing::info!(new = taken.new, known = taken.known, dead = taken.dead, "corrections taken");
     }
     let objects: Arc<dyn Objects> = Arc::new(S3::connect(&config.objects).await);

@@ -77,7 +77,7 @@ async fn ten_thousand_messages_with_errors_everywhere_get_one_outcome_each() {
     }
     // Errors meanwhile: lost and unconfirmed publications, unavailable objects, lost connections.
     for round in 0..20 {
-        rig.broker.fail_publications([BrokerFault::Lost, BrokerFault::Unheard, BrokerFault::Unroutable]);
+        rig.broker.fail_publications([BrokerFault::Lost, BrokerFault::Unconfirmed, BrokerFault::Unroutable]);
         rig.objects.fail(BUCKET, "kind-0", [ObjectFault::Unavailable, ObjectFault::Truncated]);
         let seen = rig.broker.counts().done;
         let progress = async {

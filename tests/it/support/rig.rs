@@ -86,7 +86,7 @@ impl Rig {
         tokio::time::timeout(DEADLINE, self.running).await.expect("it drains in time").unwrap().unwrap();
         let counts = self.broker.counts();
         assert_eq!(counts.settled(), counts.delivered, "every ticket is settled exactly once: {counts:?}");
-        assert_eq!(self.broker.out(), 0);
+        assert_eq!(self.broker.unacknowledged(), 0);
         let outcomes: BTreeMap<_, _> =
             self.ledger.outcomes().into_iter().map(|outcome| (outcome.key().submission_id, outcome)).collect();
         assert_eq!(outcomes.len(), self.ledger.outcomes().len(), "one outcome for each submission");

@@ -9,9 +9,9 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use assay::config::Config;
-use broker::Lane;
-use broker::rabbit::{Reader, Submitter, survey};
+use broker::rabbit::{RabbitSubmitter, Reader, survey};
 use broker::wire::{Message, Properties};
+use broker::{Lane, Submitter};
 use domain::Outcome;
 use serde_json::{Value, json};
 use sqlx::postgres::PgConnection;
@@ -29,7 +29,7 @@ pub struct Site {
     servers: &'static Servers,
     pub name: String,
     pub broker: broker::Settings,
-    submitter: Submitter,
+    submitter: RabbitSubmitter,
     folder: PathBuf,
 }
 
@@ -44,7 +44,7 @@ impl Site {
         database::migrate(&servers.database_settings(&name)).await.unwrap();
         let folder = std::env::temp_dir().join(&name);
         std::fs::create_dir(&folder).unwrap();
-        let submitter = Submitter::connect(&broker).await.unwrap();
+        let submitter = RabbitSubmitter::connect(&broker).await.unwrap();
         Site { servers, name, broker, submitter, folder }
     }
 
@@ -67,7 +67,7 @@ impl Site {
 
     pub async fn send(&self, messages: impl IntoIterator<Item = Message>) {
         let messages: Vec<_> = messages.into_iter().collect();
-        for some in messages.chunks(Submitter::WIDTH) {
+        for some in messages.chunks(RabbitSubmitter::MAX_IN_FLIGHT) {
             let sent = some.iter().map(|message| self.submitter.submit(Lane::Live, message));
             futures_util::future::try_join_all(sent).await.unwrap();
         }
