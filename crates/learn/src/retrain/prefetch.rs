@@ -1,4 +1,4 @@
-//! Work that is done ahead of who needs it, and handed over in order.
+//! Values that threads make ahead of when they are needed, handed over in order.
 
 use std::ops::{ControlFlow, Range};
 use std::sync::mpsc;
@@ -36,6 +36,23 @@ pub fn in_order<T: Send, B>(
         }
         ControlFlow::Continue(())
     })
+}
+
+/// The same, broken off by the first error of whoever takes.
+pub fn try_in_order<T: Send, E>(
+    threads: usize,
+    range: Range<u64>,
+    make: impl Fn(u64) -> T + Sync,
+    mut take: impl FnMut(u64, T) -> Result<(), E>,
+) -> Result<(), E> {
+    let end = in_order(threads, range, make, |place, made| match take(place, made) {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) => ControlFlow::Break(error),
+    });
+    match end {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(error) => Err(error),
+    }
 }
 
 #[cfg(test)]
