@@ -95,10 +95,15 @@ impl ImageCache {
         if let Some(likeness) = self.likenesses.get(&image.sha256) {
             return Ok(Some(likeness));
         }
-        let Some(picture) = self.picture(image)? else { return Ok(None) };
-        let likeness = Likeness::of(&picture);
-        self.likenesses.insert(&image.sha256, &likeness);
-        Ok(Some(likeness))
+        Ok(self.picture(image)?.map(|picture| self.likeness_of(image, &picture)))
+    }
+
+    fn likeness_of(&self, image: &LabelledImage, picture: &Picture) -> Likeness {
+        self.likenesses.get(&image.sha256).unwrap_or_else(|| {
+            let likeness = Likeness::of(picture);
+            self.likenesses.insert(&image.sha256, &likeness);
+            likeness
+        })
     }
 
     fn decode(&self, image: &LabelledImage) -> Result<Result<Picture, String>, StartError> {
@@ -139,6 +144,15 @@ impl<'a> CachedImages<'a> {
     /// What an image looks like; `None` if that is not known and the image can't be decoded.
     pub fn likeness(&self, place: usize) -> Result<Option<Likeness>, StartError> {
         self.cache.likeness(&self.images[place])
+    }
+
+    /// Both, with the image decoded once at most.
+    pub fn picture_and_likeness(&self, place: usize) -> Result<Option<(Arc<Picture>, Likeness)>, StartError> {
+        let (cache, image) = (self.cache, &self.images[place]);
+        Ok(cache.picture(image)?.map(|picture| {
+            let likeness = cache.likeness_of(image, &picture);
+            (picture, likeness)
+        }))
     }
 
     /// Images that could not be decoded so far, and why.
@@ -234,7 +248,7 @@ mod tests {
         let limits = Limits { file: 100, pixels: 200 };
         let cache = ImageCache::new(Box::new(decoder.clone()), limits, Likenesses::in_memory());
         for place in [0, 1, 0, 1, 1] {
-            assert!(cache.of(&images).picture(place).unwrap().is_some());
+            assert!(cache.of(&images).picture_and_likeness(place).unwrap().is_some());
         }
         assert_eq!(decoder.0.load(Ordering::Relaxed), 4);
         std::fs::remove_dir_all(&folder).unwrap();

@@ -225,8 +225,7 @@ impl TrainingRun<'_> {
         let all = images.items().len() as u64;
         let crops = |place: u64| -> Result<Option<(Vec<Crop>, Likeness)>, StartError> {
             let place = place as usize;
-            let Some(picture) = images.picture(place)? else { return Ok(None) };
-            let Some(likeness) = images.likeness(place)? else { return Ok(None) };
+            let Some((picture, likeness)) = images.picture_and_likeness(place)? else { return Ok(None) };
             let sha256 = images.items()[place].sha256.as_bytes();
             let crop = |view: u64| {
                 let mut dice = Dice::of(self.recipe.seed, &[purpose, sha256, &view.to_le_bytes()]);
