@@ -34,6 +34,8 @@ impl Likeness {
 
     /// As [`Likeness::as_bytes`] gave it; `None` for another number of bytes.
     pub fn from_bytes(bytes: &[u8]) -> Option<Likeness> {
+        // The library would fill up a shorter one.
+        let bytes: &[u8; 32] = bytes.try_into().ok()?;
         ImageHash::from_bytes(bytes).ok().map(Likeness)
     }
 
