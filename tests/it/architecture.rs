@@ -119,7 +119,8 @@ fn module(path: &Path) -> Vec<String> {
 /// The modules that a file names by `crate::…` or `super::…`, also in braces; comments and its tests left out.
 fn named(own: &[String], text: &str) -> Vec<Vec<String>> {
     let code: Vec<_> = text.split("#[cfg(test)]").next().unwrap_or_default().lines().collect();
-    let code: String = code.iter().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join(" ");
+    let code: String =
+        code.iter().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join(" ");
     let (mut found, mut groups): (Vec<Vec<String>>, Vec<Option<Vec<String>>>) = (Vec::new(), Vec::new());
     let is_of_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
     let mut rest = code.as_str();

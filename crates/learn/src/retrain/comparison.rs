@@ -4,10 +4,10 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use super::ahead::in_order;
-use super::gallery::Gallery;
+use super::dataset::LabelledImage;
 use super::gate::{Prediction, Trial};
-use super::material::Item;
+use super::image_cache::CachedImages;
+use super::prefetch::in_order;
 use crate::augment::{Dice, Perturbation};
 use artefact::{Card, LoadError};
 use decoder::StartError;
@@ -32,7 +32,7 @@ const CONDITIONS: [(&str, Perturbation); 2] = [("clean", Perturbation::None), ("
 /// What both models, in these folders, say of every image that can be decoded. The perturbation of an image follows from
 /// its bytes, so it is the same for both and from one run to the next.
 pub fn compare(
-    gallery: &Gallery<'_>,
+    images: &CachedImages<'_>,
     incumbent: (&Path, &Settings),
     candidate: (&Path, &Settings),
     threads: usize,
@@ -41,22 +41,22 @@ pub fn compare(
     let mut incumbent = Engine::load(incumbent.0, incumbent.1)?;
     let mut candidate = Engine::load(candidate.0, candidate.1)?;
     let crops = |place: u64| -> Result<Option<[Crop; 2]>, StartError> {
-        let Some(picture) = gallery.picture(place as usize)? else { return Ok(None) };
-        let sha256 = gallery.items()[place as usize].sha256.as_bytes();
+        let Some(picture) = images.picture(place as usize)? else { return Ok(None) };
+        let sha256 = images.items()[place as usize].sha256.as_bytes();
         let crop = |(name, perturbation): (&str, Perturbation)| {
             // The word is part of the seed: another one would perturb all images anew.
             perturbation.apply(&picture, &mut Dice::of(0, &[b"contest", name.as_bytes(), sha256]))
         };
         Ok(Some(CONDITIONS.map(crop)))
     };
-    let all = gallery.items().len() as u64;
+    let all = images.items().len() as u64;
     let mut trials = Vec::new();
     let end = in_order(threads, 0..all, crops, |place, crops| {
         let score = || -> Result<(), ComparisonError> {
             let Some(crops) = crops? else { return Ok(()) };
             let crops: Vec<&Crop> = crops.iter().collect();
             let (before, after) = (incumbent.score(&crops)?, candidate.score(&crops)?);
-            let item = &gallery.items()[place as usize];
+            let item = &images.items()[place as usize];
             for (index, (condition, _)) in CONDITIONS.iter().enumerate() {
                 trials.push(Trial {
                     image: place as usize,
@@ -82,7 +82,7 @@ pub fn compare(
     }
 }
 
-fn prediction(card: &Card, scores: &Scores, item: &Item) -> Prediction {
+fn prediction(card: &Card, scores: &Scores, item: &LabelledImage) -> Prediction {
     let best = scores.generators.iter().enumerate().max_by(|left, right| left.1.total_cmp(right.1));
     let named = item.generator.as_ref().and_then(|generator| {
         let (place, _) = best?;

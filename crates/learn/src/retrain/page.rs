@@ -46,7 +46,7 @@ struct Row<'a> {
 impl Report {
     /// Writes `report.json`, `report.txt` and `report.html` into its folder; `trials`: what both models said.
     pub(super) fn write(&self, trials: &[Trial]) -> Result<(), RetrainError> {
-        let document = serde_json::to_string_pretty(self).unwrap_or_default() + "\n";
+        let document = serde_json::to_string_pretty(self).map_err(RetrainError::Report)? + "\n";
         let page = html(self, trials).unwrap_or_else(|error| {
             // What was decided is done, and stands in the others.
             tracing::warn!(%error, "the run has no page");
@@ -54,7 +54,7 @@ impl Report {
         });
         for (name, text) in [("report.json", document), ("report.txt", self.text()), ("report.html", page)] {
             let path = Path::new(&self.folder).join(name);
-            std::fs::write(&path, text).map_err(|error| RetrainError::unwritable(&path, &error))?;
+            std::fs::write(&path, text).map_err(|error| RetrainError::unwritable(&path, error))?;
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use super::gate::GateDecision;
+use super::outcome::Outcome;
 
 /// The document `assay.retrain.v1`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,8 +31,7 @@ pub struct Report {
     /// The candidate's own figures, from the images that calibrate it.
     pub metrics: Value,
     pub gate: GateDecision,
-    /// `promoted`, `refused`, `registered` or `passed`.
-    pub outcome: String,
+    pub outcome: Outcome,
     /// What became of the candidate, and what is to be done.
     pub words: String,
     /// Where the candidate is, and this report: `report.json`, `report.txt`, `report.html`.
