@@ -118,7 +118,7 @@ fn train(
         None => {
             let once = Gallery::new(&train, &decoders, config.objects.max_bytes, 0);
             let groups = alike::groups(&once, threads)?;
-            material::hold_out(&mut train, &groups, recipe.reading.held_out)
+            material::hold_out(&mut train, &groups, recipe.calibration.held_out)
         }
     };
     apart(&train, &held_out)?;

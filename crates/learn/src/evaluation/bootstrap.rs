@@ -3,7 +3,7 @@
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use crate::augment::Dice;
+use crate::augment::Rng;
 
 /// Fewer defined values than this give no interval.
 const FEWEST: usize = 20;
@@ -63,7 +63,7 @@ impl Bootstrap {
         images.iter().for_each(|&image| weights[image] = 1.0);
         let values = measure(&weights);
         let mut resampled = vec![Vec::with_capacity(self.rounds); names.len()];
-        let mut dice = Dice::of(self.seed, &[b"bootstrap"]);
+        let mut dice = Rng::of(self.seed, &[b"bootstrap"]);
         for _ in 0..self.rounds {
             images.iter().for_each(|&image| weights[image] = 0.0);
             (0..images.len()).for_each(|_| weights[images[dice.below(images.len())]] += 1.0);

@@ -2,7 +2,7 @@
 
 use super::bootstrap::{Figure, interval};
 use super::ranking::{Answer, Ranking};
-use crate::augment::Dice;
+use crate::augment::Rng;
 
 /// How often truths are thrown.
 const ROUNDS: usize = 200;
@@ -13,7 +13,7 @@ const ROUNDS: usize = 200;
 pub(super) fn calibration_floor(ranking: &Ranking, seed: u64) -> Figure {
     let images = ranking.answers().iter().map(|answer| answer.image + 1).max().unwrap_or_default();
     let even = vec![1.0; images];
-    let mut dice = Dice::of(seed, &[b"calibration floor"]);
+    let mut dice = Rng::of(seed, &[b"calibration floor"]);
     let thrown = (0..ROUNDS).filter_map(|_| {
         let truths: Vec<f64> = (0..images).map(|_| dice.unit()).collect();
         let throw =
@@ -31,7 +31,7 @@ mod tests {
 
     /// Answers about images of which the stated share is synthetic, each image looked at so often.
     fn ranking(images: usize, draws: usize) -> Ranking {
-        let mut dice = Dice::new(4);
+        let mut dice = Rng::new(4);
         Ranking::of((0..images).flat_map(|image| {
             let probability = dice.unit() as f32;
             let synthetic = dice.unit() < f64::from(probability);

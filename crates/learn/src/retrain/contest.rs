@@ -8,7 +8,7 @@ use super::ahead::in_order;
 use super::gallery::Gallery;
 use super::gate::{Answer, Trial};
 use super::material::Item;
-use crate::augment::{Dice, Perturbation};
+use crate::augment::{Perturbation, Rng};
 use artefact::{Card, LoadError};
 use decoder::StartError;
 use domain::{LabelledOrigin, Scores};
@@ -44,7 +44,7 @@ pub fn hold(
         let Some(picture) = gallery.picture(place as usize)? else { return Ok(None) };
         let sha256 = gallery.items()[place as usize].sha256.as_bytes();
         let crop = |(name, perturbation): (&str, Perturbation)| {
-            perturbation.apply(&picture, &mut Dice::of(0, &[b"contest", name.as_bytes(), sha256]))
+            perturbation.apply(&picture, &mut Rng::of(0, &[b"contest", name.as_bytes(), sha256]))
         };
         Ok(Some(CONDITIONS.map(crop)))
     };

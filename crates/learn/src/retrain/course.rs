@@ -10,11 +10,11 @@ use super::batches::Batches;
 use super::gallery::Gallery;
 use super::material::{self, Item};
 use super::partial::{Partial, PartialError, Progress};
-use crate::augment::{Dice, Likeness, Perturbation};
-use crate::training::classifiers::{self, Order};
+use crate::augment::{Likeness, Perturbation, Rng, quality};
+use crate::training::classifiers;
 use crate::training::encoder::Plan;
-use crate::training::reading::Read;
-use crate::training::{Embedded, Embedder, Encoder, Label, Recipe, TrainingError, novelty, reading};
+use crate::training::sampling::Order;
+use crate::training::{Embedded, Embedder, Encoder, Label, Recipe, Stratum, TrainingError, held_out};
 use artefact::manifest::Reading;
 use artefact::{Architecture, LabelSet};
 use decoder::StartError;
@@ -97,34 +97,27 @@ impl Course<'_> {
         };
         // What is served is what the classifiers see.
         let mut weights = encoder.halved();
-        let plan = &self.recipe.classifiers;
         let (trained, classifiers) = self.classifiers(&weights, watch)?;
         weights.extend(classifiers);
         let folds = self.recipe.folds().filter(|_| self.held_out.items().is_empty());
-        let (read, known) = match folds {
-            Some(folds) => {
-                let read = Read::out_of_fold(plan, &self.start, &trained, folds, self.recipe.seed)?;
-                let known = self.recipe.novelty.map(|plan| novelty::fit_out_of_fold(&plan, &trained, folds, &read));
-                (read, known.transpose()?)
-            }
+        let found = match folds {
+            Some(folds) => held_out::by_folds(self.recipe, &self.start, &trained, folds)?,
             None => {
-                let held_out = self.embed(&self.held_out, &weights, b"reading", watch)?;
-                let read = Read::of(&weights, &held_out)?;
-                let known = self.recipe.novelty.map(|plan| novelty::fit(&plan, &trained, &held_out, &read));
-                (read, known.transpose()?)
+                let others = self.embed(&self.held_out, &weights, b"reading", watch)?;
+                held_out::by_others(self.recipe, &weights, &trained, &others)?
             }
         };
-        let judged = reading::judge(&self.recipe.reading, &read);
-        let novelty = known.flatten().map(|(known, statistics)| {
+        let fitted = found.fitted;
+        let novelty = found.novelty.map(|(known, statistics)| {
             weights.extend(statistics);
             known
         });
-        let mut metrics = judged.metrics.to_json();
+        let mut metrics = fitted.metrics.to_json();
         metrics["train_images"] = self.train.items().len().into();
         metrics["held_out_images"] = self.held_out.items().len().into();
         metrics["folds"] = folds.into();
         let reading =
-            Reading { calibration: judged.calibration, thresholds: judged.thresholds, novelty, metrics: Some(metrics) };
+            Reading { calibration: fitted.calibration, thresholds: fitted.thresholds, novelty, metrics: Some(metrics) };
         Ok(Trained { weights: weights.halved(), reading })
     }
 
@@ -170,8 +163,9 @@ impl Course<'_> {
             augmentation: &self.recipe.augmentation,
             seed: self.recipe.seed,
             gallery: &self.train,
-            order: Order::new(&labels, plan.balance),
+            order: Order::new(&labels, &strata_of(self.train.items()), plan.sampling),
             labels: &labels,
+            qualities: self.qualities(),
             per_epoch,
         };
         let mut saved = Instant::now();
@@ -215,6 +209,15 @@ impl Course<'_> {
         }
     }
 
+    /// Of the files to learn from, if the recipe asks for them. One that can't be read has none; it is no picture either.
+    fn qualities(&self) -> Vec<Option<u8>> {
+        if !self.recipe.augmentation.matches_qualities() {
+            return Vec::new();
+        }
+        let files = self.train.items().iter();
+        files.map(|item| quality::of_jpeg(&std::fs::read(&item.path).unwrap_or_default())).collect()
+    }
+
     fn labels_of(&self, items: &[Item]) -> Vec<Label> {
         items.iter().map(|item| material::label(item, self.recipe.classes, &self.labels)).collect()
     }
@@ -229,13 +232,14 @@ impl Course<'_> {
     ) -> Result<Embedded, CourseError> {
         let plan = &self.recipe.classifiers;
         let labels = self.labels_of(gallery.items());
+        let strata = strata_of(gallery.items());
         let mut embedder = Embedder::new(encoder, self.architecture, self.place);
         let all = gallery.items().len() as u64;
         let crops = |place: u64| -> Result<Option<(Vec<Crop>, Likeness)>, CourseError> {
             let Some(picture) = gallery.picture(place as usize)? else { return Ok(None) };
             let sha256 = gallery.items()[place as usize].sha256.as_bytes();
             let crop = |view: u64| {
-                let mut dice = Dice::of(self.recipe.seed, &[purpose, sha256, &view.to_le_bytes()]);
+                let mut dice = Rng::of(self.recipe.seed, &[purpose, sha256, &view.to_le_bytes()]);
                 let social = dice.chance(plan.social);
                 let perturbation = if social { Perturbation::Social } else { Perturbation::None };
                 perturbation.apply(&picture, &mut dice)
@@ -245,7 +249,7 @@ impl Course<'_> {
         let end = in_order(self.threads, 0..all, crops, |place, crops| {
             let look = || -> Result<(), CourseError> {
                 if let Some((crops, likeness)) = crops? {
-                    embedder.look(&crops, labels[place as usize], likeness)?;
+                    embedder.look(&crops, labels[place as usize], &strata[place as usize], likeness)?;
                 }
                 watch.embedded(place + 1, all);
                 if watch.wants_stop() { Err(CourseError::StoppedEarly) } else { Ok(()) }
@@ -260,4 +264,8 @@ impl Course<'_> {
             ControlFlow::Break(error) => Err(error),
         }
     }
+}
+
+fn strata_of(items: &[Item]) -> Vec<Stratum> {
+    items.iter().map(material::stratum).collect()
 }

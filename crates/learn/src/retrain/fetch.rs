@@ -54,7 +54,8 @@ impl Cache<'_> {
             match path {
                 Ok(path) => {
                     let Image { sha256, origin, content_type, generator, .. } = image.clone();
-                    fetched.items.push((Item { path, sha256, origin, content_type, generator }, image));
+                    let source = None;
+                    fetched.items.push((Item { path, sha256, origin, content_type, generator, source }, image));
                 }
                 Err(reason) => fetched.missing.push((image.location, reason)),
             }

@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::augment::Dice;
-use crate::training::calibration::expected_error;
-use crate::training::reading::auc;
+use crate::augment::Rng;
+use crate::training::calibration::{auc, expected_error};
 
 /// What has to be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -87,7 +86,7 @@ fn better(trials: &[Trial], bounds: &Bounds) -> Reason {
     }
     let all: Vec<usize> = (0..trials.len()).collect();
     let (before, after) = (of(|trial| &trial.incumbent, &all), of(|trial| &trial.candidate, &all));
-    let mut dice = Dice::of(0, &[b"gate"]);
+    let mut dice = Rng::of(0, &[b"gate"]);
     let won = (0..SAMPLES).filter(|_| {
         let rows: Vec<usize> = all.iter().map(|_| dice.below(trials.len())).collect();
         of(|trial| &trial.candidate, &rows) > of(|trial| &trial.incumbent, &rows)

@@ -163,7 +163,7 @@ impl Job {
     }
 
     fn shares(&self) -> Shares {
-        Shares { held_out: self.settings.held_out, reading: self.recipe.reading.held_out }
+        Shares { held_out: self.settings.held_out, reading: self.recipe.calibration.held_out }
     }
 
     async fn nothing_new(&self, subject: &Subject) -> Result<Option<String>, RetrainError> {

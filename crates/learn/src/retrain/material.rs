@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::training::Label;
 use crate::training::recipe::Classes;
+use crate::training::{Label, Stratum};
 use artefact::LabelSet;
 use domain::{Generator, LabelledOrigin};
 use labels::{Vocabulary, annotations};
@@ -21,6 +21,9 @@ pub struct Item {
     pub content_type: Option<String>,
     /// `None` for a real image, and where nobody knows.
     pub generator: Option<Generator>,
+    /// The data set, camera or site that it comes from; `None` where nobody has said.
+    #[serde(default)]
+    pub source: Option<String>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -54,8 +57,8 @@ pub fn of_annotations(
         let sha256 = hex::encode(Sha256::digest(&bytes));
         seen();
         if known.insert(sha256.clone()) {
-            let content_type = Some(line.content_type);
-            items.push(Item { path, sha256, origin: line.origin, content_type, generator: line.generator });
+            let (content_type, source) = (Some(line.content_type), Some(line.source));
+            items.push(Item { path, sha256, origin: line.origin, content_type, generator: line.generator, source });
         }
     }
     Ok(items)
@@ -91,6 +94,12 @@ pub fn label(item: &Item, classes: Classes, labels: &LabelSet) -> Label {
             labels.generators.iter().position(|known| known.label == class)
         })),
     }
+}
+
+/// What an image is balanced with, and left out with.
+pub fn stratum(item: &Item) -> Stratum {
+    let generator = item.generator.as_ref().map(|generator| generator.label.as_str());
+    Stratum::of(item.origin, item.source.as_deref(), generator)
 }
 
 fn class(generator: &Generator, classes: Classes) -> &str {
@@ -155,6 +164,7 @@ mod tests {
             origin: if generator.is_some() { LabelledOrigin::Synthetic } else { LabelledOrigin::Real },
             content_type: None,
             generator: generator.map(|(label, family)| Generator { label: label.into(), family: family.into() }),
+            source: None,
         }
     }
 
