@@ -15,11 +15,12 @@ use crate::corrections;
 use crate::shutdown::Shutdown;
 use broker::rabbit::Corrections;
 use database::Database;
-use learn::retrain::course::CourseError;
 use learn::retrain::error::RetrainError;
-use learn::retrain::fetch::CacheError;
-use learn::retrain::job::{Ended, Job, Mode};
+use learn::retrain::file_cache::FileCacheError;
+use learn::retrain::job::{Ended, Job};
+use learn::retrain::outcome::{Mode, Outcome};
 use learn::retrain::push;
+use learn::retrain::training_run::TrainingRunError;
 use objects::s3::S3;
 use registry::Store;
 
@@ -45,7 +46,7 @@ pub struct Args {
 
 pub async fn run(args: Args, config: &Config) -> Result<(), End> {
     let ended = Box::pin(work(&args, config)).await;
-    let outcome = ended.as_ref().map_or("failed", Ended::outcome);
+    let outcome = ended.as_ref().map_or(Outcome::Failed, Ended::outcome);
     if !config.retrain.pushgateway.is_empty() && !args.dry_run {
         push::push(&config.retrain.pushgateway, outcome).await;
     }
@@ -82,9 +83,7 @@ async fn work(args: &Args, config: &Config) -> Result<Ended, End> {
         holder: format!("{}/{}", super::actor::actor(), std::process::id()),
         self_test,
     };
-    let stop = shutdown.stop.clone();
-    let told = Box::new(Progress::new(Box::new(move || stop.is_cancelled())));
-    Arc::new(job).run(mode, told, &shutdown.stop).await.map_err(end)
+    Arc::new(job).run(mode, Box::new(Progress::new()), &shutdown.stop).await.map_err(end)
 }
 
 /// This program, afresh: it shares nothing with the process that made the model.
@@ -102,7 +101,7 @@ fn tell(ended: &Ended, json: bool) -> Result<(), End> {
         Ended::Busy { by, until } => {
             println!("another retrain is at work: {by}, with the lease until {until}; nothing was done");
         }
-        Ended::NothingNew { words } => println!("{words}"),
+        Ended::NothingNew(reason) => println!("{reason}"),
         Ended::Decided(report) if json => {
             println!("{}", serde_json::to_string_pretty(report).map_err(End::work)?);
         }
@@ -115,8 +114,8 @@ fn end(error: RetrainError) -> End {
     match error {
         RetrainError::Registry(error) => error.into(),
         RetrainError::Database(error) => error.into(),
-        RetrainError::Cache(CacheError::Objects(error)) => End::unreachable(error),
-        RetrainError::Decoder(error) | RetrainError::Course(CourseError::Decoder(error)) => error.into(),
+        RetrainError::Files(FileCacheError::Objects(error)) => End::unreachable(error),
+        RetrainError::Decoder(error) | RetrainError::Training(TrainingRunError::Decoder(error)) => error.into(),
         RetrainError::Load(error) => error.into(),
         error => End::work(error),
     }

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Parser;
+use tokio_util::sync::CancellationToken;
 
+mod estimate;
 mod progress;
 
 use super::End;
@@ -15,10 +17,11 @@ use artefact::{Architecture, Manifest};
 use decoder::Pool;
 use engine::{device, golden};
 use learn::retrain::alike;
-use learn::retrain::course::{Course, CourseError};
-use learn::retrain::gallery::Gallery;
-use learn::retrain::material::{self, Item};
-use learn::retrain::partial::Partial;
+use learn::retrain::checkpoint::Checkpoint;
+use learn::retrain::dataset::{self, LabelledImage};
+use learn::retrain::image_cache::{ImageCache, Limits};
+use learn::retrain::likenesses::Likenesses;
+use learn::retrain::training_run::{Trained, TrainingRun, TrainingRunError};
 use learn::retrain::{Start, first_weights};
 use learn::training::Recipe;
 
@@ -74,90 +77,101 @@ pub async fn run(args: Args, config: &Config) -> Result<(), End> {
     if args.out.join("manifest.json").exists() {
         return Err(End::usage(format!("{} holds a model already; name another folder", args.out.display())));
     }
-    let partial = Partial::beside(&args.out);
-    if partial.folder().exists() && !args.resume {
+    let checkpoint = Checkpoint::beside(&args.out);
+    if checkpoint.folder().exists() && !args.resume {
         return Err(End::usage(format!(
             "{} holds an unfinished training; go on with it by --resume, or delete it",
-            partial.folder().display()
+            checkpoint.folder().display()
         )));
     }
     let shutdown =
         Shutdown::on_signals(Duration::from_secs(3600)).map_err(|error| End::work(format!("signals: {error}")))?;
-    let (config, stop) = (config.clone(), shutdown.stop.clone());
-    let stop = Box::new(move || stop.is_cancelled());
-    let work = tokio::task::spawn_blocking(move || train(&args, &recipe, &partial, &config, stop));
+    let config = config.clone();
+    let work = tokio::task::spawn_blocking(move || train(&args, &recipe, &checkpoint, &config, shutdown.stop));
     work.await.map_err(|error| End::work(format!("the training ended: {error}")))?
 }
 
 fn train(
     args: &Args,
     recipe: &Recipe,
-    partial: &Partial,
+    checkpoint: &Checkpoint,
     config: &Config,
-    stop: Box<dyn Fn() -> bool + Send>,
+    stop: CancellationToken,
 ) -> Result<(), End> {
-    // What is made here is signed later.
-    let mut settings = engine::Settings { public_key: String::new(), ..config.detector.clone() };
-    settings.threads = if args.threads > 0 { args.threads } else { settings.threads };
+    let settings = settings(args, config);
     let place = device::prepare(&settings)?;
     let threads = match settings.threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         threads => threads,
     };
     let vocabulary = config.labels.vocabulary().map_err(End::usage)?;
-    let mut progress = Progress::new(stop);
+    let mut progress = Progress::new();
     let mut read = |file: &Path| {
         progress.begin_reading(file);
-        material::of_annotations(file, &args.root, &vocabulary, || progress.read_one()).map_err(End::usage)
+        dataset::of_annotations(file, &args.root, &vocabulary, || progress.read_one()).map_err(End::usage)
     };
     let mut train = read(&args.annotations)?;
-    let decoders = Pool::open(config.decoders())?;
-    let held_out = match &args.held_out {
-        Some(file) => read(file)?,
+    let given = args.held_out.as_ref().map(|file| read(file)).transpose()?;
+    let limits = Limits { file: config.objects.max_bytes, pixels: config.training.cache_bytes };
+    let images = ImageCache::new(Box::new(Pool::open(config.decoders())?), limits, Likenesses::in_memory());
+    let held_out = match given {
+        Some(images) => images,
         None if recipe.folds().is_some() => Vec::new(),
         None => {
-            let once = Gallery::new(&train, &decoders, config.objects.max_bytes, 0);
-            let groups = alike::groups(&once, threads)?;
-            material::hold_out(&mut train, &groups, recipe.calibration.held_out)
+            let groups = alike::groups(&images.of(&train), threads)?;
+            dataset::hold_out(&mut train, &groups, recipe.calibration.held_out)
         }
     };
     apart(&train, &held_out)?;
-    let labels = material::label_set(&train, recipe.classes, &vocabulary);
+    let labels = dataset::label_set(&train, recipe.classes, &vocabulary);
     let start = args.from.clone().map_or(Start::Random, Start::From);
-    let first = first_weights(&start, args.arch, &labels, recipe.seed).map_err(End::usage)?;
-    let budget = config.training.cache_bytes;
-    let gallery = |items| Gallery::new(items, &decoders, config.objects.max_bytes, budget / 2);
-    let course = Course {
+    let run = TrainingRun {
         recipe,
         architecture: args.arch,
-        start: first,
-        labels: labels.clone(),
-        train: gallery(&train),
-        held_out: gallery(&held_out),
+        start: first_weights(&start, args.arch, &labels, recipe.seed).map_err(End::usage)?,
+        labels,
+        train: images.of(&train),
+        held_out: images.of(&held_out),
         place,
         threads,
         checkpoint_every: Duration::from_secs(config.training.checkpoint_s),
+        stop,
     };
-    progress.begin(&course);
-    let trained = course.run(partial, &mut progress).map_err(|error| end(error, args))?;
+    progress.begin(&run);
+    let trained = run.run(checkpoint, &mut progress).map_err(|error| end(error, args))?;
+    write(args, &run, &start, trained)?;
+    let manifest = golden::record(&args.out, &settings).map_err(End::work)?;
+    checkpoint.remove();
+    progress.end(&args.out, &manifest, &run);
+    Ok(())
+}
+
+/// What is made here is signed later.
+fn settings(args: &Args, config: &Config) -> engine::Settings {
+    let threads = if args.threads > 0 { args.threads } else { config.detector.threads };
+    engine::Settings { public_key: String::new(), threads, ..config.detector.clone() }
+}
+
+/// Writes the model to its folder.
+fn write(args: &Args, run: &TrainingRun<'_>, start: &Start, trained: Trained) -> Result<(), End> {
+    let images = run.train.items();
+    let recipe = serde_json::to_value(run.recipe)
+        .map_err(|error| End::work(format!("the recipe can't be written into the manifest: {error}")))?;
     let lineage = Lineage {
-        parent: parent(&start),
-        snapshot_sha256: Some(material::digest(&train)),
-        recipe: serde_json::to_value(recipe).ok(),
-        ..Lineage::of_source(format!("assay train on {} images, recipe {}", train.len(), args.recipe), None)
+        parent: parent(start),
+        snapshot_sha256: Some(dataset::digest(images)),
+        recipe: Some(recipe),
+        ..Lineage::of_source(format!("assay train on {} images, recipe {}", images.len(), args.recipe), None)
     };
     let origin = Origin {
         architecture: args.arch,
         trained: true,
-        labels,
+        labels: run.labels.clone(),
         lineage,
         version: args.version.clone(),
         reading: trained.reading,
     };
     trained.weights.write_artefact(&args.out, origin)?;
-    let manifest = golden::record(&args.out, &settings).map_err(End::work)?;
-    partial.remove();
-    progress.end(&args.out, &manifest, &course);
     Ok(())
 }
 
@@ -185,13 +199,13 @@ fn asked(args: &Args) -> Result<Recipe, End> {
 }
 
 /// Nothing that calibrates may have been learnt from.
-fn apart(train: &[Item], held_out: &[Item]) -> Result<(), End> {
-    let known: std::collections::HashSet<&str> = train.iter().map(|item| item.sha256.as_str()).collect();
-    match held_out.iter().find(|item| known.contains(item.sha256.as_str())) {
+fn apart(train: &[LabelledImage], held_out: &[LabelledImage]) -> Result<(), End> {
+    let known: std::collections::HashSet<&str> = train.iter().map(|image| image.sha256.as_str()).collect();
+    match held_out.iter().find(|image| known.contains(image.sha256.as_str())) {
         None => Ok(()),
-        Some(item) => Err(End::usage(format!(
+        Some(image) => Err(End::usage(format!(
             "{} is among the images to learn from, too; held-out images must be others",
-            item.path.display()
+            image.location
         ))),
     }
 }
@@ -203,12 +217,14 @@ fn parent(start: &Start) -> Option<String> {
     }
 }
 
-fn end(error: CourseError, args: &Args) -> End {
+fn end(error: TrainingRunError, args: &Args) -> End {
     match error {
-        CourseError::Stopped { .. } => {
+        TrainingRunError::Stopped { .. } => {
             End::work(format!("{error}; go on with the same command and --resume (--out {})", args.out.display()))
         }
-        CourseError::Other { .. } | CourseError::Partial(_) | CourseError::Decoder(_) => End::usage(error),
+        TrainingRunError::Other { .. } | TrainingRunError::Checkpoint(_) | TrainingRunError::Decoder(_) => {
+            End::usage(error)
+        }
         _ => End::work(error),
     }
 }

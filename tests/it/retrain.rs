@@ -12,22 +12,22 @@ use crate::support::textures;
 const DEADLINE: Duration = Duration::from_secs(240);
 
 /// A site with labelled textures, and an untrained model that is active.
-struct School {
+struct LabelledSite {
     site: Site,
 }
 
-impl School {
-    async fn open(images: usize) -> School {
-        let school = School { site: Site::open().await };
-        school.succeeds(&["model", "init", "--arch", "resnet18-nodown-16", "--out", "first"]);
-        school.succeeds(&["model", "register", "first"]);
-        let first = school.json("first/manifest.json")["version"].as_str().unwrap().to_string();
-        school.succeeds(&["model", "promote", &first]);
-        std::fs::write(school.site.folder().join("good.toml"), textures::recipe(2, 2e-3)).unwrap();
+impl LabelledSite {
+    async fn open(images: usize) -> LabelledSite {
+        let labelled = LabelledSite { site: Site::open().await };
+        labelled.succeeds(&["model", "init", "--arch", "resnet18-nodown-16", "--out", "first"]);
+        labelled.succeeds(&["model", "register", "first"]);
+        let first = labelled.json("first/manifest.json")["version"].as_str().unwrap().to_string();
+        labelled.succeeds(&["model", "promote", &first]);
+        std::fs::write(labelled.site.folder().join("good.toml"), textures::recipe(2, 2e-3)).unwrap();
         // Classifiers that learn nothing.
-        std::fs::write(school.site.folder().join("spoiled.toml"), textures::recipe(1, 0.0)).unwrap();
-        school.label(0..images).await;
-        school
+        std::fs::write(labelled.site.folder().join("useless.toml"), textures::recipe(1, 0.0)).unwrap();
+        labelled.label(0..images).await;
+        labelled
     }
 
     /// Stores textures and imports what they are.
@@ -72,7 +72,7 @@ impl School {
         serde_json::from_slice(&std::fs::read(self.site.folder().join(path)).unwrap()).unwrap()
     }
 
-    /// What a run left for a person to look at.
+    /// The page of a run.
     fn page(&self, report: &Value) -> String {
         let folder = self.site.folder().join(report["folder"].as_str().unwrap());
         let page = std::fs::read_to_string(folder.join("report.html")).unwrap();
@@ -114,30 +114,30 @@ impl School {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn labels_become_a_better_model_and_a_spoiled_one_is_refused() {
-    let school = School::open(80).await;
-    let first = school.active().await;
+async fn labels_become_a_better_model_and_a_worse_candidate_is_refused() {
+    let labelled = LabelledSite::open(80).await;
+    let first = labelled.active().await;
 
-    let dry = school.succeeds(&["retrain", "--dry-run"]);
+    let dry = labelled.succeeds(&["retrain", "--dry-run"]);
     assert!(dry.contains("would be promoted"), "{dry}");
-    assert_eq!(school.active().await, first, "a dry run changes nothing");
+    assert_eq!(labelled.active().await, first, "a dry run changes nothing");
 
     // A worker that runs throughout.
-    let store = school.site.folder().join("store").display().to_string();
+    let store = labelled.site.folder().join("store").display().to_string();
     let settings = [
         ("ASSAY__DETECTOR__MODEL", "registry"),
         ("ASSAY__REGISTRY__STORE", store.as_str()),
         ("ASSAY__REGISTRY__POLL_S", "1"),
     ];
-    let worker = school.site.worker(&settings).await;
-    assert_eq!(school.judged("before", 1).await, first);
+    let worker = labelled.site.worker(&settings).await;
+    assert_eq!(labelled.judged("before", 1).await, first);
 
-    let report: Value = serde_json::from_str(&school.succeeds(&["retrain", "--json"])).unwrap();
+    let report: Value = serde_json::from_str(&labelled.succeeds(&["retrain", "--json"])).unwrap();
     assert_eq!(report["outcome"], "promoted", "{report:#}");
-    let second = school.active().await;
+    let second = labelled.active().await;
     assert_eq!(report["candidate"], second.as_str());
     assert_ne!(first, second);
-    let page = school.page(&report);
+    let page = labelled.page(&report);
     assert!(page.contains("is promoted in place of") && page.matches("<svg").count() == 2, "{page}");
     for reason in report["gate"]["reasons"].as_array().unwrap() {
         assert!(page.contains(reason["words"].as_str().unwrap()), "{reason} is not on the page");
@@ -146,69 +146,71 @@ async fn labels_become_a_better_model_and_a_spoiled_one_is_refused() {
         assert!(!page.contains(forbidden), "the page is not self-contained: {forbidden}");
     }
 
-    let again = school.succeeds(&["retrain"]);
+    let again = labelled.succeeds(&["retrain"]);
     assert!(again.contains("nothing new to learn from"), "{again}");
+    let likenesses = std::fs::read_to_string(labelled.site.folder().join("retrain/cache/likenesses-1.txt")).unwrap();
+    assert_eq!(likenesses.lines().count(), 80, "each image's likeness is kept for the next run");
 
-    school.label(80..84).await;
-    let spoiled = school.succeeds(&["retrain", "--recipe", "spoiled.toml"]);
-    assert!(spoiled.contains("is refused") && spoiled.contains("✘ overall AUC"), "{spoiled}");
-    let path = spoiled.lines().find_map(|line| line.trim().strip_prefix("page ")).unwrap();
-    let page = std::fs::read_to_string(school.site.folder().join(path)).unwrap();
+    labelled.label(80..84).await;
+    let refused = labelled.succeeds(&["retrain", "--recipe", "useless.toml"]);
+    assert!(refused.contains("is refused") && refused.contains("✘ overall AUC"), "{refused}");
+    let path = refused.lines().find_map(|line| line.trim().strip_prefix("page ")).unwrap();
+    let page = std::fs::read_to_string(labelled.site.folder().join(path)).unwrap();
     assert!(page.contains("is refused") && page.contains("✘ overall AUC"), "{page}");
-    assert_eq!(school.active().await, second);
-    let again = school.succeeds(&["retrain", "--recipe", "spoiled.toml"]);
+    assert_eq!(labelled.active().await, second);
+    let again = labelled.succeeds(&["retrain", "--recipe", "useless.toml"]);
     assert!(again.contains("tried before (refused)"), "{again}");
 
     // It changed its model between two verdicts, at some moment after the promotion.
     let began = Instant::now();
     let mut verdicts = 1;
-    while school.judged(&format!("after-{verdicts}"), verdicts + 1).await != second {
+    while labelled.judged(&format!("after-{verdicts}"), verdicts + 1).await != second {
         assert!(began.elapsed() < DEADLINE, "still the first model: {}", worker.log());
         verdicts += 1;
     }
     worker.kill();
-    school.site.close().await;
+    labelled.site.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_jobs_at_once_are_one_and_a_killed_one_goes_on() {
-    let school = School::open(60).await;
-    std::fs::write(school.site.folder().join("good.toml"), textures::recipe(150, 2e-3)).unwrap();
-    let first = school.active().await;
-    let mut child = school.in_training();
-    let second = school.succeeds(&["retrain"]);
+    let labelled = LabelledSite::open(60).await;
+    std::fs::write(labelled.site.folder().join("good.toml"), textures::recipe(150, 2e-3)).unwrap();
+    let first = labelled.active().await;
+    let mut child = labelled.in_training();
+    let second = labelled.succeeds(&["retrain"]);
     assert!(second.contains("another retrain is at work"), "{second}");
     child.kill().unwrap();
     child.wait().unwrap();
-    assert_eq!(school.active().await, first);
+    assert_eq!(labelled.active().await, first);
 
     // The dead job's lease has to end first.
     let began = Instant::now();
     let report = loop {
-        let said = school.succeeds(&["retrain", "--json"]);
+        let said = labelled.succeeds(&["retrain", "--json"]);
         if !said.contains("another retrain is at work") {
             break serde_json::from_str::<Value>(&said).unwrap();
         }
         assert!(began.elapsed() < DEADLINE, "{said}");
     };
     assert_eq!(report["outcome"], "promoted", "{report:#}");
-    let rows = school.site.query(&format!("SELECT count(*) AS runs FROM {}.training_runs", school.site.name)).await;
+    let rows = labelled.site.query(&format!("SELECT count(*) AS runs FROM {}.training_runs", labelled.site.name)).await;
     assert_eq!(rows[0].get::<i64, _>("runs"), 1, "it went on as the same run");
-    school.site.close().await;
+    labelled.site.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_corrupted_incumbent_is_named_and_nothing_is_made_of_it() {
-    let school = School::open(20).await;
-    let first = school.active().await;
-    let weights = school.site.folder().join("store").join(&first).join("weights.safetensors");
+    let labelled = LabelledSite::open(20).await;
+    let first = labelled.active().await;
+    let weights = labelled.site.folder().join("store").join(&first).join("weights.safetensors");
     let mut bytes = std::fs::read(&weights).unwrap();
     let last = bytes.len() - 1;
     bytes[last] ^= 1;
     std::fs::write(&weights, bytes).unwrap();
-    let failed = school.run(&["retrain"]);
+    let failed = labelled.run(&["retrain"]);
     assert!(!failed.status.success());
     let said = String::from_utf8_lossy(&failed.stderr).into_owned();
     assert!(said.contains("weights.safetensors") && said.contains("sha256"), "{said}");
-    school.site.close().await;
+    labelled.site.close().await;
 }

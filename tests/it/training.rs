@@ -9,16 +9,16 @@ use serde_json::Value;
 use crate::support::textures;
 
 /// A folder with textures, annotations and a recipe.
-struct Studio {
+struct TrainingFolder {
     folder: PathBuf,
 }
 
-impl Studio {
-    fn open(images: usize, recipe: &str) -> Studio {
+impl TrainingFolder {
+    fn open(images: usize, recipe: &str) -> TrainingFolder {
         let folder = std::env::temp_dir().join(format!("assay-train-{}", uuid::Uuid::new_v4()));
         textures::write(&folder, 0..images, "train.txt");
         std::fs::write(folder.join("recipe.toml"), recipe).unwrap();
-        Studio { folder }
+        TrainingFolder { folder }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -48,7 +48,7 @@ impl Studio {
     }
 }
 
-impl Drop for Studio {
+impl Drop for TrainingFolder {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.folder);
     }
@@ -60,62 +60,62 @@ fn succeeded(output: &Output) -> String {
 }
 
 /// Steps of the checkpoint, if there is one.
-fn steps(partial: &Path) -> u64 {
+fn steps(checkpoint: &Path) -> u64 {
     let record: Option<Value> =
-        std::fs::read(partial.join("progress.json")).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        std::fs::read(checkpoint.join("progress.json")).ok().and_then(|text| serde_json::from_slice(&text).ok());
     record.map_or(0, |record| record["steps"].as_u64().unwrap())
 }
 
 #[test]
 fn a_training_that_was_killed_goes_on_and_makes_the_same_model() {
-    let studio = Studio::open(48, &textures::recipe(12, 2e-3));
-    let said = succeeded(&studio.train("straight", &[]).output().unwrap());
+    let folder = TrainingFolder::open(48, &textures::recipe(12, 2e-3));
+    let said = succeeded(&folder.train("straight", &[]).output().unwrap());
     assert!(said.contains("AUC"), "{said}");
-    let straight = studio.manifest("straight");
+    let straight = folder.manifest("straight");
     assert!(straight["metrics"]["auc"].as_f64().unwrap() > 0.8, "{straight:#}");
     assert_eq!(straight["labels"]["generators"].as_array().unwrap().len(), 2);
     assert!(straight["novelty"]["limit"].is_number() && straight["calibration"]["scale"].is_number(), "{straight:#}");
-    assert!(!studio.path("straight.partial").exists());
+    assert!(!folder.path("straight.partial").exists());
 
-    let mut child = studio.train("killed", &[]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let partial = studio.path("killed.partial");
+    let mut child = folder.train("killed", &[]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let checkpoint = folder.path("killed.partial");
     let began = Instant::now();
-    while steps(&partial) < 5 {
+    while steps(&checkpoint) < 5 {
         assert!(child.try_wait().unwrap().is_none() && began.elapsed() < Duration::from_secs(120), "no checkpoint");
         std::thread::yield_now();
     }
     child.kill().unwrap();
     child.wait().unwrap();
-    assert!(!studio.path("killed").exists(), "it was finished before it was killed");
+    assert!(!folder.path("killed").exists(), "it was finished before it was killed");
 
-    let refused = studio.train("killed", &[]).output().unwrap();
+    let refused = folder.train("killed", &[]).output().unwrap();
     assert_eq!(refused.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("--resume"));
-    let other = studio.train("killed", &["--resume", "--epochs", "13"]).output().unwrap();
+    let other = folder.train("killed", &["--resume", "--epochs", "13"]).output().unwrap();
     assert_eq!(other.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&other.stderr).contains("another training"));
-    succeeded(&studio.train("killed", &["--resume"]).output().unwrap());
-    assert_eq!(studio.manifest("killed")["weights"]["sha256"], straight["weights"]["sha256"]);
+    succeeded(&folder.train("killed", &["--resume"]).output().unwrap());
+    assert_eq!(folder.manifest("killed")["weights"]["sha256"], straight["weights"]["sha256"]);
 
     // What was made serves: by the worker's own engine, and as it did when it was made.
     let check = |folder: PathBuf| {
         Command::new(env!("CARGO_BIN_EXE_assay")).args(["model", "check"]).arg(folder).output().unwrap()
     };
-    assert!(succeeded(&check(studio.path("killed"))).contains("6 golden images"));
-    let mut changed = studio.manifest("killed");
+    assert!(succeeded(&check(folder.path("killed"))).contains("6 golden images"));
+    let mut changed = folder.manifest("killed");
     changed["golden"]["logits"][3] = 77.0.into();
-    std::fs::write(studio.path("killed").join("manifest.json"), changed.to_string()).unwrap();
-    let failed = check(studio.path("killed"));
+    std::fs::write(folder.path("killed").join("manifest.json"), changed.to_string()).unwrap();
+    let failed = check(folder.path("killed"));
     assert_eq!(failed.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&failed.stderr).contains("golden image 3"));
 }
 
 #[test]
 fn an_interrupt_leaves_a_checkpoint_and_says_how_to_go_on() {
-    let studio = Studio::open(24, &textures::recipe(200, 2e-3));
-    let mut child = studio.train("model", &[]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let folder = TrainingFolder::open(24, &textures::recipe(200, 2e-3));
+    let mut child = folder.train("model", &[]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let began = Instant::now();
-    while steps(&studio.path("model.partial")) < 2 {
+    while steps(&folder.path("model.partial")) < 2 {
         assert!(child.try_wait().unwrap().is_none() && began.elapsed() < Duration::from_secs(120), "no checkpoint");
         std::thread::yield_now();
     }
@@ -125,14 +125,14 @@ fn an_interrupt_leaves_a_checkpoint_and_says_how_to_go_on() {
     assert_eq!(ended.status.code(), Some(1));
     let said = String::from_utf8_lossy(&ended.stderr).into_owned();
     assert!(said.contains("--resume") && said.contains("model.partial"), "{said}");
-    assert!(steps(&studio.path("model.partial")) >= 2);
+    assert!(steps(&folder.path("model.partial")) >= 2);
 }
 
 #[test]
-fn what_calibrates_must_not_have_been_learnt_from() {
-    let studio = Studio::open(12, &textures::recipe(1, 2e-3));
-    let held_out = studio.path("train.txt").display().to_string();
-    let refused = studio.train("model", &["--held-out", &held_out]).output().unwrap();
+fn held_out_images_among_those_to_learn_from_are_refused() {
+    let folder = TrainingFolder::open(12, &textures::recipe(1, 2e-3));
+    let held_out = folder.path("train.txt").display().to_string();
+    let refused = folder.train("model", &["--held-out", &held_out]).output().unwrap();
     assert_eq!(refused.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("held-out images must be others"));
 }

@@ -5,35 +5,29 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
-use tokio_util::sync::CancellationToken;
 
+use super::estimate::Estimate;
 use artefact::Manifest;
-use learn::retrain::course::{Course, Standing, Watch};
-use learn::retrain::job::Told;
+use learn::retrain::observer::{Observer, Stage, StepDone, TrainingObserver};
+use learn::retrain::training_run::TrainingRun;
 
 /// Between two lines where there is no terminal.
 const TELL_EVERY: Duration = Duration::from_secs(10);
 
 pub(in crate::commands) struct Progress {
-    stop: Box<dyn Fn() -> bool + Send>,
-    /// Asked for by others.
-    token: CancellationToken,
     bar: ProgressBar,
-    began: Instant,
     told: Instant,
-    /// Since the beginning of the stage.
-    images: u64,
-    /// Steps that an earlier run did.
-    first: Option<u64>,
+    /// Of the present stage.
+    estimate: Estimate,
 }
 
 impl Progress {
-    pub fn new(stop: Box<dyn Fn() -> bool + Send>) -> Progress {
+    pub fn new() -> Progress {
         let bar = if std::io::stderr().is_terminal() { ProgressBar::new(0) } else { ProgressBar::hidden() };
         let style = ProgressStyle::with_template("{prefix} {bar:24} {pos}/{len}  {msg}");
         bar.set_style(style.expect("the template is well formed"));
         let now = Instant::now();
-        Progress { stop, token: CancellationToken::new(), bar, began: now, told: now, images: 0, first: None }
+        Progress { bar, told: now, estimate: Estimate::begin(0, now) }
     }
 
     pub fn begin_reading(&mut self, file: &Path) {
@@ -47,23 +41,22 @@ impl Progress {
     }
 
     #[allow(clippy::print_stderr, reason = "for the person who watches")]
-    pub fn begin(&mut self, course: &Course<'_>) {
-        let classes: Vec<&str> = course.labels.generators.iter().map(|generator| generator.label.as_str()).collect();
-        let (train, held_out) = (course.train.items().len(), course.held_out.items().len());
+    pub fn begin(&mut self, run: &TrainingRun<'_>) {
+        let classes: Vec<&str> = run.labels.generators.iter().map(|generator| generator.label.as_str()).collect();
+        let (train, held_out) = (run.train.items().len(), run.held_out.items().len());
         self.bar.suspend(|| {
             eprintln!(
                 "{} on {train} images, {held_out} held out; generators: {}",
-                course.architecture,
+                run.architecture,
                 if classes.is_empty() { "none".into() } else { classes.join(", ") }
             );
         });
-        self.restart();
     }
 
     #[allow(clippy::print_stdout, reason = "it is the command's answer")]
-    pub fn end(&self, out: &Path, manifest: &Manifest, course: &Course<'_>) {
+    pub fn end(&self, out: &Path, manifest: &Manifest, run: &TrainingRun<'_>) {
         self.bar.finish_and_clear();
-        let lost = course.train.lost().len() + course.held_out.lost().len();
+        let lost = run.train.lost().len() + run.held_out.lost().len();
         if lost > 0 {
             println!("{lost} images could not be decoded; the log names them");
         }
@@ -85,11 +78,6 @@ impl Progress {
         );
     }
 
-    fn restart(&mut self) {
-        self.bar.reset();
-        (self.began, self.images) = (Instant::now(), 0);
-    }
-
     fn tell(&mut self, stage: &'static str, done: u64, all: u64, words: String) {
         self.bar.set_prefix(stage);
         self.bar.set_length(all);
@@ -101,62 +89,53 @@ impl Progress {
         self.bar.set_message(words);
     }
 
-    /// Images a second, and how long the rest will take.
-    fn pace(&self, done_now: u64, left: u64) -> String {
-        let seconds = self.began.elapsed().as_secs_f64();
-        let rest = Duration::from_secs_f64(seconds / done_now.max(1) as f64 * left as f64);
-        format!("{:.1} images/s, {} left", self.images as f64 / seconds.max(1e-9), HumanDuration(rest))
+    /// Images a second, and how long the rest of the stage will take.
+    fn pace(&self, done: u64, all: u64) -> String {
+        let now = Instant::now();
+        let (rate, rest) = (self.estimate.images_per_second(now), self.estimate.rest(done, all, now));
+        format!("{rate:.1} images/s, {} left", HumanDuration(rest))
+    }
+
+    fn images_done(&mut self, stage: &'static str, done: u64, all: u64) {
+        self.estimate.add_images(1);
+        let pace = self.pace(done, all);
+        self.tell(stage, done, all, pace);
     }
 }
 
-impl Watch for Progress {
-    fn stepped(&mut self, standing: &Standing) {
-        let Standing { epoch, epochs, step, steps, images, loss, rate } = *standing;
-        let first = *self.first.get_or_insert(step - 1);
-        self.images += images as u64;
-        let pace = self.pace(step - first, steps - step);
-        self.tell(
-            "training",
-            step,
-            steps,
-            format!("epoch {}/{epochs}  loss {loss:.4}  rate {rate:.1e}  {pace}", epoch + 1),
-        );
-        if step == steps {
-            self.restart();
-        }
+impl TrainingObserver for Progress {
+    fn stage_begun(&mut self, stage: Stage) {
+        let done = match stage {
+            Stage::Training { done, .. } => done,
+            Stage::Embedding { .. } | Stage::Comparing { .. } => 0,
+        };
+        self.bar.reset();
+        self.estimate = Estimate::begin(done, Instant::now());
     }
 
-    fn embedded(&mut self, done: u64, all: u64) {
-        if done == 1 {
-            self.restart();
-        }
-        self.images += 1;
-        let pace = self.pace(done, all - done);
-        self.tell("embedding", done, all, pace);
+    fn step_done(&mut self, done: &StepDone) {
+        let StepDone { epoch, epochs, step, steps, images, loss, rate } = *done;
+        self.estimate.add_images(images as u64);
+        let pace = self.pace(step, steps);
+        let epoch = epoch + 1;
+        self.tell("training", step, steps, format!("epoch {epoch}/{epochs}  loss {loss:.4}  rate {rate:.1e}  {pace}"));
     }
 
-    fn saved(&mut self, steps: u64) {
+    fn images_embedded(&mut self, done: u64, all: u64) {
+        self.images_done("embedding", done, all);
+    }
+
+    fn checkpoint_written(&mut self, steps: u64) {
         tracing::debug!(steps, "a checkpoint is written");
     }
-
-    fn wants_stop(&self) -> bool {
-        (self.stop)() || self.token.is_cancelled()
-    }
 }
 
-impl Told for Progress {
-    fn says(&mut self, words: &str) {
-        self.restart();
+impl Observer for Progress {
+    fn reported(&mut self, words: &str) {
         self.bar.suspend(|| tracing::info!("{words}"));
     }
 
-    fn compared(&mut self, done: u64, all: u64) {
-        self.images += 1;
-        let pace = self.pace(done, all - done);
-        self.tell("comparing", done, all, pace);
-    }
-
-    fn stops_with(&mut self, token: CancellationToken) {
-        self.token = token;
+    fn images_compared(&mut self, done: u64, all: u64) {
+        self.images_done("comparing", done, all);
     }
 }

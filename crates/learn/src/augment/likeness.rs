@@ -32,6 +32,15 @@ impl Likeness {
         Likeness(hasher.hash_image(&image))
     }
 
+    /// As [`Likeness::as_bytes`] gave it; `None` for another number of bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Likeness> {
+        ImageHash::from_bytes(bytes).ok().map(Likeness)
+    }
+
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
     pub fn is_like(&self, other: &Likeness) -> bool {
         self.bits_apart(other) <= ALIKE
     }

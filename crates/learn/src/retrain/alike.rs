@@ -3,20 +3,18 @@
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
-use super::ahead::in_order;
-use super::gallery::Gallery;
-use super::material::Item;
-use crate::augment::{Likeness, likeness};
+use super::dataset::LabelledImage;
+use super::image_cache::CachedImages;
+use super::prefetch::in_order;
+use crate::augment::likeness;
 use decoder::StartError;
 
 /// The group of each image, in order: those that show the same thing are in one. `None` for one that can't be decoded.
-pub fn groups(gallery: &Gallery<'_>, threads: usize) -> Result<Vec<Option<usize>>, StartError> {
+pub fn groups(gallery: &CachedImages<'_>, threads: usize) -> Result<Vec<Option<usize>>, StartError> {
     let all = gallery.items().len() as u64;
     let mut likenesses = Vec::new();
     let mut seen = Vec::new();
-    let look = |place: u64| -> Result<Option<Likeness>, StartError> {
-        Ok(gallery.picture(place as usize)?.map(|picture| Likeness::of(&picture)))
-    };
+    let look = |place: u64| gallery.likeness(place as usize);
     let end = in_order(threads, 0..all, look, |_, likeness| match likeness {
         Ok(likeness) => {
             seen.push(likeness.is_some());
@@ -33,7 +31,7 @@ pub fn groups(gallery: &Gallery<'_>, threads: usize) -> Result<Vec<Option<usize>
 }
 
 /// Those images that show nothing of what others show. `groups`: of the others first, then of these.
-pub fn unlike(items: &[Item], groups: &[Option<usize>]) -> Vec<Item> {
+pub fn unlike(items: &[LabelledImage], groups: &[Option<usize>]) -> Vec<LabelledImage> {
     let (others, own) = groups.split_at(groups.len() - items.len());
     let shown: HashSet<usize> = others.iter().flatten().copied().collect();
     let is_unlike = |group: &Option<usize>| group.is_none_or(|group| !shown.contains(&group));
@@ -47,8 +45,8 @@ mod tests {
 
     #[test]
     fn what_shows_the_same_as_one_of_the_others_is_left_out() {
-        let item = |name: &str| Item {
-            path: name.into(),
+        let item = |name: &str| LabelledImage {
+            location: name.into(),
             sha256: name.into(),
             origin: LabelledOrigin::Real,
             content_type: None,

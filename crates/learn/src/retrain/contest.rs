@@ -4,10 +4,10 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use super::ahead::in_order;
-use super::gallery::Gallery;
+use super::dataset::LabelledImage;
 use super::gate::{Answer, Trial};
-use super::material::Item;
+use super::image_cache::CachedImages;
+use super::prefetch::in_order;
 use crate::augment::{Perturbation, Rng};
 use artefact::{Card, LoadError};
 use decoder::StartError;
@@ -32,7 +32,7 @@ const CONDITIONS: [(&str, Perturbation); 2] = [("clean", Perturbation::None), ("
 /// What both models, in these folders, say of every image that can be decoded. The perturbation of an image follows from
 /// its bytes, so it is the same for both and from one run to the next.
 pub fn hold(
-    gallery: &Gallery<'_>,
+    gallery: &CachedImages<'_>,
     incumbent: (&Path, &Settings),
     candidate: (&Path, &Settings),
     threads: usize,
@@ -80,7 +80,7 @@ pub fn hold(
     }
 }
 
-fn answer(card: &Card, scores: &Scores, item: &Item) -> Answer {
+fn answer(card: &Card, scores: &Scores, item: &LabelledImage) -> Answer {
     let best = scores.generators.iter().enumerate().max_by(|left, right| left.1.total_cmp(right.1));
     let named = item.generator.as_ref().and_then(|generator| {
         let (place, _) = best?;

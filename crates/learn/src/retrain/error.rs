@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use tokio::task::JoinError;
+
 use super::BeginError;
 use super::contest::ContestError;
-use super::course::CourseError;
-use super::fetch::CacheError;
+use super::file_cache::FileCacheError;
+use super::training_run::TrainingRunError;
 use artefact::LoadError;
 use database::DatabaseError;
 use decoder::StartError;
@@ -19,11 +21,11 @@ pub enum RetrainError {
     #[error(transparent)]
     Database(#[from] DatabaseError),
     #[error(transparent)]
-    Cache(#[from] CacheError),
+    Files(#[from] FileCacheError),
     #[error(transparent)]
     Begin(#[from] BeginError),
     #[error(transparent)]
-    Course(#[from] CourseError),
+    Training(#[from] TrainingRunError),
     #[error(transparent)]
     Load(#[from] LoadError),
     #[error(transparent)]
@@ -32,17 +34,25 @@ pub enum RetrainError {
     Contest(#[from] ContestError),
     #[error(transparent)]
     Decoder(#[from] StartError),
-    #[error("{} can't be written: {detail}", path.display())]
-    Unwritable { path: PathBuf, detail: String },
+    #[error("the recipe can't be written as JSON, so the run has no name: {0}")]
+    Recipe(#[source] serde_json::Error),
+    #[error("the report can't be written as JSON: {0}")]
+    Report(#[source] serde_json::Error),
+    #[error("{} can't be written: {source}", path.display())]
+    Unwritable {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("stopped; the next run goes on from the last checkpoint")]
     Stopped,
-    #[error("the work broke down: {0}")]
-    Broken(String),
+    #[error("a thread of the run ended early: {0}")]
+    Interrupted(#[from] JoinError),
 }
 
 impl RetrainError {
-    pub(super) fn unwritable(path: &Path, error: &std::io::Error) -> RetrainError {
-        RetrainError::Unwritable { path: path.to_owned(), detail: error.to_string() }
+    pub(super) fn unwritable(path: &Path, source: std::io::Error) -> RetrainError {
+        RetrainError::Unwritable { path: path.to_owned(), source }
     }
 
     /// Whether somebody asked for it.
@@ -50,7 +60,7 @@ impl RetrainError {
         matches!(
             self,
             RetrainError::Stopped
-                | RetrainError::Course(CourseError::Stopped { .. } | CourseError::StoppedEarly)
+                | RetrainError::Training(TrainingRunError::Stopped { .. } | TrainingRunError::StoppedEarly)
                 | RetrainError::Contest(ContestError::Stopped)
         )
     }

@@ -1,34 +1,42 @@
-//! The sequence of one run: lease → labels → images → training → contest → gate → registry.
+//! The sequence of one run, each step a value that the next one takes: lease → situation → plan → files → candidate →
+//! comparison → outcome → report.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
+use super::candidate::{Candidate, Making, Sides};
 use super::contest;
-pub use super::ending::{Ended, Mode, Told};
 use super::error::RetrainError;
-use super::fetch::{Cache, Fetched};
-use super::gate::{self, GateDecision};
-use super::making::Making;
+use super::file_cache::{Fetched, FileCache};
+use super::gate::{self, GateDecision, Trial};
+use super::image_cache::{ImageCache, Limits};
+use super::lease::HeldLease;
+use super::likenesses::Likenesses;
+use super::observer::{Observer, Stage};
+use super::outcome::{Mode, Outcome};
+use super::plan::{Identity, NothingNew, Plan, Situation};
+use super::preparation;
+use super::promotion::{Promotion, Settled};
 use super::report::Report;
+use super::run_record::RunRecord;
 use super::snapshot::{Shares, Side, Snapshot};
-use super::{Settings, TrainingSettings, gallery::Gallery};
+use super::{Settings, TrainingSettings};
 use crate::training::Recipe;
-use artefact::Manifest;
 use decoder::Pool;
 use labels::{Labels, Vocabulary};
 use objects::{Allowed, Objects};
-use registry::{Acquired, By, Candidate, Change, Kind, Lease, Model, Registry, RegistryError, Run, RunState, Store};
+use registry::{Acquired, Lease, Model, Registry, Store};
 
 /// Of which there is one for each database.
 const LEASE: &str = "retrain";
+/// Earlier runs that are looked at.
+const EARLIER_RUNS: usize = 100;
 /// Missing images that a report names.
 const NAMED: usize = 10;
 
@@ -52,14 +60,46 @@ pub struct Job {
     pub self_test: fn(&Path) -> Result<String, String>,
 }
 
-/// What a run is about.
+/// How a run ended, if it did.
+#[derive(Clone, Debug)]
+pub enum Ended {
+    /// Another job has the lease.
+    Busy {
+        by: String,
+        until: OffsetDateTime,
+    },
+    NothingNew(NothingNew),
+    Decided(Box<Report>),
+}
+
+impl Ended {
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Ended::Busy { .. } => Outcome::Busy,
+            Ended::NothingNew(_) => Outcome::NothingNew,
+            Ended::Decided(report) => report.outcome,
+        }
+    }
+}
+
+/// The labels and the active model as a run found them, and the name that it has from them.
 struct Subject {
-    id: Uuid,
-    snapshot: Snapshot,
-    snapshot_sha256: String,
+    identity: Identity,
+    snapshot: Arc<Snapshot>,
     incumbent: Model,
     incumbent_folder: PathBuf,
+    /// Of this run.
     folder: PathBuf,
+}
+
+/// A candidate, and what it and the active model said of the held-out images.
+struct Compared {
+    candidate: Candidate,
+    /// Images that calibrated it, and those that decide.
+    reading_images: usize,
+    held_out_images: usize,
+    trials: Vec<Trial>,
+    gate: GateDecision,
 }
 
 impl Job {
@@ -68,7 +108,7 @@ impl Job {
     pub async fn run(
         self: Arc<Job>,
         mode: Mode,
-        mut told: Box<dyn Told>,
+        observer: Box<dyn Observer>,
         stop: &CancellationToken,
     ) -> Result<Ended, RetrainError> {
         let ttl = Duration::from_secs(self.settings.lease_s);
@@ -76,277 +116,181 @@ impl Job {
             Acquired::Mine(lease) => lease,
             Acquired::Held { by, until } => return Ok(Ended::Busy { by, until }),
         };
-        let until = stop.child_token();
-        told.stops_with(until.clone());
-        let keep = async {
-            loop {
-                tokio::time::sleep(ttl / 3).await;
-                match self.registry.renew(&lease, ttl).await {
-                    Ok(_) => {}
-                    Err(error @ RegistryError::Fenced { .. }) => {
-                        until.cancel();
-                        tracing::error!(%error, "stopping");
-                        std::future::pending::<()>().await;
-                    }
-                    Err(error) => tracing::warn!(%error, "the lease could not be renewed: trying again"),
-                }
-            }
-        };
-        let ended = tokio::select! {
-            ended = Arc::clone(&self).work(mode, told, &lease, &until) => ended,
-            () = keep => unreachable!("the lease is kept for as long as the work lasts"),
-        };
-        if let Err(error) = self.registry.release(&lease).await {
-            tracing::warn!(%error, "the lease could not be given back; it ends by itself");
-        }
+        let stop = stop.child_token();
+        let held = HeldLease::keep(Arc::clone(&self.registry), lease, ttl, stop.clone());
+        let ended = self.run_with(held.lease(), mode, observer, &stop).await;
+        held.release().await;
         ended
     }
 
-    async fn work(
+    async fn run_with(
         self: Arc<Job>,
-        mode: Mode,
-        mut told: Box<dyn Told>,
         lease: &Lease,
+        mode: Mode,
+        mut observer: Box<dyn Observer>,
         stop: &CancellationToken,
     ) -> Result<Ended, RetrainError> {
-        let subject = self.subject().await?;
-        if let Some(words) = self.nothing_new(&subject).await? {
-            if mode == Mode::Promote {
-                let report = json!({"words": words});
-                let id = Uuid::new_v5(&subject.id, b"nothing new");
-                self.record(id, &subject, RunState::NothingNew, None, report, lease).await?;
-            }
-            return Ok(Ended::NothingNew { words });
+        let (subject, plan) = self.plan().await?;
+        let record = RunRecord { registry: self.registry.as_ref(), lease, mode, identity: &subject.identity };
+        if let Plan::NothingNew(reason) = plan {
+            record.nothing_new(reason).await?;
+            return Ok(Ended::NothingNew(reason));
         }
-        let (snapshot, all) = (&subject.snapshot, subject.snapshot.images.len());
-        told.says(&format!(
-            "{all} labelled images, {} of them held out; from model {}",
-            snapshot.count(Side::HeldOut),
+        observer.reported(&format!(
+            "{} labelled images, {} of them held out; from model {}",
+            subject.snapshot.images.len(),
+            subject.snapshot.count(Side::HeldOut),
             subject.incumbent.entry.version
         ));
-        if mode == Mode::Promote {
-            self.record(subject.id, &subject, RunState::Running, None, Value::Null, lease).await?;
-        }
-        let decided = Arc::clone(&self).decide(mode, told, &subject, lease, stop).await;
-        let state = match &decided {
-            Ok(report) => match report.outcome.as_str() {
-                "promoted" => RunState::Promoted,
-                "registered" | "passed" => RunState::Registered,
-                _ => RunState::Refused,
-            },
-            // It goes on another time.
-            Err(error) if error.is_a_stop() => RunState::Running,
-            Err(_) => RunState::Failed,
-        };
-        if mode == Mode::Promote {
-            let document = match &decided {
-                Ok(report) => serde_json::to_value(report).unwrap_or_default(),
-                Err(error) => json!({"words": error.to_string()}),
-            };
-            let candidate = decided.as_ref().ok().map(|report| report.candidate.clone());
-            self.record(subject.id, &subject, state, candidate, document, lease).await?;
-        }
+        record.running().await?;
+        let decided = Arc::clone(&self).decide(&subject, lease, mode, observer, stop).await;
+        record.ended(&decided).await?;
         decided.map(|report| Ended::Decided(Box::new(report)))
     }
 
-    /// The labels in force and the active model, as they are now.
-    async fn subject(&self) -> Result<Subject, RetrainError> {
+    /// The labels in force and the active model, and what is to be done with them.
+    async fn plan(&self) -> Result<(Arc<Subject>, Plan), RetrainError> {
         let (incumbent, incumbent_folder) = registry::fetch_active(self.registry.as_ref(), &self.store).await?;
-        let snapshot = Snapshot::take(self.labels.as_ref(), &self.vocabulary, self.shares()).await?;
-        let snapshot_sha256 = snapshot.sha256();
-        let recipe = serde_json::to_string(&self.recipe).unwrap_or_default();
-        let name = [snapshot_sha256.as_str(), &incumbent.entry.version, &incumbent.entry.sha256, &recipe].join("\n");
-        let id = Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes());
-        let digest = hex::encode(&Sha256::digest(name)[..6]);
-        let folder = PathBuf::from(&self.settings.folder).join("runs").join(digest);
-        Ok(Subject { id, snapshot, snapshot_sha256, incumbent, incumbent_folder, folder })
-    }
-
-    fn shares(&self) -> Shares {
-        Shares { held_out: self.settings.held_out, reading: self.recipe.calibration.held_out }
-    }
-
-    async fn nothing_new(&self, subject: &Subject) -> Result<Option<String>, RetrainError> {
-        let (images, least) = (subject.snapshot.images.len(), self.settings.min_images);
-        if images < least {
-            return Ok(Some(format!(
-                "nothing to learn from: {images} images are labelled, retrain.min_images asks for {least}"
-            )));
-        }
-        let manifest = Manifest::of_bytes(subject.incumbent.entry.manifest.as_bytes());
-        let learnt = manifest.ok().and_then(|manifest| manifest.lineage.snapshot_sha256);
-        if learnt.as_deref() == Some(subject.snapshot_sha256.as_str()) {
-            return Ok(Some("nothing new to learn from: the active model has learnt from these very labels".into()));
-        }
-        let decided = [RunState::Refused, RunState::Registered, RunState::Promoted];
-        let runs = self.registry.runs(100).await?;
-        let before = runs.into_iter().find(|run| run.run.id == subject.id && decided.contains(&run.run.state));
-        Ok(before.map(|run| {
-            format!(
-                "nothing new to learn from: these labels, this model and this recipe were tried before ({})",
-                run.run.state.as_str()
-            )
-        }))
+        let shares = Shares { held_out: self.settings.held_out, reading: self.recipe.calibration.held_out };
+        let snapshot = Arc::new(Snapshot::take(self.labels.as_ref(), &self.vocabulary, shares).await?);
+        let earlier = self.registry.runs(EARLIER_RUNS).await?;
+        let identity = Identity::new(&snapshot, &incumbent, &self.recipe).map_err(RetrainError::Recipe)?;
+        let min_images = self.settings.min_images;
+        let plan =
+            Situation { snapshot: &snapshot, incumbent: &incumbent, earlier: &earlier, min_images }.plan(&identity);
+        let folder = Path::new(&self.settings.folder).join("runs").join(&identity.folder);
+        Ok((Arc::new(Subject { identity, snapshot, incumbent, incumbent_folder, folder }), plan))
     }
 
     async fn decide(
         self: Arc<Job>,
-        mode: Mode,
-        mut told: Box<dyn Told>,
-        subject: &Subject,
+        subject: &Arc<Subject>,
         lease: &Lease,
+        mode: Mode,
+        mut observer: Box<dyn Observer>,
         stop: &CancellationToken,
     ) -> Result<Report, RetrainError> {
         let began = Instant::now();
-        let cache_folder = PathBuf::from(&self.settings.folder).join("cache");
-        for folder in [&subject.folder, &cache_folder] {
-            std::fs::create_dir_all(folder).map_err(|error| RetrainError::unwritable(folder, &error))?;
-        }
-        let path = subject.folder.join("snapshot.json");
-        subject.snapshot.write(&path).map_err(|error| RetrainError::unwritable(&path, &error))?;
-        told.says("fetching images");
-        let cache = Cache {
-            folder: &cache_folder,
-            objects: self.objects.as_ref(),
-            allowed: &self.allowed,
+        observer.reported("fetching images");
+        let cache = FileCache {
+            folder: self.cache_folder(),
+            objects: Arc::clone(&self.objects),
+            allowed: self.allowed.clone(),
             max_bytes: self.max_object_bytes,
+            read_digest: Arc::new(objects::digest),
         };
-        cache.keep_only(&subject.snapshot);
-        let fetched = tokio::select! {
-            fetched = cache.fill(&subject.snapshot) => fetched?,
-            () = stop.cancelled() => return Err(RetrainError::Stopped),
+        let fetched = preparation::prepare(&cache, &subject.folder, &subject.snapshot, stop).await?;
+        let (job, subject_there, sides, stop) =
+            (Arc::clone(&self), Arc::clone(subject), Sides::of(&fetched.images), stop.clone());
+        let comparing = tokio::task::spawn_blocking(move || {
+            let compared = job.compare(&subject_there, &sides, observer.as_mut(), &stop);
+            (compared, observer)
+        });
+        let (compared, mut observer) = comparing.await?;
+        let compared = compared?;
+        let promotion = Promotion {
+            registry: self.registry.as_ref(),
+            store: &self.store,
+            lease,
+            holder: &self.holder,
+            run: subject.identity.id,
+            mode,
+            public_key: &self.detector.public_key,
+            incumbent: &subject.incumbent.entry.version,
         };
-        let making =
-            Making::new(&self, subject.incumbent_folder.clone(), &subject.folder, &subject.snapshot_sha256, &fetched);
-        let job = Arc::clone(&self);
-        let work = move || -> Result<_, RetrainError> {
-            let (manifest, counts) = making.run(&job, told.as_mut())?;
-            told.says(&format!("candidate {}: self-test in a process of its own", manifest.version));
-            let self_test = (job.self_test)(&making.candidate);
-            told.says("candidate and incumbent before the held-out images");
-            let trials = job.contest(&making, told.as_mut())?;
-            let gate = gate::decide(&trials, self_test, &job.settings.bounds());
-            Ok(((manifest, counts, gate), trials, told))
-        };
-        let ((manifest, counts, gate), trials, mut told) =
-            tokio::task::spawn_blocking(work).await.map_err(|panic| RetrainError::Broken(panic.to_string()))??;
-        let (outcome, words) = self.act(mode, subject, &manifest, &gate, lease).await?;
-        let report = self.report(subject, &fetched, (mode, began), (manifest, counts, gate), (outcome, words));
+        let settled = promotion.settle(&compared.candidate, &compared.gate).await?;
+        let trials = compared.trials.clone();
+        let report = report(subject, mode, &fetched, compared, settled, began.elapsed());
         report.write(&trials)?;
-        told.says(&report.words);
+        observer.reported(&report.words);
         Ok(report)
     }
 
-    fn contest(&self, making: &Making, told: &mut dyn Told) -> Result<Vec<gate::Trial>, RetrainError> {
-        let decoders = Pool::open(self.decoders.clone())?;
-        let gallery = Gallery::new(&making.held_out, &decoders, self.max_object_bytes, 0);
+    /// Makes the candidate, has it tested, and lets it and the active model judge the held-out images. Blocks.
+    fn compare(
+        &self,
+        subject: &Subject,
+        sides: &Sides,
+        observer: &mut dyn Observer,
+        stop: &CancellationToken,
+    ) -> Result<Compared, RetrainError> {
+        let images = self.images(&subject.snapshot)?;
+        let threads = match self.detector.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        };
+        let making = Making {
+            recipe: &self.recipe,
+            training: &self.training,
+            detector: &self.detector,
+            vocabulary: &self.vocabulary,
+            incumbent: &subject.incumbent_folder,
+            folder: &subject.folder.join("candidate"),
+            snapshot_sha256: &subject.identity.snapshot_sha256,
+            sides,
+            images: &images,
+            threads,
+            stop,
+        };
+        let candidate = making.candidate(observer)?;
+        observer.reported(&format!("candidate {}: self-test in a process of its own", candidate.manifest.version));
+        let self_test = (self.self_test)(&candidate.folder);
+        observer.reported("candidate and active model judge the held-out images");
+        observer.stage_begun(Stage::Comparing { images: sides.held_out.len() as u64 });
         let trusted = engine::Settings { public_key: String::new(), ..self.detector.clone() };
         let seen = |done, all| {
-            told.compared(done, all);
-            if told.wants_stop() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            observer.images_compared(done, all);
+            if stop.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        let incumbent = (making.incumbent.as_path(), &trusted);
-        Ok(contest::hold(&gallery, incumbent, (&making.candidate, &trusted), making.threads, seen)?)
+        let models = [&subject.incumbent_folder, &candidate.folder].map(|folder| (folder.as_path(), &trusted));
+        let trials = contest::hold(&images.of(&sides.held_out), models[0], models[1], threads, seen)?;
+        let gate = gate::decide(&trials, self_test, &self.settings.bounds());
+        let (reading_images, held_out_images) = (sides.reading.len(), sides.held_out.len());
+        Ok(Compared { candidate, reading_images, held_out_images, trials, gate })
     }
 
-    /// What becomes of the candidate, in a word and in words.
-    async fn act(
-        &self,
-        mode: Mode,
-        subject: &Subject,
-        manifest: &Manifest,
-        gate: &GateDecision,
-        lease: &Lease,
-    ) -> Result<(&'static str, String), RetrainError> {
-        let version = manifest.version.clone();
-        let before = &subject.incumbent.entry.version;
-        let folder = subject.folder.join("candidate");
-        if !gate.passed {
-            return Ok(("refused", format!("candidate {version} is refused; {before} stays active")));
-        }
-        if mode == Mode::DryRun {
-            return Ok((
-                "passed",
-                format!("candidate {version} would be promoted; it was a dry run, {before} stays active"),
-            ));
-        }
-        if !self.detector.public_key.is_empty() {
-            return Ok((
-                "passed",
-                format!(
-                    "candidate {version} passed, and waits for a signature, as detector.public_key asks: sign {} and register it",
-                    folder.display()
-                ),
-            ));
-        }
-        let candidate = Candidate {
-            folder: &folder,
-            metrics: json!({"held_out": manifest.metrics, "gate": gate}),
-            parent: Some(before.clone()),
-            actor: self.holder.clone(),
-            public_key: "",
-        };
-        registry::register(self.registry.as_ref(), &self.store, candidate, By::Job(lease)).await?;
-        let change = Change {
-            version: version.clone(),
-            replaces: Some(before.clone()),
-            kind: Kind::Promotion,
-            actor: self.holder.clone(),
-            reason: Some(format!("retrain {}", subject.id)),
-        };
-        match registry::promote(self.registry.as_ref(), &self.store, "", &change, By::Job(lease)).await {
-            Ok(_) => Ok(("promoted", format!("candidate {version} is promoted in place of {before}"))),
-            Err(RegistryError::Moved { active, .. }) => Ok((
-                "registered",
-                format!(
-                    "candidate {version} is registered but not promoted: it was compared with {before}, and {} is active now",
-                    active.as_deref().unwrap_or("none")
-                ),
-            )),
-            Err(error) => Err(error.into()),
-        }
+    /// The pixels of the run's images, with what earlier runs know of them.
+    fn images(&self, snapshot: &Snapshot) -> Result<ImageCache, RetrainError> {
+        let folder = PathBuf::from(self.cache_folder());
+        let wanted: HashSet<&str> = snapshot.images.iter().map(|it| it.image.sha256.as_str()).collect();
+        let likenesses = Likenesses::open(&folder, &wanted)
+            .map_err(|error| RetrainError::unwritable(&folder.join(Likenesses::FILE), error))?;
+        let limits = Limits { file: self.max_object_bytes, pixels: self.training.cache_bytes };
+        Ok(ImageCache::new(Box::new(Pool::open(self.decoders.clone())?), limits, likenesses))
     }
 
-    fn report(
-        &self,
-        subject: &Subject,
-        fetched: &Fetched,
-        (mode, began): (Mode, Instant),
-        (manifest, counts, gate): (Manifest, [usize; 3], GateDecision),
-        (outcome, words): (&str, String),
-    ) -> Report {
-        Report {
-            schema: Report::SCHEMA.into(),
-            run: subject.id.to_string(),
-            at: OffsetDateTime::now_utc(),
-            dry_run: mode == Mode::DryRun,
-            snapshot_sha256: subject.snapshot_sha256.clone(),
-            incumbent: subject.incumbent.entry.version.clone(),
-            candidate: manifest.version,
-            train_images: counts[0],
-            reading_images: counts[1],
-            held_out_images: counts[2],
-            missing: fetched.missing.iter().take(NAMED).cloned().collect(),
-            missing_images: fetched.missing.len(),
-            metrics: manifest.metrics.unwrap_or_default(),
-            gate,
-            outcome: outcome.into(),
-            words,
-            folder: subject.folder.display().to_string(),
-            seconds: began.elapsed().as_secs_f64(),
-        }
+    fn cache_folder(&self) -> String {
+        format!("{}/cache", self.settings.folder)
     }
+}
 
-    async fn record(
-        &self,
-        id: Uuid,
-        subject: &Subject,
-        state: RunState,
-        candidate: Option<String>,
-        report: Value,
-        lease: &Lease,
-    ) -> Result<(), RetrainError> {
-        let snapshot = Some(subject.snapshot_sha256.clone());
-        Ok(self.registry.record_run(&Run { id, state, snapshot, candidate, report }, lease).await?)
+fn report(
+    subject: &Subject,
+    mode: Mode,
+    fetched: &Fetched,
+    compared: Compared,
+    settled: Settled,
+    duration: Duration,
+) -> Report {
+    let Compared { candidate, reading_images, held_out_images, gate, .. } = compared;
+    Report {
+        schema: Report::SCHEMA.into(),
+        run: subject.identity.id.to_string(),
+        at: OffsetDateTime::now_utc(),
+        dry_run: mode == Mode::DryRun,
+        snapshot_sha256: subject.identity.snapshot_sha256.clone(),
+        incumbent: subject.incumbent.entry.version.clone(),
+        candidate: candidate.manifest.version,
+        train_images: candidate.train_images,
+        reading_images,
+        held_out_images,
+        missing: fetched.missing.iter().take(NAMED).cloned().collect(),
+        missing_images: fetched.missing.len(),
+        metrics: candidate.manifest.metrics.unwrap_or_default(),
+        gate,
+        outcome: settled.outcome,
+        words: settled.words,
+        folder: subject.folder.display().to_string(),
+        seconds: duration.as_secs_f64(),
     }
 }

@@ -1,36 +1,47 @@
 //! From labelled images to a model, with everything that is not computing: files, decoders, checkpoints, servers.
 //!
-//! [`material`] says which images and what they are, [`gallery`] shows them, [`course`] goes from them to a model, leaving
-//! [`partial`] checkpoints behind: that is `assay train`. The [`job`] of `assay retrain` takes a [`snapshot`] of the labels,
-//! [`fetch`]es the images, has a candidate made, lets it and the active model [`contest`], and the [`gate`] decide.
+//! `assay train`: [`dataset`] says which images and what they are, [`image_cache`] gives their pixels, [`training_run`] goes from
+//! them to a model, leaving [`checkpoint`]s behind. `assay retrain`: the [`job`] takes a [`snapshot`] of the labels, asks the
+//! [`plan`] whether there is anything to do, fetches the images into the [`file_cache`], has a [`candidate`] made, lets it and
+//! the active model judge the same images ([`contest`]), lets the [`gate`] decide, and does what follows from that
+//! ([`promotion`]).
+//!
+//! Direction of use: each module may name those above it here, and none below.
+//! - images and their labels: [`prefetch`], [`dataset`], [`snapshot`], [`likenesses`], [`file_cache`], [`image_cache`], [`alike`]
+//! - training: [`checkpoint`], [`observer`], `batches`, `first_weights`, [`training_run`]
+//! - judging: [`gate`], [`contest`]
+//! - the job: [`outcome`], [`error`], [`report`] with its [`page`], `lease`, [`plan`], `preparation`, `candidate`, `promotion`, `run_record`, [`job`]; [`push`]
 
-pub mod ahead;
 pub mod alike;
 mod batches;
+mod candidate;
+pub mod checkpoint;
 pub mod contest;
-pub mod course;
-pub mod ending;
+pub mod dataset;
 pub mod error;
-pub mod fetch;
-pub mod gallery;
+pub mod file_cache;
+mod first_weights;
 pub mod gate;
+pub mod image_cache;
 pub mod job;
-mod making;
-pub mod material;
+mod lease;
+pub mod likenesses;
+pub mod observer;
+pub mod outcome;
 pub mod page;
-pub mod partial;
+pub mod plan;
+pub mod prefetch;
+mod preparation;
+mod promotion;
 pub mod push;
 pub mod report;
+mod run_record;
 pub mod snapshot;
-
-use std::path::{Path, PathBuf};
+pub mod training_run;
 
 use serde::Deserialize;
 
-use artefact::Misfit;
-use artefact::{Architecture, LabelSet, LoadError, Manifest};
-use engine::untrained;
-use engine::weights::Weights;
+pub use first_weights::{BeginError, Start, first_weights};
 
 /// `[retrain]` of the configuration.
 #[derive(Clone, Debug, Deserialize)]
@@ -73,60 +84,4 @@ pub struct TrainingSettings {
     pub cache_bytes: u64,
     /// Seconds between two checkpoints.
     pub checkpoint_s: u64,
-}
-
-/// What a training begins with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Start {
-    Random,
-    /// An artefact's folder, or a file of safetensors with at least an encoder.
-    From(PathBuf),
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum BeginError {
-    #[error(transparent)]
-    Load(#[from] LoadError),
-    #[error("{} holds no encoder of {architecture}: {misfit}", path.display())]
-    Misfit { path: PathBuf, architecture: Architecture, misfit: Box<Misfit> },
-}
-
-/// All tensors of an artefact: those of `start` as far as they fit, new ones by the seed for what is left. The encoder must
-/// fit as a whole, but for SelfCon's sub-network, which nothing but a training has a use for.
-pub fn first_weights(
-    start: &Start,
-    architecture: Architecture,
-    labels: &LabelSet,
-    seed: u64,
-) -> Result<Weights, BeginError> {
-    let mut weights = untrained::weights(architecture, labels.generators.len(), seed as i64);
-    let Start::From(path) = start else { return Ok(weights) };
-    let file = if path.is_dir() { weights_of(path)? } else { path.clone() };
-    let found = Weights::read(&file)?.0.widened();
-    let mut own = found.below("encoder.").under("encoder.");
-    for (name, tensor) in weights.iter().filter(|(name, _)| name.starts_with("encoder.selfcon_layer.")) {
-        if own.find(name).is_none() {
-            own.insert(name.clone(), tensor.shallow_clone());
-        }
-    }
-    own.check(&architecture.encoder()).map_err(|misfit| BeginError::Misfit {
-        path: file,
-        architecture,
-        misfit: Box::new(misfit),
-    })?;
-    let shapes = architecture.artefact(labels.generators.len());
-    for (name, tensor) in found.iter() {
-        let is_classifier = name.starts_with("origin.") || name.starts_with("generators.");
-        if !is_classifier && shapes.get(name).is_some_and(|shape| *shape == tensor.size()) {
-            weights.insert(name.clone(), tensor.shallow_clone());
-        }
-    }
-    Ok(weights)
-}
-
-fn weights_of(folder: &Path) -> Result<PathBuf, LoadError> {
-    let manifest = Manifest::read(folder, "")?;
-    // Checks the digest and the names.
-    manifest.verify(folder)?;
-    Ok(folder.join(&manifest.weights.file))
 }

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 
 use super::error::RetrainError;
 use super::gate::{GateDecision, Trial};
+use super::outcome::Outcome;
 use super::page;
 
 /// The document `assay.retrain.v1`.
@@ -32,8 +33,7 @@ pub struct Report {
     /// The candidate's own figures, from the images that calibrate it.
     pub metrics: Value,
     pub gate: GateDecision,
-    /// `promoted`, `refused`, `registered` or `passed`.
-    pub outcome: String,
+    pub outcome: Outcome,
     /// What became of the candidate, and what is to be done.
     pub words: String,
     /// Where the candidate is, and this report: `report.json`, `report.txt`, `report.html`.
@@ -63,7 +63,7 @@ impl Report {
 
     /// Into its folder; `trials`: what both models said.
     pub(super) fn write(&self, trials: &[Trial]) -> Result<(), RetrainError> {
-        let document = serde_json::to_string_pretty(self).unwrap_or_default() + "\n";
+        let document = serde_json::to_string_pretty(self).map_err(RetrainError::Report)? + "\n";
         let page = page::html(self, trials).unwrap_or_else(|error| {
             // What was decided is done, and stands in the others.
             tracing::warn!(%error, "the run has no page");
@@ -71,7 +71,7 @@ impl Report {
         });
         for (name, text) in [("report.json", document), ("report.txt", self.text()), ("report.html", page)] {
             let path = Path::new(&self.folder).join(name);
-            std::fs::write(&path, text).map_err(|error| RetrainError::unwritable(&path, &error))?;
+            std::fs::write(&path, text).map_err(|error| RetrainError::unwritable(&path, error))?;
         }
         Ok(())
     }

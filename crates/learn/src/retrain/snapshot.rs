@@ -1,16 +1,16 @@
-//! The labels in force at one moment, written down for good: what a run learns from, and what it is judged by.
+//! The labels in force at one moment: what a run learns from, and what its candidate is judged by. A snapshot never changes.
 
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::material::place;
+use super::dataset::{LabelledImage, place};
 use database::DatabaseError;
-use domain::{Generator, LabelledOrigin};
+use domain::Generator;
 use labels::{Label, Labels, Vocabulary};
 
-/// Words that are asked for at a time.
+/// Labels that are asked for at a time.
 const PAGE: usize = 1000;
 
 /// The document `assay.snapshot.v1`.
@@ -19,17 +19,14 @@ pub struct Snapshot {
     pub schema: String,
     pub shares: Shares,
     /// In the order of their digests.
-    pub images: Vec<Image>,
+    pub images: Vec<SnapshotImage>,
 }
 
+/// An image and the use it is put to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Image {
-    pub sha256: String,
-    /// `s3://bucket/key`, or the path of a file.
-    pub location: String,
-    pub origin: LabelledOrigin,
-    pub content_type: Option<String>,
-    pub generator: Option<Generator>,
+pub struct SnapshotImage {
+    #[serde(flatten)]
+    pub image: LabelledImage,
     pub side: Side,
 }
 
@@ -56,9 +53,9 @@ impl Snapshot {
 
     /// All labels that are in force now.
     pub async fn take(labels: &dyn Labels, vocabulary: &Vocabulary, shares: Shares) -> Result<Snapshot, DatabaseError> {
-        let mut images: Vec<Image> = Vec::new();
+        let mut images: Vec<SnapshotImage> = Vec::new();
         loop {
-            let after = images.last().map(|image| image.sha256.clone()).unwrap_or_default();
+            let after = images.last().map(|last| last.image.sha256.clone()).unwrap_or_default();
             let words = labels.in_force(&after, PAGE).await?;
             let last = words.len() < PAGE;
             images.extend(words.into_iter().map(|word| image(word.label, vocabulary, shares)));
@@ -68,12 +65,12 @@ impl Snapshot {
         }
     }
 
-    /// One for each content of the snapshot; of the document as it is written.
+    /// Of the document as it is written.
     pub fn sha256(&self) -> String {
         hex::encode(Sha256::digest(self.text()))
     }
 
-    /// Writes it, unless it is there.
+    /// Writes the document in one step: a reader finds all of it or nothing.
     pub fn write(&self, path: &Path) -> std::io::Result<()> {
         let unfinished = path.with_extension("new");
         std::fs::write(&unfinished, self.text())?;
@@ -84,12 +81,18 @@ impl Snapshot {
         serde_json::to_string_pretty(self).expect("it holds nothing that JSON does not") + "\n"
     }
 
+    /// How many images are put to this use.
     pub fn count(&self, side: Side) -> usize {
-        self.images.iter().filter(|image| image.side == side).count()
+        self.images.iter().filter(|it| it.side == side).count()
     }
 }
 
-fn image(label: Label, vocabulary: &Vocabulary, shares: Shares) -> Image {
+/// The images that are put to one use.
+pub fn on_side(images: &[SnapshotImage], side: Side) -> Vec<LabelledImage> {
+    images.iter().filter(|it| it.side == side).map(|it| it.image.clone()).collect()
+}
+
+fn image(label: Label, vocabulary: &Vocabulary, shares: Shares) -> SnapshotImage {
     let generator = label.generator.and_then(|name| {
         let family = vocabulary.family_of(&name)?.to_string();
         Some(Generator { label: name, family })
@@ -99,19 +102,14 @@ fn image(label: Label, vocabulary: &Vocabulary, shares: Shares) -> Image {
         place if place < shares.held_out + shares.reading => Side::Reading,
         _ => Side::Train,
     };
-    Image {
-        sha256: label.sha256,
-        location: label.location,
-        origin: label.origin,
-        content_type: label.content_type,
-        generator,
-        side,
-    }
+    let Label { sha256, location, origin, content_type, .. } = label;
+    SnapshotImage { image: LabelledImage { sha256, location, origin, content_type, generator, source: None }, side }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::LabelledOrigin;
     use labels::Source;
     use labels::memory::Memory;
 
@@ -143,7 +141,7 @@ mod tests {
             first
                 .images
                 .iter()
-                .filter(|image| image.generator.as_ref().is_some_and(|it| it.family == "stable-diffusion"))
+                .filter(|it| it.image.generator.as_ref().is_some_and(|it| it.family == "stable-diffusion"))
                 .count(),
             750
         );
@@ -155,9 +153,22 @@ mod tests {
         labels.say(&[corrected.clone()]).await.unwrap();
         let later = Snapshot::take(&labels, &vocabulary, SHARES).await.unwrap();
         assert_ne!(first.sha256(), later.sha256());
-        // Whatever is said of an image, it stays on its side.
-        let sides = |snapshot: &Snapshot| snapshot.images.iter().map(|image| image.side).collect::<Vec<_>>();
+        // Whatever its label, an image stays on its side.
+        let sides = |snapshot: &Snapshot| snapshot.images.iter().map(|it| it.side).collect::<Vec<_>>();
         assert_eq!(sides(&first), sides(&later));
         assert!((240..360).contains(&first.count(Side::HeldOut)), "{}", first.count(Side::HeldOut));
+    }
+
+    #[test]
+    fn the_document_names_an_images_label_and_its_side_at_one_level() {
+        let image = image(label(1, Some("sdxl-1.0")), &Vocabulary::built_in(), SHARES);
+        let sha256 = image.image.sha256.clone();
+        let snapshot = Snapshot { schema: Snapshot::SCHEMA.into(), shares: SHARES, images: vec![image] };
+        let text = serde_json::to_string(&snapshot).unwrap();
+        let expected = format!(
+            r#"{{"schema":"assay.snapshot.v1","shares":{{"held_out":0.2,"reading":0.1}},"images":[{{"sha256":"{sha256}","location":"s3://uploads/1.png","origin":"synthetic","content_type":"photos","generator":{{"label":"sdxl-1.0","family":"stable-diffusion"}},"side":"train"}}]}}"#
+        );
+        assert_eq!(text, expected);
+        assert_eq!(serde_json::from_str::<Snapshot>(&text).unwrap(), snapshot);
     }
 }

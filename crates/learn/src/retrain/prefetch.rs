@@ -1,11 +1,11 @@
-//! Work that is done ahead of who needs it, and handed over in order.
+//! Values that threads make ahead of when they are needed, handed over in order.
 
 use std::ops::{ControlFlow, Range};
 use std::sync::mpsc;
 use std::thread;
 
-/// Makes the things of a range on so many threads and takes them in the range's order. Each thread is one thing ahead at
-/// most, so memory stays within twice as many things as threads. Whoever takes may break off.
+/// Makes the values of a range on so many threads, and takes them in the range's order. Each thread is one value ahead at
+/// most, so memory stays within twice as many values as threads. `take` may break off.
 pub fn in_order<T: Send, B>(
     threads: usize,
     range: Range<u64>,
@@ -31,11 +31,28 @@ pub fn in_order<T: Send, B>(
             })
             .collect();
         for (turn, place) in range.enumerate() {
-            let made = receivers[turn % threads].recv().expect("a thread sends all of its things, or panics");
+            let made = receivers[turn % threads].recv().expect("a thread sends all of its values, or panics");
             take(place, made)?;
         }
         ControlFlow::Continue(())
     })
+}
+
+/// The same, broken off by the first error of `take`.
+pub fn try_in_order<T: Send, E>(
+    threads: usize,
+    range: Range<u64>,
+    make: impl Fn(u64) -> T + Sync,
+    mut take: impl FnMut(u64, T) -> Result<(), E>,
+) -> Result<(), E> {
+    let end = in_order(threads, range, make, |place, made| match take(place, made) {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) => ControlFlow::Break(error),
+    });
+    match end {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(error) => Err(error),
+    }
 }
 
 #[cfg(test)]
@@ -45,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn things_come_in_order_whoever_makes_them() {
+    fn values_are_taken_in_order() {
         let mut taken = Vec::new();
         let end = in_order::<_, ()>(
             3,
@@ -62,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn little_is_made_that_nobody_takes() {
+    fn few_values_are_made_beyond_the_last_one_taken() {
         let made = AtomicU64::new(0);
         let make = |place| {
             made.fetch_add(1, Ordering::Relaxed);
@@ -72,7 +89,7 @@ mod tests {
             if place == 9 { ControlFlow::Break("enough") } else { ControlFlow::Continue(()) }
         });
         assert_eq!(end, ControlFlow::Break("enough"));
-        // Ten taken; each of two threads may have one in the channel and one in its hands.
+        // Ten taken; each of two threads may have one in the channel and one that it is sending.
         assert!(made.load(Ordering::Relaxed) <= 14, "{made:?}");
     }
 }
