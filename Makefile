@@ -83,11 +83,10 @@ lint: toolchain
 	$(CARGO) clippy --release --locked --all-targets -- -D warnings
 
 doc: toolchain
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --locked --no-deps --lib --document-private-items
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --locked --no-deps --workspace --lib --document-private-items
 
-deny:          ## licences, bans and sources of the dependencies
-	@if command -v cargo-deny >/dev/null; then cargo deny --offline check bans licenses sources; \
-	else echo "cargo-deny is not installed: skipped (cargo install cargo-deny)"; fi
+deny:          ## known vulnerabilities, licences, bans and sources of the dependencies
+	@CARGO="$(CARGO)" $(PYTHON) deploy/local/deny.py
 
 clean:         ## stop the servers and delete what was built and stored
 	-@$(call on_test_servers,wipe); $(SERVERS) wipe

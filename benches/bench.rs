@@ -13,6 +13,7 @@ use artefact::Manifest;
 use clap::{Parser, Subcommand, ValueEnum};
 use decoder::Pool;
 use engine::Precision;
+use engine::weights::Weights;
 use imaging::{CROP_SIDE, Crop, Limits};
 use learn::training::average::AverageStart;
 use learn::training::encoder::{self, Paces, PlannedNorms};
@@ -111,7 +112,7 @@ fn training(
     (batch, chunk): (usize, usize),
     settings: engine::Settings,
 ) -> anyhow::Result<()> {
-    let place = detector::device::prepare(&settings)?;
+    let place = engine::device::prepare(&settings)?;
     let manifest = Manifest::read(model, "")?;
     let plan = encoder::Plan {
         objective: Objective::Selfcon { temperature: 0.07, generators: 1.0 },
@@ -242,7 +243,7 @@ fn decode(by: Decoder) -> anyhow::Result<()> {
         })?),
         _ => None,
     };
-    let children: Vec<_> = pool.iter().flat_map(Pool::at_rest).map(|decoder| decoder.id).collect();
+    let children: Vec<_> = pool.iter().flat_map(Pool::idle_decoders).map(|decoder| decoder.id).collect();
     answer(&json!({ "what": what }), &children, |file, count| {
         if !files.contains_key(file) {
             files.insert(file.to_owned(), std::fs::read(file).with_context(|| file.to_owned())?);
@@ -328,7 +329,7 @@ fn machine(threads: usize) -> anyhow::Result<()> {
     tch::set_num_threads(i32::try_from(threads)?);
     let fp32 = Multiplication::fastest(Kind::Float);
     // Emulated it takes minutes, and bounds nothing.
-    let bf16 = detector::device::cpu_has_bf16().then(|| Multiplication::fastest(Kind::BFloat16));
+    let bf16 = engine::device::cpu_has_bf16().then(|| Multiplication::fastest(Kind::BFloat16));
     // Far more than the caches hold.
     let length = 32 << 20;
     let (mut a, b, c) = (vec![0.0_f32; length], vec![1.0_f32; length], vec![2.0_f32; length]);

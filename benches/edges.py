@@ -89,7 +89,7 @@ class Edges:
 
         tables = "'assay.outcomes', 'assay.verdicts'"
         question = f"SELECT sum(pg_total_relation_size(name::regclass)) / greatest(1, (SELECT count(*) FROM assay.verdicts)) FROM unnest(ARRAY[{tables}]) AS name"
-        with psycopg.connect(self.environment["ASSAY__LEDGER__URL"], autocommit=True) as database:
+        with psycopg.connect(self.environment["ASSAY__DATABASE__URL"], autocommit=True) as database:
             return float(database.execute(question).fetchone()[0])
 
     def purge(self) -> None:

@@ -35,7 +35,7 @@ class Worker:
         self.network = peer_torch.Peer("eager_fp32", peer_torch.network(pathlib.Path(environment["BENCH_WEIGHTS"])))
         self.s3 = boto3.client("s3", endpoint_url=environment["ASSAY__OBJECTS__ENDPOINT"], region_name=environment["AWS_REGION"],
                                config=botocore.config.Config(s3={"addressing_style": "path"}))
-        self.database = psycopg.connect(environment["ASSAY__LEDGER__URL"], autocommit=True)
+        self.database = psycopg.connect(environment["ASSAY__DATABASE__URL"], autocommit=True)
         self.database.execute(TABLE)
         parameters = pika.URLParameters(environment["ASSAY__BROKER__URL"])
         parameters.heartbeat = 0

@@ -18,7 +18,7 @@ class Reader:
     """Looks at one prefix of the broker and one schema of the database."""
 
     def __init__(self, environment: dict[str, str], prefix: str, schema: str, delays: list[int]):
-        self.broker, self.database = environment["ASSAY__BROKER__URL"], environment["ASSAY__LEDGER__URL"]
+        self.broker, self.database = environment["ASSAY__BROKER__URL"], environment["ASSAY__DATABASE__URL"]
         self.prefix, self.schema, self.delays = prefix, schema, delays
 
     def counts(self) -> tuple[int, int, int]:

@@ -53,7 +53,7 @@ class Scene:
         # What a row has set up beside it, undone at its end.
         self.closing = contextlib.ExitStack()
         self.settings = {
-            "ASSAY__DETECTOR__MODEL": "scripted", "ASSAY__BROKER__PREFIX": self.prefix, "ASSAY__LEDGER__SCHEMA": self.schema,
+            "ASSAY__DETECTOR__MODEL": "scripted", "ASSAY__BROKER__PREFIX": self.prefix, "ASSAY__DATABASE__SCHEMA": self.schema,
             "ASSAY__BROKER__RETRY_DELAYS_S": ",".join(map(str, DELAYS)), "ASSAY__LOG__FORMAT": "human"}
 
     def __enter__(self) -> "Scene":

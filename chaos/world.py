@@ -81,7 +81,7 @@ class World:
         """Settings of a worker that sees these servers through their proxies."""
         settings = {}
         for name, key, direct, port in [("broker", "ASSAY__BROKER__URL", self.set.rabbitmq.port, self.broker.port),
-                                        ("database", "ASSAY__LEDGER__URL", self.set.postgres.port, self.database.port),
+                                        ("database", "ASSAY__DATABASE__URL", self.set.postgres.port, self.database.port),
                                         ("store", "ASSAY__OBJECTS__ENDPOINT", self.set.s3.port, self.store.port)]:
             if name in through:
                 settings[key] = self.environment[key].replace(f":{direct}", f":{port}")

@@ -122,7 +122,7 @@ class Clients(unittest.TestCase):
         cls.prefix = f"clients-{cls.token}"
         cls.environment = os.environ | settings | {
             "AMQP_URL": cls.url, "ASSAY_PREFIX": cls.prefix, "ASSAY__BROKER__PREFIX": cls.prefix,
-            "ASSAY__DETECTOR__MODEL": "scripted", "ASSAY__LEDGER__SCHEMA": cls.prefix.replace("-", "_"),
+            "ASSAY__DETECTOR__MODEL": "scripted", "ASSAY__DATABASE__SCHEMA": cls.prefix.replace("-", "_"),
             "PYTHONPATH": os.pathsep.join(sys.path)}
         bucket = clients.bucket_client(settings)
         for number in range(IMAGES):

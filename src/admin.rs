@@ -22,11 +22,12 @@ pub struct Settings {
 
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "admin.listen {address:?} can't be served: {detail}; choose a free address such as \"127.0.0.1:9464\", or \"\" for none"
+    "admin.listen {address:?} can't be served: {cause}; choose a free address such as \"127.0.0.1:9464\", or \"\" for none"
 )]
 pub struct ListenError {
     address: String,
-    detail: String,
+    #[source]
+    cause: std::io::Error,
 }
 
 /// Serves until `stop`; returns the address that it listens on, `None` if `listen` is empty.
@@ -38,7 +39,7 @@ pub async fn serve(
     if settings.listen.is_empty() {
         return Ok(None);
     }
-    let failed = |error: std::io::Error| ListenError { address: settings.listen.clone(), detail: error.to_string() };
+    let failed = |cause| ListenError { address: settings.listen.clone(), cause };
     let listener = tokio::net::TcpListener::bind(&settings.listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let routes = Router::new()
@@ -56,14 +57,14 @@ pub async fn serve(
 }
 
 async fn livez(State(condition): State<Arc<Condition>>) -> Response {
-    answer(condition.alive())
+    respond(condition.alive())
 }
 
 async fn readyz(State(condition): State<Arc<Condition>>) -> Response {
-    answer(condition.ready())
+    respond(condition.ready())
 }
 
-fn answer(check: Result<(), String>) -> Response {
+fn respond(check: Result<(), String>) -> Response {
     match check {
         Ok(()) => (StatusCode::OK, "ok\n").into_response(),
         Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),

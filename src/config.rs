@@ -22,6 +22,14 @@ const LISTS: &[&str] = &["objects.allowed_buckets", "broker.retry_delays_s"];
 const TABLES: &[&str] = &["broker.tenants"];
 /// The same, where each name has a list: it may come several times.
 const TABLES_OF_LISTS: &[&str] = &["objects.tenants"];
+/// Keys that had another name: before and now.
+const RENAMED: &[(&str, &str)] = &[
+    ("ledger.url", "database.url"),
+    ("ledger.schema", "database.schema"),
+    ("ledger.connections", "database.connections"),
+    ("ledger.timeout_s", "database.timeout_s"),
+    ("ledger.patience_s", "worker.patience_s"),
+];
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -31,7 +39,7 @@ pub struct Config {
     pub admin: admin::Settings,
     pub broker: broker::Settings,
     pub objects: objects::Settings,
-    pub ledger: ledger::Settings,
+    pub database: database::Settings,
     pub labels: labels::Settings,
     pub registry: registry::Settings,
     pub imaging: imaging::Settings,
@@ -49,8 +57,17 @@ pub enum ConfigError {
         "the configuration is wrong: {0}; every key is explained in configs/default.toml (`assay doctor --defaults` prints it)"
     )]
     Wrong(String),
+    #[error("the configuration holds keys of an older version: {}", renamed(.0))]
+    Renamed(Vec<Renamed>),
     #[error("the configuration contradicts itself: {0}")]
     Contradiction(String),
+}
+
+/// A key that has another name now, as it stands in a file or in the environment.
+#[derive(Debug)]
+pub struct Renamed {
+    before: String,
+    now: String,
 }
 
 impl Config {
@@ -62,8 +79,14 @@ impl Config {
 
     fn from_layers(file: Option<&Path>, mut variables: HashMap<String, String>) -> Result<Config, ConfigError> {
         let mut layers = Layers::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
+        let mut renamed = renamed_variables(&variables);
         if let Some(path) = file {
-            layers = layers.add_source(File::from_str(&read(path)?, FileFormat::Toml));
+            let (text, table) = read(path)?;
+            renamed.extend(renamed_keys(&table));
+            layers = layers.add_source(File::from_str(&text, FileFormat::Toml));
+        }
+        if !renamed.is_empty() {
+            return Err(ConfigError::Renamed(renamed));
         }
         for key in LISTS {
             let Some(text) = variables.remove(&variable(key)) else { continue };
@@ -96,7 +119,7 @@ impl Config {
     fn check(&self) -> Result<(), String> {
         self.traces.validate()?;
         self.broker.validate()?;
-        self.ledger.validate()?;
+        self.database.validate()?;
         self.objects.validate()?;
         self.retrain.validate()?;
         self.registry.validate()?;
@@ -124,21 +147,21 @@ impl Config {
         Ok(())
     }
 
-    /// What crosses a network for anybody to read, with the mend for each.
+    /// What crosses a network for anybody to read, with how to fix each.
     pub fn exposures(&self) -> impl Iterator<Item = String> {
-        [self.broker.exposure(), ledger::postgres::exposure(&self.ledger)].into_iter().flatten()
+        [self.broker.exposure(), database::exposure(&self.database)].into_iter().flatten()
     }
 
     /// What the worker's rooms need to know of it all.
-    pub fn plan(&self) -> worker::Plan {
-        worker::Plan {
+    pub fn plan(&self) -> worker::WorkerPlan {
+        worker::WorkerPlan {
             worker: self.worker.clone(),
             allowed: self.objects.allowed(),
             max_object_bytes: self.objects.max_bytes,
             max_attempts: self.broker.max_attempts(),
             bulk: self.broker.bulk_prefetch > 0,
             prefetch: usize::from(self.broker.prefetch) + usize::from(self.broker.bulk_prefetch),
-            patience: Duration::from_secs(self.ledger.patience_s),
+            patience: Duration::from_secs(self.worker.patience_s),
             consumer_timeout: Duration::from_secs(self.broker.consumer_timeout_s),
         }
     }
@@ -163,14 +186,36 @@ impl Config {
 
 /// The text of a file of settings, if it is TOML. An error names the place, but does not show what stands there: it may
 /// be a password.
-fn read(path: &Path) -> Result<String, ConfigError> {
+fn read(path: &Path) -> Result<(String, toml::Table), ConfigError> {
     let failed = |detail: String| ConfigError::File { path: path.to_owned(), detail };
     let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
-    toml::from_str::<toml::Table>(&text).map_err(|error| {
+    let table = toml::from_str(&text).map_err(|error: toml::de::Error| {
         let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
         failed(format!("line {line}: {}", error.message()))
     })?;
-    Ok(text)
+    Ok((text, table))
+}
+
+/// Keys of a file that have another name now.
+fn renamed_keys(file: &toml::Table) -> Vec<Renamed> {
+    let stands = |key: &str| {
+        let (section, name) = key.split_once('.').unwrap_or_default();
+        file.get(section).and_then(toml::Value::as_table).is_some_and(|section| section.contains_key(name))
+    };
+    let renamed = RENAMED.iter().filter(|(before, _)| stands(before));
+    renamed.map(|(before, now)| Renamed { before: before.to_string(), now: now.to_string() }).collect()
+}
+
+/// Variables of the environment that have another name now.
+fn renamed_variables(variables: &HashMap<String, String>) -> Vec<Renamed> {
+    // As the layers read them: letters may be small.
+    let stands = |before: &str| variables.keys().find(|name| name.eq_ignore_ascii_case(&variable(before)));
+    let renamed = RENAMED.iter().filter_map(|(before, now)| Some((stands(before)?, now)));
+    renamed.map(|(before, now)| Renamed { before: before.clone(), now: variable(now) }).collect()
+}
+
+fn renamed(keys: &[Renamed]) -> String {
+    keys.iter().map(|Renamed { before, now }| format!("{before} is {now} now")).collect::<Vec<_>>().join(", ")
 }
 
 /// A URL may stand where it should not, and be quoted for it: what lies between `user:` and `@` is taken out.
@@ -275,7 +320,7 @@ mod tests {
     #[test]
     fn a_password_of_digits_stays_text() {
         let url = "postgres://u:12345@h/d";
-        assert!(load("", &[("ASSAY__LEDGER__URL", url), ("ASSAY__BROKER__PREFIX", "123")]).is_ok());
+        assert!(load("", &[("ASSAY__DATABASE__URL", url), ("ASSAY__BROKER__PREFIX", "123")]).is_ok());
     }
 
     #[test]
@@ -290,9 +335,24 @@ mod tests {
     }
 
     #[test]
+    fn keys_of_an_older_version_are_refused_with_their_new_names() {
+        let error = |file: &str, environment: &[(&str, &str)]| load(file, environment).unwrap_err().to_string();
+        let file = error("[ledger]\nurl = \"postgres://u:hush@h/d\"\npatience_s = 5", &[]);
+        assert!(file.ends_with("ledger.url is database.url now, ledger.patience_s is worker.patience_s now"), "{file}");
+        for (before, now) in RENAMED {
+            let (before, now) = (variable(before), variable(now));
+            let text = error("", &[(&before, "postgres://u:hush@h/d")]);
+            assert!(text.contains(&format!("{before} is {now} now")) && !text.contains("hush"), "{text}");
+        }
+        assert!(error("", &[("assay__ledger__url", "x")]).contains("ASSAY__DATABASE__URL"));
+        // A key that never was is an unknown one.
+        assert!(error("[ledger]\nurls = 1", &[]).contains("ledger"));
+    }
+
+    #[test]
     fn a_password_that_leaves_the_machine_unencrypted_is_told_of() {
-        let exposed = |broker: &str, ledger: &str| {
-            let file = format!("[broker]\nurl = \"{broker}\"\n[ledger]\nurl = \"{ledger}\"");
+        let exposed = |broker: &str, database: &str| {
+            let file = format!("[broker]\nurl = \"{broker}\"\n[database]\nurl = \"{database}\"");
             load(&file, &[]).unwrap().exposures().collect::<Vec<_>>().join("\n")
         };
         let (near, far) = ("amqp://u:p@127.0.0.1/", "postgres://u:p@db.example/d");
@@ -309,7 +369,7 @@ mod tests {
     #[test]
     fn secrets_are_not_shown() {
         let config =
-            load("[ledger]\nurl = \"postgres://u:hush@h/d\"\n[broker]\nurl = \"amqp://u:hush@h\"", &[]).unwrap();
+            load("[database]\nurl = \"postgres://u:hush@h/d\"\n[broker]\nurl = \"amqp://u:hush@h\"", &[]).unwrap();
         assert!(!format!("{config:?}").contains("hush"));
     }
 }

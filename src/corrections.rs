@@ -1,7 +1,7 @@
-//! Corrections become labels: from the queue, by way of the ledger and the object store, into the record.
+//! Corrections become labels: from their queue, checked against the ledger and the object store, into the database.
 //!
-//! A correction is acknowledged once its label is committed, and goes to the dead letters with the reason if it never can
-//! be one. Trouble of the moment ends the taking; what is not acknowledged comes again.
+//! A correction is acknowledged once its label is committed, and is dead-lettered with the reason if it never can be one.
+//! A transient error ends the taking; what is not acknowledged is delivered again.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,17 +10,16 @@ use std::time::Duration;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio_util::sync::CancellationToken;
 
-use broker::BrokerError;
-use broker::rabbit::{Corrections, Letter};
 use broker::wire::{self, Message};
+use broker::{BrokerError, CorrectionDelivery, Corrections};
 use database::DatabaseError;
 use domain::{Correction, ImageRef, Outcome, OutcomeId, Subject};
-use labels::{Heard, Label, Labels, Source, Vocabulary};
+use labels::{Label, Labels, Recorded, Source, Vocabulary};
 use ledger::Ledger;
 use objects::{Allowed, FetchError, Objects};
 
 /// Makes labels of corrections.
-pub struct Clerk {
+pub struct CorrectionHandler {
     pub labels: Arc<dyn Labels>,
     pub ledger: Arc<dyn Ledger>,
     pub objects: Arc<dyn Objects>,
@@ -36,15 +35,15 @@ pub struct Clerk {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     pub new: u64,
-    /// Said before, in the same words.
+    /// Recorded before, the same in all fields.
     pub known: u64,
-    /// Moved to the dead letters.
+    /// Dead-lettered.
     pub dead: u64,
 }
 
-/// Trouble of the moment: the correction stays in its queue.
+/// A transient error: the correction stays in its queue.
 #[derive(Debug, thiserror::Error)]
-pub enum TakeError {
+pub enum CorrectionError {
     #[error(transparent)]
     Broker(#[from] BrokerError),
     #[error(transparent)]
@@ -54,132 +53,154 @@ pub enum TakeError {
 }
 
 /// Why a correction gives no label.
-enum Refusal {
-    /// It never will.
-    Never(String),
-    Now(TakeError),
+enum NoLabel {
+    /// It never will: the reason.
+    Rejected(String),
+    /// It may yet.
+    Failed(CorrectionError),
 }
 
-impl<E: Into<TakeError>> From<E> for Refusal {
-    fn from(error: E) -> Refusal {
-        Refusal::Now(error.into())
+impl<E: Into<CorrectionError>> From<E> for NoLabel {
+    fn from(error: E) -> NoLabel {
+        NoLabel::Failed(error.into())
     }
 }
 
-/// Takes the corrections that are there, until none is.
-pub async fn drain(queue: &mut Corrections, clerk: &Clerk) -> Result<Tally, TakeError> {
+/// Takes the corrections that are ready, until none is.
+pub async fn drain(queue: &mut dyn Corrections, handler: &CorrectionHandler) -> Result<Tally, CorrectionError> {
     let mut tally = Tally::default();
-    while let Some(letter) = queue.take().await? {
-        settle(queue, &letter, clerk, &mut tally).await?;
+    while let Some(delivery) = queue.take().await? {
+        settle(queue, delivery, handler, &mut tally).await?;
     }
     Ok(tally)
 }
 
-/// Takes corrections as they come, until `stop`. Trouble is waited out.
-pub async fn listen(settings: &broker::Settings, clerk: &Clerk, stop: &CancellationToken) -> Result<Tally, TakeError> {
+/// Takes corrections as they come, until `stop`. After a transient error it waits and opens the queue again.
+pub async fn listen<Open>(
+    open: Open,
+    handler: &CorrectionHandler,
+    stop: &CancellationToken,
+) -> Result<Tally, CorrectionError>
+where
+    Open: AsyncFn() -> Result<Box<dyn Corrections>, BrokerError>,
+{
     let mut tally = Tally::default();
-    let pauses = || {
-        let pauses = ExponentialBuilder::default().with_min_delay(Duration::from_millis(200));
-        pauses.with_max_delay(Duration::from_secs(10)).without_max_times().with_jitter().build()
+    let backoff = || {
+        let backoff = ExponentialBuilder::default().with_min_delay(Duration::from_millis(200));
+        backoff.with_max_delay(Duration::from_secs(10)).without_max_times().with_jitter().build()
     };
-    let mut pause = pauses();
+    let mut pauses = backoff();
     loop {
         let before = tally;
         let mut queue = None;
-        let taken = listen_once(&mut queue, settings, clerk, &mut tally);
+        let taken = listen_once(&mut queue, &open, handler, &mut tally);
         let error = stop.run_until_cancelled(taken).await;
         if let Some(queue) = queue {
             queue.close().await;
         }
         let Some(error) = error else { return Ok(tally) };
-        if matches!(&error, TakeError::Broker(error) if !error.is_transient()) {
+        let waiting_helps = match &error {
+            CorrectionError::Broker(error) => error.is_transient(),
+            CorrectionError::Database(error) => error.is_transient(),
+            CorrectionError::Objects(_) => true,
+        };
+        if !waiting_helps {
             return Err(error);
         }
         if tally != before {
-            pause = pauses();
+            pauses = backoff();
         }
-        let wait = pause.next().unwrap_or(Duration::from_secs(10));
-        tracing::warn!(%error, pause_ms = wait.as_millis() as u64, "corrections wait in their queue");
-        if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
+        let pause = pauses.next().unwrap_or(Duration::from_secs(10));
+        tracing::warn!(%error, pause_ms = pause.as_millis() as u64, "corrections wait in their queue");
+        if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
             return Ok(tally);
         }
     }
 }
 
-/// Takes corrections until something goes wrong. The queue is the caller's, to be closed in an orderly way.
-async fn listen_once(
-    queue: &mut Option<Corrections>,
-    settings: &broker::Settings,
-    clerk: &Clerk,
+/// Takes corrections until an error. The queue is the caller's, to be closed in an orderly way.
+async fn listen_once<Open>(
+    queue: &mut Option<Box<dyn Corrections>>,
+    open: &Open,
+    handler: &CorrectionHandler,
     tally: &mut Tally,
-) -> TakeError {
+) -> CorrectionError
+where
+    Open: AsyncFn() -> Result<Box<dyn Corrections>, BrokerError>,
+{
     let taking = async {
-        let queue = queue.insert(Corrections::open(settings).await?);
+        let queue = queue.insert(open().await?);
         loop {
-            let letter = queue.next().await?;
-            settle(queue, &letter, clerk, tally).await?;
+            let delivery = queue.next().await?;
+            settle(queue.as_mut(), delivery, handler, tally).await?;
         }
     };
-    let ended: Result<std::convert::Infallible, TakeError> = taking.await;
+    let ended: Result<std::convert::Infallible, CorrectionError> = taking.await;
     match ended {
         Err(error) => error,
         Ok(never) => match never {},
     }
 }
 
-async fn settle(queue: &Corrections, letter: &Letter, clerk: &Clerk, tally: &mut Tally) -> Result<(), TakeError> {
-    match clerk.take_down(&letter.message).await? {
-        Answer::Label(heard) => {
-            letter.acknowledge().await?;
+async fn settle(
+    queue: &mut dyn Corrections,
+    delivery: CorrectionDelivery,
+    handler: &CorrectionHandler,
+    tally: &mut Tally,
+) -> Result<(), CorrectionError> {
+    match handler.handle(&delivery.message).await? {
+        CorrectionOutcome::Recorded(heard) => {
+            queue.acknowledge(delivery).await?;
             match heard {
-                Heard::New => tally.new += 1,
-                Heard::Known => tally.known += 1,
+                Recorded::New => tally.new += 1,
+                Recorded::Duplicate => tally.known += 1,
             }
         }
-        Answer::Dead(reason) => {
-            queue.bury(letter, &reason).await?;
+        CorrectionOutcome::Rejected { reason } => {
+            queue.dead_letter(delivery, &reason).await?;
             tally.dead += 1;
         }
     }
     Ok(())
 }
 
-/// What became of one correction; it is to be acknowledged, or moved to the dead letters.
+/// What became of one correction.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// Committed.
-    Label(Heard),
-    Dead(String),
+pub enum CorrectionOutcome {
+    /// Its label is committed: the correction is to be acknowledged.
+    Recorded(Recorded),
+    /// It never can be a label: the correction is to be dead-lettered.
+    Rejected { reason: String },
 }
 
-impl Clerk {
-    /// Takes down what a message says, if it says something that can be.
-    pub async fn take_down(&self, message: &Message) -> Result<Answer, TakeError> {
+impl CorrectionHandler {
+    /// Records the label that a message asks for, if it can be one.
+    pub async fn handle(&self, message: &Message) -> Result<CorrectionOutcome, CorrectionError> {
         let label = match self.label(message).await {
             Ok(label) => label,
-            Err(Refusal::Never(reason)) => {
-                tracing::warn!(reason, "a correction goes to the dead letters");
-                return Ok(Answer::Dead(reason));
+            Err(NoLabel::Rejected(reason)) => {
+                tracing::warn!(reason, "a correction is dead-lettered");
+                return Ok(CorrectionOutcome::Rejected { reason });
             }
-            Err(Refusal::Now(error)) => return Err(error),
+            Err(NoLabel::Failed(error)) => return Err(error),
         };
-        let heard = self.labels.say(std::slice::from_ref(&label)).await?;
+        let heard = self.labels.record(std::slice::from_ref(&label)).await?;
         tracing::info!(
             sha256 = %label.sha256, origin = label.origin.as_str(), generator = label.generator.as_deref(),
             actor = %label.actor, "label"
         );
-        Ok(Answer::Label(heard[0]))
+        Ok(CorrectionOutcome::Recorded(heard[0]))
     }
 
-    async fn label(&self, message: &Message) -> Result<Label, Refusal> {
-        let correction = wire::read_correction(message).map_err(|error| Refusal::Never(error.to_string()))?;
+    async fn label(&self, message: &Message) -> Result<Label, NoLabel> {
+        let correction = wire::read_correction(message).map_err(|error| NoLabel::Rejected(error.to_string()))?;
         if let Some(generator) = &correction.generator {
             let known = self.vocabulary.check_generator(generator);
-            known.map_err(|problem| Refusal::Never(format!("`generator` {problem}")))?;
+            known.map_err(|problem| NoLabel::Rejected(format!("`generator` {problem}")))?;
         }
         if let Some(content_type) = correction.content_type {
             let known = self.vocabulary.check_content_type(content_type);
-            known.map_err(|problem| Refusal::Never(format!("`content_type` {problem}")))?;
+            known.map_err(|problem| NoLabel::Rejected(format!("`content_type` {problem}")))?;
         }
         let (sha256, location, verdict_id) = match &correction.subject {
             Subject::VerdictId(id) => self.content_of_outcome(*id, &correction).await?,
@@ -207,13 +228,13 @@ impl Clerk {
         &self,
         id: OutcomeId,
         correction: &Correction,
-    ) -> Result<(String, String, Option<OutcomeId>), Refusal> {
+    ) -> Result<(String, String, Option<OutcomeId>), NoLabel> {
         let outcome = self.ledger.outcome(id).await?;
         let whose = |outcome: &Outcome| outcome.key().tenant;
-        // Of another tenant's outcomes nobody learns even that they exist.
+        // The error must not tell that another tenant's outcome exists.
         let outcome = outcome.filter(|outcome| correction.tenant.as_ref().is_none_or(|own| *own == whose(outcome)));
         let Some(outcome) = outcome else {
-            return Err(Refusal::Never(format!("no outcome has the id {id}; it is the message_id of a verdict")));
+            return Err(NoLabel::Rejected(format!("no outcome has the id {id}; it is the message_id of a verdict")));
         };
         match &outcome {
             Outcome::Verdict(verdict) => {
@@ -226,9 +247,9 @@ impl Clerk {
         }
     }
 
-    /// What the bytes are: by the reference itself, by what was judged there, or by looking.
-    async fn content_of_image(&self, tenant: &str, image: &ImageRef) -> Result<(String, Option<OutcomeId>), Refusal> {
-        self.allowed.admits(tenant, &image.bucket, &image.key).map_err(Refusal::Never)?;
+    /// The sha256 of the bytes: from the reference itself, from the latest verdict on it, or by fetching the object.
+    async fn content_of_image(&self, tenant: &str, image: &ImageRef) -> Result<(String, Option<OutcomeId>), NoLabel> {
+        self.allowed.admits(tenant, &image.bucket, &image.key).map_err(NoLabel::Rejected)?;
         if let Some(sha256) = &image.sha256 {
             return Ok((sha256.to_ascii_lowercase(), None));
         }
@@ -237,12 +258,109 @@ impl Clerk {
         }
         match self.objects.fetch(image, self.max_object_bytes).await {
             Ok(object) => Ok((object.sha256, None)),
-            Err(error) if error.is_transient() => Err(Refusal::Now(TakeError::Objects(error))),
-            Err(error) => Err(Refusal::Never(error.to_string())),
+            Err(error) if error.is_transient() => Err(NoLabel::Failed(CorrectionError::Objects(error))),
+            Err(error) => Err(NoLabel::Rejected(error.to_string())),
         }
     }
 }
 
 fn location(image: &ImageRef) -> String {
     format!("s3://{}/{}", image.bucket, image.key)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use broker::InputQueue;
+    use broker::memory::{Fault, Memory};
+
+    struct Desk {
+        broker: Memory,
+        labels: Arc<labels::memory::Memory>,
+        handler: CorrectionHandler,
+    }
+
+    impl Desk {
+        fn new() -> Desk {
+            let labels = Arc::new(labels::memory::Memory::new());
+            let handler = CorrectionHandler {
+                labels: labels.clone(),
+                ledger: Arc::new(ledger::memory::Memory::new()),
+                objects: Arc::new(objects::memory::Memory::new()),
+                vocabulary: Vocabulary::built_in(),
+                allowed: Allowed { buckets: vec!["uploads".into()], ..Allowed::default() },
+                tenants: BTreeMap::new(),
+                max_object_bytes: 1 << 20,
+            };
+            Desk { broker: Memory::new(1), labels, handler }
+        }
+
+        fn put(&self, bucket: &str, digit: &str) {
+            let image = json!({"bucket": bucket, "key": "a", "sha256": digit.repeat(64)});
+            let body = json!({"image": image, "origin": "real", "actor": "a"}).to_string().into_bytes();
+            self.broker.put(InputQueue::Corrections, Message { body, ..Message::default() });
+        }
+
+        fn waiting(&self) -> usize {
+            self.broker.ready(InputQueue::Corrections).len()
+        }
+
+        async fn drain(&self) -> Result<Tally, CorrectionError> {
+            drain(&mut self.broker.corrections(), &self.handler).await
+        }
+
+        async fn until_labelled(&self, digit: &str) {
+            let recorded = async || !self.labels.history(&digit.repeat(64)).await.unwrap().is_empty();
+            while !recorded().await || self.broker.unacknowledged() > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_correction_that_can_be_no_label_is_dead_lettered_with_its_reason() {
+        let desk = Desk::new();
+        desk.put("elsewhere", "a");
+        desk.put("uploads", "b");
+        assert_eq!(desk.drain().await.unwrap(), Tally { new: 1, known: 0, dead: 1 });
+        assert_eq!(desk.waiting(), 0);
+        let dead = desk.broker.dead();
+        assert_eq!(dead.len(), 1);
+        assert!(dead[0].properties.headers["x-assay-reason"].contains("objects.allowed_buckets"), "{dead:?}");
+        assert_eq!(dead[0].properties.headers["x-assay-queue"], "memory.labels");
+    }
+
+    #[tokio::test]
+    async fn a_correction_stays_in_its_queue_when_it_could_not_be_dead_lettered() {
+        let desk = Desk::new();
+        desk.put("elsewhere", "a");
+        desk.broker.fail_publications([Fault::Lost]);
+        let error = desk.drain().await.unwrap_err();
+        assert!(matches!(error, CorrectionError::Broker(BrokerError::Unconfirmed(_))), "{error}");
+        assert_eq!((desk.waiting(), desk.broker.dead().len()), (1, 0));
+        assert_eq!(desk.drain().await.unwrap(), Tally { new: 0, known: 0, dead: 1 });
+    }
+
+    #[tokio::test]
+    async fn listening_opens_the_queue_again_after_a_lost_connection() {
+        let desk = Desk::new();
+        let stop = CancellationToken::new();
+        let open = async || -> Result<_, BrokerError> {
+            let queue = desk.broker.corrections();
+            Ok(Box::new(queue) as Box<dyn Corrections>)
+        };
+        let working = async {
+            desk.put("uploads", "a");
+            desk.until_labelled("a").await;
+            desk.broker.crash();
+            desk.put("uploads", "b");
+            desk.until_labelled("b").await;
+            stop.cancel();
+        };
+        let (tally, ()) = tokio::join!(listen(open, &desk.handler, &stop), working);
+        assert_eq!(tally.unwrap(), Tally { new: 2, known: 0, dead: 0 });
+        assert_eq!(desk.waiting(), 0);
+    }
 }

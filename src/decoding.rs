@@ -1,4 +1,4 @@
-//! What decoders say, in the vocabulary of verdicts and failures.
+//! The results and errors of decoders in the vocabulary of verdicts and failures.
 
 use decoder::Error;
 use domain::{FailureCode, ImageFormat, QualityFlag};

@@ -7,7 +7,7 @@ pub mod admin; // /livez /readyz /metrics
 pub mod commands; // one file for each subcommand
 pub mod config; // every part's settings, in layers
 pub mod corrections; // what people say against verdicts → labels
-pub mod decoding; // what decoders say, in the vocabulary of verdicts
+pub mod decoding; // results of decoders in the vocabulary of verdicts
 pub mod shutdown; // signals → a graceful stop
 pub mod telemetry; // logs, metrics and traces
 pub mod worker; // the main job, in three stages

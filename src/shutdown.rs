@@ -17,7 +17,7 @@ const STOPPED_AT_ONCE: i32 = 130;
 pub struct Shutdown {
     /// Take nothing new.
     pub stop: CancellationToken,
-    /// Let go of whatever is not yet recorded.
+    /// Release whatever is not yet recorded.
     pub abandon: CancellationToken,
 }
 

@@ -50,7 +50,7 @@ def full(scene: Scene) -> None:
     room = tmpfs(scene, small)
     small.start()
     scene.closing.callback(small.kill)
-    scene.settings["ASSAY__LEDGER__URL"] = scene.reader.database = small.url
+    scene.settings["ASSAY__DATABASE__URL"] = scene.reader.database = small.url
     clients.run([scene.world.binary, "migrate"], "assay migrate", env=os.environ | scene.world.environment | scene.settings)
     worker = scene.worker()
     scene.load(120)

@@ -113,7 +113,7 @@ def perform(architecture: str | None) -> int:
         observer.wait(table, worker.check)
         took = time.monotonic() - began
         table.end()
-    return conclude(observer, environment["ASSAY__LEDGER__URL"], name, worker.process.returncode, took)
+    return conclude(observer, environment["ASSAY__DATABASE__URL"], name, worker.process.returncode, took)
 
 
 def conclude(observer, database: str, name: str, code: int, took: float) -> int:

@@ -29,7 +29,7 @@ class Show:
         self.folder = HERE / self.name
         self.folder.mkdir(parents=True)
         self.environment = stage.settings() | {
-            "ASSAY__LEDGER__SCHEMA": self.name,
+            "ASSAY__DATABASE__SCHEMA": self.name,
             "ASSAY__BROKER__PREFIX": self.name,
             "ASSAY__DETECTOR__MODEL": "registry",
             "ASSAY__REGISTRY__STORE": str(self.folder / "models"),
@@ -65,7 +65,7 @@ class Show:
         manifest.write_text(json.dumps(request) + "\n")
         self.assay("enqueue", "--manifest", manifest)
         until = time.monotonic() + SECONDS_FOR_A_VERDICT
-        with psycopg.connect(self.environment["ASSAY__LEDGER__URL"], autocommit=True) as database:
+        with psycopg.connect(self.environment["ASSAY__DATABASE__URL"], autocommit=True) as database:
             query = f"SELECT document FROM {self.name}.verdicts WHERE submission_id = %s"
             while time.monotonic() < until:
                 if row := database.execute(query, [submission]).fetchone():
@@ -96,7 +96,7 @@ class Show:
         import pika
         import psycopg
 
-        with psycopg.connect(self.environment["ASSAY__LEDGER__URL"], autocommit=True) as database:
+        with psycopg.connect(self.environment["ASSAY__DATABASE__URL"], autocommit=True) as database:
             database.execute(f"DROP SCHEMA IF EXISTS {self.name} CASCADE")
         connection = pika.BlockingConnection(pika.URLParameters(self.environment["ASSAY__BROKER__URL"]))
         for queue in ("images", "images.bulk", "results", "dead", "labels"):

@@ -109,7 +109,7 @@ class Set:
     def write_env(self) -> pathlib.Path:
         settings = {
             "ASSAY__BROKER__URL": self.rabbitmq.url,
-            "ASSAY__LEDGER__URL": self.postgres.url,
+            "ASSAY__DATABASE__URL": self.postgres.url,
             "ASSAY__OBJECTS__ENDPOINT": self.s3.endpoint,
             "ASSAY__OBJECTS__REGION": s3.REGION,
             "ASSAY__OBJECTS__ALLOWED_BUCKETS": s3.BUCKET,
@@ -120,7 +120,7 @@ class Set:
         others = {
             "ASSAY__BROKER__URL": self.rabbitmq.tls_url,
             "ASSAY__BROKER__CA_FILE": self.certificates.authority,
-            "ASSAY__LEDGER__URL": self.postgres.tls_url,
+            "ASSAY__DATABASE__URL": self.postgres.tls_url,
             "ASSAY__OBJECTS__ENDPOINT": self.s3.tls_endpoint,
             "ASSAY__OBJECTS__CA_FILE": self.certificates.authority,
             "AWS_ACCESS_KEY_ID": s3.READER_KEY,

@@ -1,4 +1,4 @@
-//! `assay dead`: what was quarantined, why, and back to work with it.
+//! `assay dead`: lists, shows and replays dead letters.
 
 mod letters;
 mod replay;
@@ -9,8 +9,9 @@ use serde_json::json;
 use super::End;
 use super::table::{fit, harmless};
 use crate::config::Config;
-use broker::rabbit::DeadLetters;
-use letters::{Dead, Filter, printed};
+use broker::DeadLetters;
+use broker::rabbit::RabbitDeadLetters;
+use letters::{Filter, LetterView, print_line};
 
 /// Inspect and replay the dead letters: messages that could not be read, that contradict what stands, or that the
 /// broker gave up.
@@ -22,10 +23,11 @@ use letters::{Dead, Filter, printed};
   assay dead show 3f9c21aa                    all of one: reason, headers, body
   assay dead replay 3f9c21aa                  onto the queue that it came from, as it first came
   assay dead replay --reason \"more than the\" --rate 20 --dry-run
-  assay dead replay --all --to bulk
+  assay dead replay --queue assay.images --to bulk
 
-The first 10,000 are looked at. Replayed letters leave the dead letters once the broker has them safe in their queue;
-their attempts are counted anew. Workers go on meanwhile."
+The first 10,000 are looked at. Replayed letters leave the dead letters once the broker has confirmed them in their queue;
+their attempts are counted anew. Letters that don't say which queue they came from stay, unless --to names one. Workers go
+on meanwhile."
 )]
 pub struct Args {
     #[command(subcommand)]
@@ -72,15 +74,18 @@ pub async fn run(args: &Args, config: &Config) -> Result<(), End> {
 }
 
 async fn list(args: &List, config: &Config) -> Result<(), End> {
-    let mut letters = DeadLetters::open(&config.broker).await?;
-    let all = letters.left();
+    let mut letters = Box::new(RabbitDeadLetters::open(&config.broker).await?);
+    let all = letters.remaining();
     let mut shown = 0;
     if !args.json && all > 0 {
-        printed(&format!("{:<8}  {:<20}  {:<18}  {:<28}  {:>7}  reason", "id", "died", "from", "submission", "bytes"))?;
+        print_line(&format!(
+            "{:<8}  {:<20}  {:<18}  {:<28}  {:>7}  reason",
+            "id", "dead since", "from", "submission", "bytes"
+        ))?;
     }
     while let Some(letter) = letters.next().await? {
-        let dead = Dead::of(&letter);
-        if !args.filter.takes(&dead) {
+        let letter = LetterView::of(&letter);
+        if !args.filter.matches(&letter) {
             continue;
         }
         if shown == args.limit {
@@ -88,62 +93,65 @@ async fn list(args: &List, config: &Config) -> Result<(), End> {
             break;
         }
         shown += 1;
-        let line = if args.json { dead.document().to_string() } else { row(&dead) };
-        printed(&line)?;
+        let line = if args.json { letter.document().to_string() } else { row(&letter) };
+        print_line(&line)?;
     }
     letters.close().await;
     match (args.json, all) {
         (true, _) => Ok(()),
-        (false, 0) => printed("no dead letters"),
-        (false, all) => printed(&format!("{shown} shown of {all} dead letters")),
+        (false, 0) => print_line("no dead letters"),
+        (false, all) => print_line(&format!("{shown} shown of {all} dead letters")),
     }
 }
 
-fn row(dead: &Dead) -> String {
+fn row(letter: &LetterView) -> String {
     format!(
         "{:<8}  {:<20}  {:<18}  {:<28}  {:>7}  {}",
-        dead.id,
-        harmless(dead.at.as_deref().and_then(|at| at.get(..19)).unwrap_or("–")),
-        fit(dead.queue.as_deref().unwrap_or("–"), 18),
-        fit(dead.submission.as_deref().unwrap_or("–"), 28),
-        dead.body.len(),
-        harmless(&dead.reason)
+        letter.id,
+        harmless(letter.at.as_deref().and_then(|at| at.get(..19)).unwrap_or("–")),
+        fit(letter.queue.as_deref().unwrap_or("–"), 18),
+        fit(letter.submission.as_deref().unwrap_or("–"), 28),
+        letter.body.len(),
+        harmless(&letter.reason)
     )
 }
 
 async fn show(args: &Show, config: &Config) -> Result<(), End> {
-    let mut letters = DeadLetters::open(&config.broker).await?;
+    let mut letters = Box::new(RabbitDeadLetters::open(&config.broker).await?);
     let mut found = None;
     while let Some(letter) = letters.next().await? {
-        let dead = Dead::of(&letter);
-        if dead.id.starts_with(&args.id) {
-            found = Some(dead);
+        let letter = LetterView::of(&letter);
+        if letter.id.starts_with(&args.id) {
+            found = Some(letter);
             break;
         }
     }
     letters.close().await;
-    let Some(dead) = found else {
+    let Some(letter) = found else {
         return Err(End::work(format!("no dead letter has the id {:?}; `assay dead list` shows them", args.id)));
     };
     if args.json {
-        return printed(&dead.document().to_string());
+        return print_line(&letter.document().to_string());
     }
-    printed(&format!("id          {}", dead.id))?;
-    printed(&format!("reason      {}", harmless(&dead.reason)))?;
-    printed(&format!("died        {}", dead.at.as_deref().map_or("at an unknown time".into(), harmless)))?;
-    printed(&format!("from        {}", dead.queue.as_deref().map_or("an unknown queue".into(), harmless)))?;
-    printed(&format!("submission  {}", dead.submission.as_deref().map_or("none that can be read".into(), harmless)))?;
-    for (name, value) in &dead.headers {
-        printed(&format!("header      {}: {}", harmless(name), harmless(value)))?;
+    print_line(&format!("id          {}", letter.id))?;
+    print_line(&format!("reason      {}", harmless(&letter.reason)))?;
+    print_line(&format!("dead since  {}", letter.at.as_deref().map_or("an unknown time".into(), harmless)))?;
+    print_line(&format!("from        {}", letter.queue.as_deref().map_or("an unknown queue".into(), harmless)))?;
+    print_line(&format!(
+        "submission  {}",
+        letter.submission.as_deref().map_or("none that can be read".into(), harmless)
+    ))?;
+    for (name, value) in &letter.headers {
+        print_line(&format!("header      {}: {}", harmless(name), harmless(value)))?;
     }
-    printed(&format!("body        {} bytes", dead.body.len()))?;
-    printed(&match serde_json::from_slice::<serde_json::Value>(&dead.body) {
+    print_line(&format!("body        {} bytes", letter.body.len()))?;
+    print_line(&match serde_json::from_slice::<serde_json::Value>(&letter.body) {
         Ok(document) => format!("{document:#}"),
-        Err(_) => String::from_utf8_lossy(&dead.body).lines().map(harmless).collect::<Vec<_>>().join("\n"),
+        Err(_) => String::from_utf8_lossy(&letter.body).lines().map(harmless).collect::<Vec<_>>().join("\n"),
     })
 }
 
-impl Dead {
+impl LetterView {
     fn document(&self) -> serde_json::Value {
         let body = match serde_json::from_slice(&self.body) {
             Ok(document) => document,

@@ -1,4 +1,4 @@
-//! `assay doctor`: what is wrong, and how to mend it.
+//! `assay doctor`: what is wrong, and how to fix it.
 
 use std::time::{Duration, Instant};
 
@@ -8,15 +8,14 @@ use serde_json::json;
 use super::{End, model};
 use crate::config::{Config, DEFAULTS};
 use broker::rabbit;
-use decoder::{AtRest, Attempt, Pool, Protections};
+use database::Database;
+use decoder::{Attempt, IdleDecoder, Pool, Protections};
 use engine::Detector;
 use imaging::Crop;
-use ledger::Ledger;
-use ledger::postgres::{self, Postgres};
 use objects::Objects;
 use objects::s3::S3;
 
-/// Check the configuration, decoder, broker, database, buckets, device and model, and say how to mend what is wrong.
+/// Check the configuration, decoder, broker, database, buckets, device and model, and say how to fix what is wrong.
 ///
 /// Ends with the code of the worst finding: 3 if a dependency is unreachable, 2 for a configuration to correct.
 /// Where broker.topology is "declare", queues that are missing are declared, as a worker would at its start.
@@ -51,7 +50,7 @@ pub async fn run(args: &Args, config: &Config) -> Result<(), End> {
     let mut findings = vec![Finding::now("configuration", Ok(memory(config)))];
     findings.push(Finding::of("decoder", decoder(config)).await);
     findings.push(Finding::of("broker", broker(config)).await);
-    findings.push(Finding::of("database", database(config)).await);
+    findings.push(Finding::of("database", Box::pin(database(config))).await);
     findings.extend(buckets(config).await);
     findings.push(Finding::of("model", Box::pin(model(config))).await);
     if args.json {
@@ -112,9 +111,9 @@ async fn broker(config: &Config) -> Result<String, End> {
 }
 
 async fn database(config: &Config) -> Result<String, End> {
-    let ledger = Postgres::connect(&config.ledger).await?;
-    ledger.check().await?;
-    Ok(format!("{}, schema {:?}: answers and is migrated", postgres::address(&config.ledger), config.ledger.schema))
+    let settings = &config.database;
+    Database::connect(settings).await?.check().await?;
+    Ok(format!("{}, schema {:?}: answers and is migrated", database::address(settings), settings.schema))
 }
 
 /// Starts a decoder, has it decode, and tells what the kernel keeps it from.
@@ -126,13 +125,13 @@ async fn decoder(config: &Config) -> Result<String, End> {
         let start = started.elapsed();
         pool.decode(&imaging::sample()).map_err(End::work)?;
         let (protections, attempts) = pool.probe().map_err(End::work)?;
-        Ok(describe_decoder(start, &pool.at_rest(), &protections, &attempts))
+        Ok(describe_decoder(start, &pool.idle_decoders(), &protections, &attempts))
     });
     tried.await.map_err(End::work)?
 }
 
-fn describe_decoder(start: Duration, at_rest: &[AtRest], protections: &Protections, attempts: &[Attempt]) -> String {
-    let kilobytes: u64 = at_rest.iter().map(|decoder| decoder.resident >> 10).sum();
+fn describe_decoder(start: Duration, idle: &[IdleDecoder], protections: &Protections, attempts: &[Attempt]) -> String {
+    let kilobytes: u64 = idle.iter().map(|decoder| decoder.resident >> 10).sum();
     let seccomp = if protections.seccomp { "seccomp" } else { "no seccomp" };
     let landlock = protections.landlock.map_or("no Landlock".into(), |abi| format!("Landlock {abi}"));
     let memory = protections.memory >> 20;
@@ -141,7 +140,7 @@ fn describe_decoder(start: Duration, at_rest: &[AtRest], protections: &Protectio
         vec![format!("{seccomp}, {landlock}, at most {memory} MiB; starts in {start:.1} ms, rests at {kilobytes} kB")];
     let (refused, open): (Vec<_>, Vec<_>) = attempts.iter().partition(|attempt| attempt.refused);
     lines.push(format!("refused {} of {} forbidden acts", refused.len(), attempts.len()));
-    lines.extend(open.iter().map(|attempt| format!("NOT REFUSED: {} ({})", attempt.act, attempt.result)));
+    lines.extend(open.iter().map(|attempt| format!("NOT REFUSED: {} ({})", attempt.action, attempt.result)));
     lines.extend(protections.missing.iter().map(|why| format!("missing: {why}")));
     lines.join("\n")
 }
@@ -165,7 +164,7 @@ async fn model(config: &Config) -> Result<String, End> {
     let tried = tokio::task::spawn_blocking(move || {
         let mut detector = engine::open(&settings)?;
         let crop = Crop::blank();
-        // The first image takes longer: the device makes its choices.
+        // The first image takes longer: the device chooses its algorithms.
         detector.score(&[&crop]).map_err(End::work)?;
         let started = Instant::now();
         detector.score(&[&crop]).map_err(End::work)?;

@@ -67,8 +67,10 @@ impl From<BrokerError> for End {
 impl From<LedgerError> for End {
     fn from(error: LedgerError) -> End {
         match error {
-            LedgerError::Unreachable { .. } => End::unreachable(error),
-            LedgerError::NotMigrated { .. } | LedgerError::Untrusted { .. } => End::usage(error),
+            LedgerError::Unreachable { .. } | LedgerError::LoginRefused { .. } => End::unreachable(error),
+            LedgerError::NotMigrated { .. } | LedgerError::Untrusted { .. } | LedgerError::Forbidden { .. } => {
+                End::usage(error)
+            }
             _ => End::work(error),
         }
     }

@@ -15,15 +15,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::End;
 use crate::config::Config;
-use broker::rabbit::Submitter;
+use broker::rabbit::RabbitSubmitter;
 use broker::topology::Topology;
-use broker::{BrokerError, Lane, wire};
+use broker::{BrokerError, Lane, Submitter, wire};
 use domain::{OutcomeId, Purpose, Request};
 use progress::{Progress, State};
 use source::{Entry, Source};
 
-/// How long a broker that is away is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a submission is retried while the broker can't be reached.
+const RETRY_FOR: Duration = Duration::from_secs(60);
 
 /// Put images on the queue: a bucket prefix, a manifest or a list of keys.
 ///
@@ -73,7 +73,7 @@ pub async fn run(args: &Args, config: &Config) -> Result<(), End> {
     let source = Source::of(args)?;
     let lane = if args.bulk { Lane::Bulk } else { Lane::Live };
     let mut state = State::begin(args, &source)?;
-    let submitter = Submitter::connect(&config.broker).await?;
+    let submitter = RabbitSubmitter::connect(&config.broker).await?;
     let stop = CancellationToken::new();
     stop_on_signals(&stop)?;
     let mut progress = Progress::new(args.json, Topology::new(&config.broker).lane(lane));
@@ -92,8 +92,8 @@ pub async fn run(args: &Args, config: &Config) -> Result<(), End> {
     };
     let mut failed = None;
     {
-        // In order, so that everything before the place on record is confirmed.
-        let mut ends = std::pin::pin!(paced.map(submit).buffered(Submitter::WIDTH));
+        // In order, so that everything up to the saved position is confirmed.
+        let mut ends = std::pin::pin!(paced.map(submit).buffered(RabbitSubmitter::MAX_IN_FLIGHT));
         while let Some((entry, end)) = ends.next().await {
             match end {
                 Ok(None) => progress.enqueued(),
@@ -130,11 +130,11 @@ pub async fn run(args: &Args, config: &Config) -> Result<(), End> {
     progress.summary()
 }
 
-async fn submit(submitter: &Submitter, lane: Lane, request: &Request) -> Result<(), BrokerError> {
+async fn submit(submitter: &dyn Submitter, lane: Lane, request: &Request) -> Result<(), BrokerError> {
     let message = wire::request(request, OffsetDateTime::now_utc());
     let pauses = ExponentialBuilder::default()
         .with_max_delay(Duration::from_secs(5))
-        .with_total_delay(Some(PATIENCE))
+        .with_total_delay(Some(RETRY_FOR))
         .without_max_times()
         .with_jitter();
     (|| submitter.submit(lane, &message)).retry(pauses).when(BrokerError::is_transient).await

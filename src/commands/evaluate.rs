@@ -15,9 +15,9 @@ use artefact::Card;
 use decoder::Pool;
 use labels::annotations::{self, Annotation};
 use learn::augment::{Axis, Perturbation};
-use learn::evaluation::adversarial::{Plan, adversarial};
+use learn::evaluation::adversarial::adversarial;
 use learn::evaluation::examination::{ExaminationError, Examiner, examine};
-use learn::evaluation::{Asked, Attacker, Evaluation, evaluate, report};
+use learn::evaluation::{Asked, AttackPlan, Attacker, Evaluation, evaluate, report};
 use progress::Progress;
 
 /// Measure the detector on annotated images, with the worker's own decoders and engine.
@@ -152,7 +152,7 @@ pub(super) fn measure(
     let mut evaluation = evaluate(asked, &annotations, examined.map_err(end)?, &judge, detector.engine());
     if let Some(attacker) = attacker {
         let chosen = attacker.choose(&annotations);
-        let mut progress = Progress::new(Plan::crops(chosen.len()), "crops attacked");
+        let mut progress = Progress::new(AttackPlan::crops(chosen.len()), "crops attacked");
         let done = |crops| progress.add(crops);
         let points = adversarial(asked, &chosen, &examiner, &attacker, detector.as_mut(), done);
         progress.end();
@@ -162,7 +162,7 @@ pub(super) fn measure(
 }
 
 /// Who attacks the model; it needs a network, and one that knows something.
-fn attacker(plan: Plan, settings: &engine::Settings, card: &Card) -> Result<Attacker, End> {
+fn attacker(plan: AttackPlan, settings: &engine::Settings, card: &Card) -> Result<Attacker, End> {
     if !card.trained {
         return Err(End::usage(format!(
             "--adversarial follows the gradients of a trained network, and the model {} is none; name a trained one by --model",
@@ -199,7 +199,7 @@ impl Args {
             seed: self.seed,
             draws: self.draws,
             axes: Axis::ALL.into_iter().filter(is_asked).collect(),
-            adversarial: self.adversarial.then_some(Plan {
+            adversarial: self.adversarial.then_some(AttackPlan {
                 steps: self.adversarial_steps,
                 images: self.adversarial_images.map(NonZeroUsize::get),
             }),

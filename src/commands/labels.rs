@@ -11,11 +11,12 @@ use serde_json::json;
 use super::End;
 use super::table::harmless;
 use crate::config::Config;
-use crate::corrections::{self, Clerk, TakeError, Tally};
-use broker::rabbit::Corrections;
+use crate::corrections::{self, CorrectionError, CorrectionHandler, Tally};
+use broker::rabbit::RabbitCorrections;
+use broker::{BrokerError, Corrections};
 use database::Database;
 use labels::postgres::Postgres;
-use labels::{Labels, VocabularyError, Word};
+use labels::{Labels, RecordedLabel, VocabularyError};
 
 use crate::shutdown::Shutdown;
 use objects::s3::S3;
@@ -39,7 +40,7 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Read an annotation file (path,origin,content_type,model,specific_model), hash its images, and take down what it says.
+    /// Read an annotation file (path,origin,content_type,model,specific_model), hash its images, and record their labels.
     Import(import::Args),
     /// How many images are labelled as what; or what was said about one.
     List(List),
@@ -68,26 +69,35 @@ pub async fn run(args: &Args, config: &Config) -> Result<(), End> {
         Action::Import(args) => import::run(args, config).await,
         Action::List(args) => list(args, config).await,
         Action::Drain { json } => {
-            let clerk = clerk(config).await?;
-            let mut queue = Corrections::open(&config.broker).await?;
-            let taken = corrections::drain(&mut queue, &clerk).await;
-            queue.close().await;
-            tell(taken?, *json);
+            tell(drain_corrections(config).await?, *json);
             Ok(())
         }
         Action::Listen => {
-            let clerk = clerk(config).await?;
+            let handler = correction_handler(config).await?;
             let shutdown = Shutdown::on_signals(Duration::from_secs_f32(config.worker.grace_s)).map_err(End::work)?;
-            tell(corrections::listen(&config.broker, &clerk, &shutdown.stop).await?, false);
+            let open = async || -> Result<_, BrokerError> {
+                let queue = RabbitCorrections::open(&config.broker).await?;
+                Ok(Box::new(queue) as Box<dyn Corrections>)
+            };
+            tell(corrections::listen(open, &handler, &shutdown.stop).await?, false);
             Ok(())
         }
     }
 }
 
-pub(super) async fn clerk(config: &Config) -> Result<Clerk, End> {
-    let database = Database::connect(&config.ledger).await?;
+/// Makes labels of the corrections that wait in their queue.
+pub(super) async fn drain_corrections(config: &Config) -> Result<Tally, End> {
+    let handler = correction_handler(config).await?;
+    let mut queue = Box::new(RabbitCorrections::open(&config.broker).await?);
+    let taken = corrections::drain(queue.as_mut(), &handler).await;
+    queue.close().await;
+    Ok(taken?)
+}
+
+async fn correction_handler(config: &Config) -> Result<CorrectionHandler, End> {
+    let database = Database::connect(&config.database).await?;
     database.check().await?;
-    Ok(Clerk {
+    Ok(CorrectionHandler {
         labels: Arc::new(Postgres::on(&database)),
         ledger: Arc::new(ledger::postgres::Postgres::on(&database)),
         objects: Arc::new(S3::connect(&config.objects).await),
@@ -110,7 +120,7 @@ fn tell(tally: Tally, json: bool) {
 
 #[allow(clippy::print_stdout, reason = "it is the command's answer")]
 async fn list(args: &List, config: &Config) -> Result<(), End> {
-    let labels = Postgres::on(&Database::connect(&config.ledger).await?);
+    let labels = Postgres::on(&Database::connect(&config.database).await?);
     if let Some(sha256) = &args.history {
         let words = labels.history(&sha256.to_ascii_lowercase()).await?;
         if words.is_empty() {
@@ -145,8 +155,8 @@ async fn list(args: &List, config: &Config) -> Result<(), End> {
     Ok(())
 }
 
-fn line(word: &Word) -> String {
-    let Word { said_at, label, .. } = word;
+fn line(word: &RecordedLabel) -> String {
+    let RecordedLabel { said_at, label, .. } = word;
     let what = [Some(label.origin.as_str()), label.content_type.as_deref(), label.generator.as_deref()];
     let what = what.into_iter().flatten().collect::<Vec<_>>().join(", ");
     let reason = label.reason.as_ref().map_or(String::new(), |reason| format!(": {}", harmless(reason)));
@@ -160,12 +170,12 @@ impl From<VocabularyError> for End {
     }
 }
 
-impl From<TakeError> for End {
-    fn from(error: TakeError) -> End {
+impl From<CorrectionError> for End {
+    fn from(error: CorrectionError) -> End {
         match error {
-            TakeError::Broker(error) => error.into(),
-            TakeError::Database(error) => error.into(),
-            TakeError::Objects(_) => End::unreachable(error),
+            CorrectionError::Broker(error) => error.into(),
+            CorrectionError::Database(error) => error.into(),
+            CorrectionError::Objects(_) => End::unreachable(error),
         }
     }
 }

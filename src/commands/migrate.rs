@@ -4,7 +4,6 @@ use clap::Parser;
 
 use super::End;
 use crate::config::Config;
-use ledger::postgres;
 
 /// Apply the database migrations that are not applied yet. Safe to run again and from several places at once.
 #[derive(Debug, Parser)]
@@ -12,7 +11,7 @@ pub struct Args {}
 
 #[allow(clippy::print_stdout, reason = "it is the command's answer")]
 pub async fn run(_args: &Args, config: &Config) -> Result<(), End> {
-    let applied = postgres::migrate(&config.ledger).await?;
+    let applied = database::migrate(&config.database).await?;
     if applied.is_empty() {
         println!("the database is up to date");
     }

@@ -111,7 +111,7 @@ impl Cli {
             return Ok(());
         }
         if self.command.computes() {
-            wait_policy::settle();
+            wait_policy::apply();
         }
         let config = Config::load(self.config.as_deref())?;
         let traces = matches!(self.command, Command::Worker(_)).then_some(&config.traces);

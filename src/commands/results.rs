@@ -1,4 +1,4 @@
-//! `assay results`: what came out, as it comes.
+//! `assay results`: prints outcomes as they are published.
 
 use std::io::Write;
 use std::time::Duration;
@@ -9,11 +9,11 @@ use super::End;
 use super::table::Table;
 use crate::config::Config;
 use broker::BrokerError;
-use broker::rabbit::{Letter, Reader};
+use broker::rabbit::{RawDelivery, Reader};
 use domain::Outcome;
 
-/// Between two tries to connect again.
-const PAUSE: Duration = Duration::from_secs(2);
+/// Between two attempts to connect again.
+const RECONNECT_PAUSE: Duration = Duration::from_secs(2);
 
 /// Print verdicts and failures from the results queue, and take them out of it.
 ///
@@ -52,10 +52,10 @@ pub async fn run(args: &Args, config: &Config) -> Result<(), End> {
             }
             tokio::time::timeout(timeout, reader.next()).await.ok()
         };
-        let letter = tokio::select! {
+        let delivery = tokio::select! {
             _ = &mut interrupted => break,
             next = next => match next {
-                Some(Ok(letter)) => letter,
+                Some(Ok(delivery)) => delivery,
                 Some(Err(error)) if args.follow && error.is_transient() => {
                     tracing::warn!(%error, "reading again");
                     reader = open_again(config).await?;
@@ -65,15 +65,15 @@ pub async fn run(args: &Args, config: &Config) -> Result<(), End> {
                 None => break,
             },
         };
-        match printer.print(&letter) {
+        match printer.print(&delivery) {
             Ok(()) => {}
-            // Whoever read along has heard enough; this one stays in the queue.
+            // Nobody reads on; this one stays in the queue.
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => break,
             Err(error) => return Err(End::work(error)),
         }
-        match letter.acknowledge().await {
+        match delivery.acknowledge().await {
             Ok(()) => {}
-            // Printed, but it will come again.
+            // Printed, but it will be delivered again.
             Err(error) if args.follow => tracing::debug!(%error, "not taken out"),
             Err(error) => return Err(error.into()),
         }
@@ -85,7 +85,7 @@ pub async fn run(args: &Args, config: &Config) -> Result<(), End> {
 async fn open_again(config: &Config) -> Result<Reader, BrokerError> {
     loop {
         match Reader::of_results(&config.broker).await {
-            Err(error) if error.is_transient() => tokio::time::sleep(PAUSE).await,
+            Err(error) if error.is_transient() => tokio::time::sleep(RECONNECT_PAUSE).await,
             opened => return opened,
         }
     }
@@ -102,9 +102,9 @@ impl Printer {
         Printer { json, table: Table::new(), printed: 0 }
     }
 
-    fn print(&mut self, letter: &Letter) -> std::io::Result<()> {
+    fn print(&mut self, delivery: &RawDelivery) -> std::io::Result<()> {
         let mut out = std::io::stdout().lock();
-        let body = &letter.message.body;
+        let body = &delivery.message.body;
         if self.json {
             out.write_all(body)?;
             writeln!(out)?;
@@ -115,7 +115,7 @@ impl Printer {
             match serde_json::from_slice::<Outcome>(body) {
                 Ok(outcome) => writeln!(out, "{}", self.table.row(&outcome.key().submission_id, &outcome))?,
                 Err(error) => {
-                    let id = letter.message.properties.message_id.as_deref().unwrap_or("?");
+                    let id = delivery.message.properties.message_id.as_deref().unwrap_or("?");
                     writeln!(out, "{id}: no outcome that this version can read: {error}")?;
                 }
             }

@@ -8,12 +8,10 @@ use std::time::Duration;
 use clap::Parser;
 
 use super::End;
-use super::labels::clerk;
+use super::labels::drain_corrections;
 use super::train::{Progress, recipe};
 use crate::config::Config;
-use crate::corrections;
 use crate::shutdown::Shutdown;
-use broker::rabbit::Corrections;
 use database::Database;
 use learn::retrain::error::RetrainError;
 use learn::retrain::file_cache::FileCacheError;
@@ -21,6 +19,7 @@ use learn::retrain::job::{Ended, Job};
 use learn::retrain::outcome::{Mode, Outcome};
 use learn::retrain::push;
 use learn::retrain::training_run::TrainingRunError;
+use objects::Objects;
 use objects::s3::S3;
 use registry::Store;
 
@@ -56,17 +55,15 @@ pub async fn run(args: Args, config: &Config) -> Result<(), End> {
 async fn work(args: &Args, config: &Config) -> Result<Ended, End> {
     let recipe = recipe(args.recipe.as_ref().unwrap_or(&config.retrain.recipe))?;
     let shutdown = Shutdown::on_signals(Duration::from_secs(3600)).map_err(End::work)?;
-    let database = Database::connect(&config.ledger).await?;
+    let database = Database::connect(&config.database).await?;
     database.check().await?;
     let mode = if args.dry_run { Mode::DryRun } else { Mode::Promote };
     if mode == Mode::Promote {
-        let clerk = clerk(config).await?;
-        let mut queue = Corrections::open(&config.broker).await?;
-        let taken = corrections::drain(&mut queue, &clerk).await;
-        queue.close().await;
-        let taken = taken?;
+        let taken = drain_corrections(config).await?;
         tracing::info!(new = taken.new, known = taken.known, dead = taken.dead, "corrections taken");
     }
+    let objects: Arc<dyn Objects> = Arc::new(S3::connect(&config.objects).await);
+    let registry = Arc::new(registry::postgres::Postgres::on(&database));
     let job = Job {
         settings: config.retrain.clone(),
         training: config.training.clone(),
@@ -75,9 +72,11 @@ async fn work(args: &Args, config: &Config) -> Result<Ended, End> {
         decoders: config.decoders(),
         max_object_bytes: config.objects.max_bytes,
         labels: Arc::new(labels::postgres::Postgres::on(&database)),
-        registry: Arc::new(registry::postgres::Postgres::on(&database)),
-        store: Store::open(&config.registry, &config.objects).await,
-        objects: Arc::new(S3::connect(&config.objects).await),
+        leases: registry.clone(),
+        runs: registry.clone(),
+        registry,
+        store: Store::new(&config.registry, objects.clone()),
+        objects,
         allowed: config.objects.allowed(),
         vocabulary: config.labels.vocabulary()?,
         holder: format!("{}/{}", super::actor::actor(), std::process::id()),
@@ -113,6 +112,7 @@ fn tell(ended: &Ended, json: bool) -> Result<(), End> {
 fn end(error: RetrainError) -> End {
     match error {
         RetrainError::Registry(error) => error.into(),
+        RetrainError::Lease(error) => error.into(),
         RetrainError::Database(error) => error.into(),
         RetrainError::Files(FileCacheError::Objects(error)) => End::unreachable(error),
         RetrainError::Decoder(error) | RetrainError::Training(TrainingRunError::Decoder(error)) => error.into(),

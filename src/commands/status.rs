@@ -11,14 +11,14 @@ use super::table::fit;
 use crate::config::Config;
 use broker::rabbit;
 use broker::topology::Depth;
-use ledger::postgres::Postgres;
-use ledger::{Ledger, Seen};
+use database::Database;
+use ledger::workers::postgres::Postgres;
+use ledger::workers::{LastReport, Workers};
 
 /// Workers say how they are every 5 s; after this long they are called silent.
 const SILENT: Duration = Duration::from_secs(20);
 /// Those that said nothing for this long are not shown.
 const FORGOTTEN: Duration = Duration::from_secs(15 * 60);
-const STOPPED: &str = "stopped";
 
 /// What waits in the queues, which workers there are, what they do, and which model they use.
 #[derive(Debug, Parser)]
@@ -27,7 +27,7 @@ const STOPPED: &str = "stopped";
   watch -n 5 assay status
   assay status --json | jq '.queues[] | select(.ready > 1000)'
 
-A worker that is killed is shown as silent for a quarter of an hour.")]
+A worker that stops is gone from here; one that is killed is shown as silent for a quarter of an hour.")]
 pub struct Args {
     /// One JSON document.
     #[arg(long)]
@@ -36,8 +36,7 @@ pub struct Args {
 
 #[allow(clippy::print_stdout, reason = "it is the command's answer")]
 pub async fn run(args: &Args, config: &Config) -> Result<(), End> {
-    let ledger = Postgres::connect(&config.ledger).await?;
-    let workers = ledger.workers(FORGOTTEN).await?;
+    let workers = Postgres::on(&Database::connect(&config.database).await?).last_reports(FORGOTTEN).await?;
     let depths = rabbit::survey(&config.broker).await?;
     if args.json {
         println!("{}", document(&depths, &workers));
@@ -47,26 +46,26 @@ pub async fn run(args: &Args, config: &Config) -> Result<(), End> {
     Ok(())
 }
 
-fn is_at_work(seen: &Seen) -> bool {
-    seen.ago <= SILENT && seen.report.state != STOPPED
+fn is_at_work(last: &LastReport) -> bool {
+    last.age <= SILENT
 }
 
 /// How long the messages that were taken last had waited: the age of the queue's oldest, within a moment.
-fn longest_wait(workers: &[Seen]) -> Option<f32> {
-    let waits = workers.iter().filter(|seen| is_at_work(seen)).filter_map(|seen| seen.report.queue_wait_s);
+fn longest_wait(workers: &[LastReport]) -> Option<f32> {
+    let waits = workers.iter().filter(|last| is_at_work(last)).filter_map(|last| last.report.queue_wait_s);
     waits.max_by(f32::total_cmp)
 }
 
 /// Model versions, and how many workers use each.
-fn models(workers: &[Seen]) -> BTreeMap<(&str, &str), usize> {
+fn models(workers: &[LastReport]) -> BTreeMap<(&str, &str), usize> {
     let mut models = BTreeMap::new();
-    for Seen { report, .. } in workers.iter().filter(|seen| is_at_work(seen)) {
+    for LastReport { report, .. } in workers.iter().filter(|last| is_at_work(last)) {
         *models.entry((report.model_version.as_str(), report.model_sha256.as_str())).or_default() += 1;
     }
     models
 }
 
-fn lines(depths: &[Depth], workers: &[Seen]) -> Vec<String> {
+fn lines(depths: &[Depth], workers: &[LastReport]) -> Vec<String> {
     let mut lines = vec![format!("{:<34} {:>9} {:>10}", "queue", "ready", "consumers")];
     let row = |depth: &Depth| format!("{:<34} {:>9} {:>10}", fit(&depth.queue, 34), depth.ready, depth.consumers);
     lines.extend(depths.iter().map(row));
@@ -82,10 +81,10 @@ fn lines(depths: &[Depth], workers: &[Seen]) -> Vec<String> {
             "worker", "device", "model", "in flight", "oldest"
         ));
     }
-    for seen in workers {
-        let report = &seen.report;
-        let silent = format!("silent for {} s", seen.ago.as_secs());
-        let state = if seen.ago > SILENT && report.state != STOPPED { &silent } else { &report.state };
+    for last in workers {
+        let report = &last.report;
+        let silent = format!("silent for {} s", last.age.as_secs());
+        let state = if is_at_work(last) { &report.state } else { &silent };
         lines.push(format!(
             "{:<34} {:<10} {:<24} {:>9} {:>7.1} s  {state}",
             fit(&report.name, 34),
@@ -109,14 +108,14 @@ fn lines(depths: &[Depth], workers: &[Seen]) -> Vec<String> {
     lines
 }
 
-fn document(depths: &[Depth], workers: &[Seen]) -> serde_json::Value {
+fn document(depths: &[Depth], workers: &[LastReport]) -> serde_json::Value {
     let queues =
         depths.iter().map(|depth| json!({"queue": depth.queue, "ready": depth.ready, "consumers": depth.consumers}));
-    let shown = workers.iter().map(|seen| {
-        let report = &seen.report;
+    let shown = workers.iter().map(|last| {
+        let report = &last.report;
         json!({
             "name": report.name, "version": report.version, "device": report.device, "state": report.state,
-            "at_work": is_at_work(seen), "seen_s_ago": seen.ago.as_secs_f32(), "in_flight": report.in_flight,
+            "at_work": is_at_work(last), "seen_s_ago": last.age.as_secs_f32(), "in_flight": report.in_flight,
             "oldest_in_flight_s": report.oldest_in_flight_s, "queue_wait_s": report.queue_wait_s,
             "model": {"version": report.model_version, "sha256": report.model_sha256},
         })
@@ -135,35 +134,32 @@ mod tests {
     use time::OffsetDateTime;
 
     use super::*;
-    use ledger::WorkerReport;
+    use ledger::workers::WorkerReport;
 
-    fn seen(name: &str, state: &str, ago: u64, wait: f32) -> Seen {
+    fn last(name: &str, age: u64, wait: f32) -> LastReport {
         let report = WorkerReport {
             name: name.into(),
             version: "1".into(),
             device: "cpu".into(),
             model_version: "2026.11.1".into(),
             model_sha256: "b".repeat(64),
-            state: state.into(),
+            state: "ready".into(),
             in_flight: 3,
             oldest_in_flight_s: 0.5,
             queue_wait_s: Some(wait),
             started_at: OffsetDateTime::UNIX_EPOCH,
         };
-        Seen { report, ago: Duration::from_secs(ago) }
+        LastReport { report, age: Duration::from_secs(age) }
     }
 
     #[test]
-    fn silent_and_stopped_workers_are_shown_but_not_counted() {
-        let workers = [seen("a/1", "ready", 2, 1.5), seen("b/1", "ready", 300, 99.0), seen("c/1", STOPPED, 3, 77.0)];
+    fn silent_workers_are_shown_but_not_counted() {
+        let workers = [last("a/1", 2, 1.5), last("b/1", 300, 99.0)];
         let depths = [Depth { queue: "assay.dead".into(), ready: 2, consumers: 0 }];
         assert_eq!(longest_wait(&workers), Some(1.5));
         assert_eq!(models(&workers).values().sum::<usize>(), 1);
         let text = lines(&depths, &workers).join("\n");
-        assert!(
-            text.contains("silent for 300 s") && text.contains("stopped") && text.contains("2 dead letters"),
-            "{text}"
-        );
+        assert!(text.contains("silent for 300 s") && text.contains("2 dead letters"), "{text}");
         assert_eq!(document(&depths, &workers)["workers"][1]["at_work"], false);
     }
 }

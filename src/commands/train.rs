@@ -16,9 +16,9 @@ use artefact::manifest::{Lineage, Origin};
 use artefact::{Architecture, Manifest};
 use decoder::Pool;
 use engine::{device, golden};
-use learn::retrain::alike;
 use learn::retrain::checkpoint::Checkpoint;
 use learn::retrain::dataset::{self, LabelledImage};
+use learn::retrain::duplicate_groups;
 use learn::retrain::image_cache::{ImageCache, Limits};
 use learn::retrain::likenesses::Likenesses;
 use learn::retrain::training_run::{Trained, TrainingRun, TrainingRunError};
@@ -118,7 +118,7 @@ fn train(
         Some(images) => images,
         None if recipe.folds().is_some() => Vec::new(),
         None => {
-            let groups = alike::groups(&images.of(&train), threads)?;
+            let groups = duplicate_groups::groups(&images.of(&train), threads)?;
             dataset::hold_out(&mut train, &groups, recipe.calibration.held_out)
         }
     };

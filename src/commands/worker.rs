@@ -9,12 +9,13 @@ use super::End;
 use crate::admin;
 use crate::config::Config;
 use crate::shutdown::Shutdown;
-use crate::worker::{self, Condition, Parts, Succession};
+use crate::worker::{self, Condition, Dependencies, Succession};
 use broker::Broker;
 use broker::rabbit::Rabbit;
 use database::Database;
 use decoder::Pool;
 use ledger::postgres::Postgres;
+use objects::Objects;
 use objects::s3::S3;
 use registry::Store;
 
@@ -37,18 +38,19 @@ pub async fn run(_args: &Args, config: &Config) -> Result<(), End> {
     let settings = config.decoders();
     let decoders = tokio::task::spawn_blocking(move || Pool::open(settings));
     let rabbit = Rabbit::connect(&config.broker).await?;
-    let database = Database::connect(&config.ledger).await?;
+    let database = Database::connect(&config.database).await?;
     database.check().await?;
     let ledger = Postgres::on(&database);
+    let workers = ledger::workers::postgres::Postgres::on(&database);
+    let objects: Arc<dyn Objects> = Arc::new(S3::connect(&config.objects).await);
     let (loading, succession) = match early {
         Some(loading) => (loading, None),
         None => {
-            let succession = succession(config, &database).await;
+            let succession = succession(config, &database, objects.clone());
             let (_, folder) = registry::fetch_active(succession.registry.as_ref(), &succession.store).await?;
             (load(config.detector.in_folder(&folder)), Some(succession))
         }
     };
-    let objects = S3::connect(&config.objects).await;
     let detector = loading.await.map_err(End::work)??;
     let decoders = Arc::new(decoders.await.map_err(End::work)??);
     let card = detector.card();
@@ -64,18 +66,19 @@ pub async fn run(_args: &Args, config: &Config) -> Result<(), End> {
     if let Some(address) = serving {
         tracing::info!(%address, "admin port: /livez /readyz /metrics");
     }
-    let (broker, objects, ledger) = (Arc::new(rabbit), Arc::new(objects), Arc::new(ledger));
-    let parts = Parts { broker, objects, ledger, decoders, detector, succession };
-    worker::run(parts, config.plan(), condition, shutdown).await?;
+    let broker = Arc::new(rabbit);
+    let (ledger, workers) = (Arc::new(ledger), Arc::new(workers));
+    let dependencies = Dependencies { broker, objects, ledger, workers, decoders, detector, succession };
+    worker::run(dependencies, config.plan(), condition, shutdown).await?;
     tracing::info!("stopped: everything is settled or back on the queue");
     Ok(())
 }
 
 /// Where the registry's promotions are followed from.
-async fn succession(config: &Config, database: &Database) -> Succession {
+fn succession(config: &Config, database: &Database, objects: Arc<dyn Objects>) -> Succession {
     Succession {
         registry: Arc::new(registry::postgres::Postgres::on(database)),
-        store: Arc::new(Store::open(&config.registry, &config.objects).await),
+        store: Arc::new(Store::new(&config.registry, objects)),
         detector: config.detector.clone(),
         poll: Duration::from_secs(config.registry.poll_s),
     }

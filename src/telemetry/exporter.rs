@@ -1,7 +1,7 @@
 //! Sending traces to a collector, by OTLP over HTTP.
 //!
-//! On a thread of its own, behind a queue that drops what does not fit: a collector that is slow, away or silent costs
-//! traces, and nothing else.
+//! On a thread of its own, behind a queue that drops what does not fit: with a collector that is slow or away, traces are lost
+//! and nothing else is.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -41,7 +41,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// What the types do not hold; the error names the key and the mend.
+    /// What the types do not hold; the error names the key and the fix.
     pub fn validate(&self) -> Result<(), String> {
         if !(0.0..=1.0).contains(&self.sample_ratio) {
             return Err(format!("traces.sample_ratio = {} must be from 0 to 1", self.sample_ratio));
@@ -82,8 +82,8 @@ impl Exporter {
             .map_err(|error| format!("traces.endpoint {:?} can't be used: {error}", settings.endpoint))?;
         let provider = SdkTracerProvider::builder()
             .with_batch_exporter(exporter)
-            .with_sampler(Sampler::ParentBased(Box::new(Linked {
-                rest: Sampler::TraceIdRatioBased(settings.sample_ratio),
+            .with_sampler(Sampler::ParentBased(Box::new(SampleByLinks {
+                otherwise: Sampler::TraceIdRatioBased(settings.sample_ratio),
             })))
             .with_max_links_per_span(MOST_LINKS)
             .with_resource(resource())
@@ -91,7 +91,7 @@ impl Exporter {
         Ok(Some(Exporter { provider }))
     }
 
-    /// Hears the spans of [`traces`], and nothing else.
+    /// A layer that takes the spans of [`traces`], and nothing else.
     pub(super) fn layer<S>(&self) -> impl Layer<S> + Send + Sync + use<S>
     where
         S: Subscriber + for<'span> LookupSpan<'span> + Send + Sync,
@@ -106,7 +106,7 @@ impl Exporter {
             .with_filter(ours.with_max_level_hint(LevelFilter::INFO))
     }
 
-    /// Sends what is left, for as long as `patience` lasts.
+    /// Sends what is left, for at most `patience`.
     pub fn finish(self, patience: Duration) {
         if let Err(error) = self.provider.shutdown_with_timeout(patience) {
             tracing::warn!(%error, "the last traces were not delivered");
@@ -114,27 +114,27 @@ impl Exporter {
     }
 }
 
-/// `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES`, where they say something.
+/// From `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES`, with a name and a version of our own where they give none.
 fn resource() -> Resource {
     let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
-    let said = Resource::builder().with_attribute(version).build();
-    let name = said.get(&Key::from_static_str("service.name"));
+    let given = Resource::builder().with_attribute(version).build();
+    let name = given.get(&Key::from_static_str("service.name"));
     match name {
-        Some(name) if !name.as_str().starts_with("unknown_service") => said,
+        Some(name) if !name.as_str().starts_with("unknown_service") => given,
         _ => Resource::builder()
-            .with_attributes(said.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone())))
+            .with_attributes(given.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone())))
             .with_service_name(SERVICE)
             .build(),
     }
 }
 
-/// A span with links is recorded if one of those that it is linked to is; the others as `rest` says.
+/// A span with links is recorded if one of the spans that it is linked to is; one without as `otherwise` says.
 #[derive(Clone, Debug)]
-struct Linked {
-    rest: Sampler,
+struct SampleByLinks {
+    otherwise: Sampler,
 }
 
-impl ShouldSample for Linked {
+impl ShouldSample for SampleByLinks {
     fn should_sample(
         &self,
         parent: Option<&Context>,
@@ -145,7 +145,7 @@ impl ShouldSample for Linked {
         links: &[Link],
     ) -> SamplingResult {
         if links.is_empty() {
-            return self.rest.should_sample(parent, trace, name, kind, attributes, links);
+            return self.otherwise.should_sample(parent, trace, name, kind, attributes, links);
         }
         let wanted = links.iter().any(|link| link.span_context.is_sampled());
         let decision = if wanted { SamplingDecision::RecordAndSample } else { SamplingDecision::Drop };
@@ -172,7 +172,7 @@ impl HttpClient for Collector {
             Err(error) => Some(error.to_string()),
         };
         match trouble {
-            // One line when the trouble begins, one when it ends.
+            // One line for the first failure, one when it works again.
             Some(detail) if !self.away.swap(true, Ordering::Relaxed) => {
                 tracing::warn!(detail, "the collector takes no traces: they are dropped until it does");
             }

@@ -22,13 +22,14 @@ const QUEUE_SECONDS: &[f64] =
 const BATCH: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 const SCORES: &[f64] = &[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0];
 
-/// What each label may say, so that every series is there from the start: a rate of what was never seen is no rate.
+/// The values of each label, so that every series is there from the start: Prometheus computes no rate of a series that
+/// begins with its first event.
 const STAGES: &[&str] = &["fetch", "decode", "batch", "infer", "record", "publish"];
 const LANES: &[&str] = &["live", "bulk"];
 const FLUSHES: &[&str] = &["full", "waited", "drained"];
 const ANSWERS: &[&str] = &["done", "later", "dead", "released"];
-const DEATHS: &[&str] = &["unreadable", "conflict"];
-const CHANGES: &[&str] = &["done", "failed"];
+const DEAD_LETTER_REASONS: &[&str] = &["unreadable", "conflict"];
+const MODEL_CHANGES: &[&str] = &["done", "failed"];
 
 /// The worker's metrics and the registry that holds them.
 pub struct Metrics {
@@ -48,7 +49,7 @@ pub struct Metrics {
     retries: IntCounterVec,
     dead_letters: IntCounterVec,
     model_changes: IntCounterVec,
-    /// What the lanes count of messages that nobody could read.
+    /// The lanes' counts of messages that could not be read.
     unreadable: Mutex<Vec<Arc<AtomicU64>>>,
     pub redeliveries: IntCounter,
     pub republished: IntCounter,
@@ -62,112 +63,113 @@ pub struct Metrics {
 
 impl Metrics {
     pub fn new() -> Metrics {
-        let held = Shelf(Registry::new());
+        let registrar = Registrar(Registry::new());
         let metrics = Metrics {
-            model: held.gauges("assay_model_info", "1 for the model that judges", &["version", "sha256"]),
+            model: registrar.gauges("assay_model_info", "1 for the model that judges", &["version", "sha256"]),
             model_shown: Mutex::default(),
-            queue_wait_seconds: held.histograms(
+            queue_wait_seconds: registrar.histograms(
                 "assay_queue_wait_seconds",
                 "Time from publication to intake, for messages that say when they were published, by lane (live, bulk)",
                 &["lane"],
                 QUEUE_SECONDS,
             ),
-            stage_seconds: held.histograms(
+            stage_seconds: registrar.histograms(
                 "assay_stage_seconds",
                 "Time that one image spent in a stage (fetch, decode, batch, infer, record, publish)",
                 &["stage"],
                 SECONDS,
             ),
-            processing_seconds: held.histogram(
+            processing_seconds: registrar.histogram(
                 "assay_processing_seconds",
                 "Time from intake to the acknowledgement of an image",
                 SECONDS,
             ),
-            batch_size: held.histograms(
+            batch_size: registrar.histograms(
                 "assay_batch_size_images",
                 "Images scored together, by the reason why the batch was sent (full, waited, drained)",
                 &["reason"],
                 BATCH,
             ),
-            device_busy_seconds: held.one(Counter::new(
+            device_busy_seconds: registrar.register(Counter::new(
                 "assay_device_busy_seconds_total",
                 "Time that the device spent on batches, those that failed included",
             )),
-            outcomes: held.counters(
+            outcomes: registrar.counters(
                 "assay_outcomes_total",
                 "Outcomes recorded by this worker, by kind (verdict, failure) and decision or failure code",
                 &["kind", "code"],
             ),
-            synthetic_score: held.histogram(
+            synthetic_score: registrar.histogram(
                 "assay_synthetic_score",
                 "Probability that an image is synthetic, of verdicts that rest on a look at the image",
                 SCORES,
             ),
-            generators: held.counters(
+            generators: registrar.counters(
                 "assay_generator_verdicts_total",
                 "Verdicts that name a generator, by its name in the model's manifest, or unknown",
                 &["generator"],
             ),
-            settlements: held.counters(
+            settlements: registrar.counters(
                 "assay_settlements_total",
                 "Requests answered, by answer (done, later, dead, released)",
                 &["answer"],
             ),
-            retries: held.counters(
+            retries: registrar.counters(
                 "assay_retries_total",
                 "Requests sent to the retry ladder, by the stage that was in trouble",
                 &["stage"],
             ),
-            dead_letters: held.counters(
+            dead_letters: registrar.counters(
                 "assay_dead_letters_total",
                 "Messages sent to the dead letters by this worker, by reason (unreadable, conflict)",
                 &["reason"],
             ),
-            model_changes: held.counters(
+            model_changes: registrar.counters(
                 "assay_model_changes_total",
                 "Promotions that this worker followed (done), or could not follow and serves on with the model before (failed)",
                 &["result"],
             ),
             unreadable: Mutex::default(),
-            redeliveries: held
-                .one(IntCounter::new("assay_redeliveries_total", "Deliveries that the broker had made before")),
-            republished: held.one(IntCounter::new(
+            redeliveries: registrar
+                .register(IntCounter::new("assay_redeliveries_total", "Deliveries that the broker had made before")),
+            republished: registrar.register(IntCounter::new(
                 "assay_republished_total",
                 "Outcomes published again because the submission already had one",
             )),
-            reused: held.one(IntCounter::new(
+            reused: registrar.register(IntCounter::new(
                 "assay_reused_total",
                 "Verdicts that repeat what was found before on the same bytes",
             )),
-            messages_ready: held.one(IntGauge::new(
+            messages_ready: registrar.register(IntGauge::new(
                 "assay_messages_ready",
                 "Messages that wait in the live queue, as this worker last saw it",
             )),
-            in_flight: held
-                .one(IntGauge::new("assay_in_flight_images", "Images taken from the queue and not yet settled")),
-            oldest_in_flight_seconds: held.one(Gauge::new(
+            in_flight: registrar
+                .register(IntGauge::new("assay_in_flight_images", "Images taken from the queue and not yet settled")),
+            oldest_in_flight_seconds: registrar.register(Gauge::new(
                 "assay_oldest_in_flight_seconds",
                 "Age of the image that has been in this worker the longest",
             )),
-            ready: held.one(IntGauge::new("assay_ready", "1 while the worker takes work: what /readyz says")),
-            stuck: held
-                .one(IntGauge::new("assay_stuck", "1 while the worker should be started anew: what /livez says")),
-            registry: held.0.clone(),
+            ready: registrar.register(IntGauge::new("assay_ready", "1 while the worker takes work: what /readyz says")),
+            stuck: registrar
+                .register(IntGauge::new("assay_stuck", "1 while the worker should be started anew: what /livez says")),
+            registry: registrar.0.clone(),
         };
-        held.gauges("assay_build_info", "1 for the program that runs", &["version"])
+        registrar
+            .gauges("assay_build_info", "1 for the program that runs", &["version"])
             .with_label_values(&[env!("CARGO_PKG_VERSION")])
             .set(1);
-        metrics.show_everything();
+        metrics.create_all_series();
         metrics
     }
 
-    fn show_everything(&self) {
+    fn create_all_series(&self) {
         STAGES.iter().for_each(|stage| drop(self.stage_seconds.with_label_values(&[stage])));
         LANES.iter().for_each(|lane| drop(self.queue_wait_seconds.with_label_values(&[lane])));
         FLUSHES.iter().for_each(|reason| drop(self.batch_size.with_label_values(&[reason])));
         ANSWERS.iter().for_each(|answer| drop(self.settlements.with_label_values(&[answer])));
-        DEATHS.iter().for_each(|reason| drop(self.dead_letters.with_label_values(&[reason])));
-        CHANGES.iter().for_each(|result| drop(self.model_changes.with_label_values(&[result])));
+        DEAD_LETTER_REASONS.iter().for_each(|reason| drop(self.dead_letters.with_label_values(&[reason])));
+        MODEL_CHANGES.iter().for_each(|result| drop(self.model_changes.with_label_values(&[result])));
         drop(self.generators.with_label_values(&[UNKNOWN]));
         for decision in [Decision::Real, Decision::Uncertain, Decision::Synthetic] {
             drop(self.outcomes.with_label_values(&["verdict", decision.as_str()]));
@@ -226,7 +228,7 @@ impl Metrics {
             self.generators.with_label_values(&[&generator.label]).inc();
         }
         match verdict.reused_from {
-            // The same picture a thousand times is no drift.
+            // A picture that comes a thousand times must not look like a shift of all scores.
             Some(_) => self.reused.inc(),
             None => self.synthetic_score.observe(verdict.score.synthetic.into()),
         }
@@ -275,30 +277,30 @@ impl Default for Metrics {
     }
 }
 
-/// A registry while it is filled.
-struct Shelf(Registry);
+/// Makes metrics and registers them.
+struct Registrar(Registry);
 
-impl Shelf {
-    fn one<T: Collector + Clone + 'static>(&self, metric: prometheus::Result<T>) -> T {
+impl Registrar {
+    fn register<T: Collector + Clone + 'static>(&self, metric: prometheus::Result<T>) -> T {
         let metric = metric.expect("the metric's name and labels are well formed");
         self.0.register(Box::new(metric.clone())).expect("metric names are distinct");
         metric
     }
 
     fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Histogram {
-        self.one(Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec())))
+        self.register(Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec())))
     }
 
     fn histograms(&self, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> HistogramVec {
-        self.one(HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels))
+        self.register(HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels))
     }
 
     fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-        self.one(IntCounterVec::new(Opts::new(name, help), labels))
+        self.register(IntCounterVec::new(Opts::new(name, help), labels))
     }
 
     fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
-        self.one(IntGaugeVec::new(Opts::new(name, help), labels))
+        self.register(IntGaugeVec::new(Opts::new(name, help), labels))
     }
 }
 
@@ -316,7 +318,10 @@ mod tests {
         assert!(text.contains("assay_stage_seconds_bucket{stage=\"fetch\",le=\"0.005\"} 1"), "{text}");
         assert!(text.contains("assay_batch_size_images_count{reason=\"full\"} 1"));
         assert!(text.contains("assay_settlements_total{answer=\"done\"} 1"));
-        assert!(text.contains("assay_outcomes_total{code=\"decode_failed\",kind=\"failure\"} 0"), "shown before it is");
+        assert!(
+            text.contains("assay_outcomes_total{code=\"decode_failed\",kind=\"failure\"} 0"),
+            "there before the first one"
+        );
     }
 
     #[test]
@@ -337,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_lanes_could_not_read_is_counted_once() {
+    fn unreadable_messages_of_all_lanes_are_counted_once() {
         let metrics = Metrics::new();
         let (live, bulk) = (Arc::new(AtomicU64::new(2)), Arc::new(AtomicU64::new(0)));
         metrics.watch_unreadable(live.clone());

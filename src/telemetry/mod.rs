@@ -42,7 +42,7 @@ pub struct FilterError {
 
 /// Starts logging to standard error, and hands the spans of [`traces`] to the exporter, if there is one. Call once.
 pub fn start(settings: &Settings, exporter: Option<&Exporter>) -> Result<(), FilterError> {
-    // lapin reports as errors what the broker room waits out, or asked for; whoever wants to read it names it.
+    // lapin logs as errors what `broker` handles, or asked for. `log.level` can turn it on by its name.
     let filter = EnvFilter::try_new(format!("lapin=off,{}", settings.level))
         .map_err(|error| FilterError { level: settings.level.clone(), detail: error.to_string() })?;
     let json = match settings.format {
@@ -51,7 +51,7 @@ pub fn start(settings: &Settings, exporter: Option<&Exporter>) -> Result<(), Fil
         Format::Auto => !std::io::stderr().is_terminal(),
     };
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    let for_people = filter_fn(|metadata| !says_secrets(metadata) && metadata.target() != traces::TARGET);
+    let for_people = filter_fn(|metadata| !contains_secrets(metadata) && metadata.target() != traces::TARGET);
     let filter = filter.and(for_people.with_max_level_hint(LevelFilter::TRACE));
     let mut layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> = Vec::new();
     if json {
@@ -66,8 +66,8 @@ pub fn start(settings: &Settings, exporter: Option<&Exporter>) -> Result<(), Fil
     Ok(())
 }
 
-/// What a library writes out with the secrets in it, and what is therefore never logged, whatever the filter asks for:
-/// lapin's frames, of which one is the login.
-fn says_secrets(metadata: &Metadata<'_>) -> bool {
+/// Whether a library writes secrets there. It is then never logged, whatever the filter asks for: lapin's frames, one of
+/// which is the login.
+fn contains_secrets(metadata: &Metadata<'_>) -> bool {
     *metadata.level() == Level::TRACE && metadata.target().starts_with("lapin")
 }

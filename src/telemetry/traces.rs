@@ -2,7 +2,7 @@
 //! stages below it, and one for each batch on the device, linked to those of its images.
 //!
 //! The context comes with the message (`traceparent`) and goes on with its outcome. Spans are `tracing`'s: without an
-//! [`exporter`](super::exporter) nobody listens to them, and making one costs what a log line below the level costs.
+//! [`exporter`](super::exporter) they are disabled, and making one costs what a log line below the level costs.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use domain::{Context, FailureCode, Outcome, Request, TraceContext};
 
-/// The target of all spans here. They are for the exporter alone: no log line shows them, whatever the log's filter says.
+/// The target of all spans here. They are for the exporter alone: no log line shows them, whatever `log.level` says.
 pub const TARGET: &str = "assay::trace";
 
 /// The work on one request that came by `queue`, a child of what its sender was doing.
@@ -111,19 +111,19 @@ pub fn batch<'a>(device: &str, reason: &str, images: impl ExactSizeIterator<Item
 }
 
 /// Marks a span as failed.
-pub fn failed(span: &Span, code: FailureCode) {
+pub fn set_failed(span: &Span, code: FailureCode) {
     span.record("otel.status_code", "ERROR");
     span.record("error.type", code.as_str());
 }
 
-/// Says how the work on a request ended: `verdict`, `failure`, `retry`, `conflict`, `released`, and the word to it.
-pub fn ended(span: &Span, outcome: &'static str, code: &'static str) {
+/// Says how the work on a request ended (`verdict`, `failure`, `retry`, `dead`, `released`), and its decision or code.
+pub fn set_outcome(span: &Span, outcome: &'static str, code: &'static str) {
     span.record("assay.outcome", outcome);
     span.record("assay.code", code);
 }
 
-/// What an outcome is published with: as the request came, but under the span that publishes it.
-pub fn given_on<'a>(context: &'a Context, span: &Span) -> Cow<'a, Context> {
+/// The context to publish an outcome with: that of the request, but as a child of the span that publishes it.
+pub fn context_of<'a>(context: &'a Context, span: &Span) -> Cow<'a, Context> {
     if span.is_disabled() {
         return Cow::Borrowed(context);
     }

@@ -150,7 +150,7 @@ mod tests {
     const DELAY: Duration = Duration::from_millis(5);
 
     #[test]
-    fn full_batches_go_at_once() {
+    fn a_full_batch_is_sent_at_once() {
         let now = Instant::now();
         let mut batcher = Batcher::new(3, DELAY);
         (0..7).for_each(|item| batcher.push(now, item));
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_goes_when_nothing_more_comes() {
+    fn what_is_left_is_a_batch_when_nothing_more_comes() {
         let now = Instant::now();
         let mut batcher = Batcher::new(3, DELAY);
         batcher.push(now, 1);

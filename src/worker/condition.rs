@@ -1,4 +1,4 @@
-//! How the worker is: what the admin port shows and the log repeats.
+//! The state of the worker, as the admin port shows it and the ledger keeps it.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,13 +10,16 @@ use tokio::sync::watch;
 use super::unserved::Unserved;
 use crate::telemetry::Metrics;
 use broker::{Health, Lane};
+use ledger::LedgerError;
 
-/// The worker's health and its metrics, shared by all rooms.
+/// The worker's health and its metrics, shared by all stages.
 pub struct Condition {
     pub metrics: Metrics,
     broker: watch::Receiver<Health>,
     /// Why the database can't be used, while it can't.
-    ledger_trouble: Mutex<Option<String>>,
+    ledger_error: Mutex<Option<String>>,
+    /// Why the database will not do its part, however long one waits.
+    database_refusal: watch::Sender<Option<String>>,
     warm: AtomicBool,
     draining: AtomicBool,
     /// When the batch on the device began; `None` while the device is idle.
@@ -28,7 +31,8 @@ pub struct Condition {
     /// How long the message taken last had waited in its queue.
     queue_wait: Mutex<Option<Duration>>,
     in_flight: Mutex<BTreeMap<u64, Instant>>,
-    next_flight: AtomicU64,
+    /// Images taken so far: the number of the next one.
+    taken: AtomicU64,
 }
 
 impl Condition {
@@ -36,7 +40,8 @@ impl Condition {
         Arc::new(Condition {
             metrics: Metrics::new(),
             broker,
-            ledger_trouble: Mutex::new(None),
+            ledger_error: Mutex::new(None),
+            database_refusal: watch::Sender::new(None),
             warm: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             busy_since: Mutex::new(None),
@@ -45,7 +50,7 @@ impl Condition {
             unserved: Mutex::default(),
             queue_wait: Mutex::default(),
             in_flight: Mutex::new(BTreeMap::new()),
-            next_flight: AtomicU64::new(0),
+            taken: AtomicU64::new(0),
         })
     }
 
@@ -79,7 +84,7 @@ impl Condition {
             Health::Blocked(reason) => return Err(format!("the broker blocks publishing: {reason}")),
             Health::Down(reason) => return Err(format!("the broker is away: {reason}")),
         }
-        match &*locked(&self.ledger_trouble) {
+        match &*locked(&self.ledger_error) {
             None => Ok(()),
             Some(reason) => Err(reason.clone()),
         }
@@ -87,7 +92,7 @@ impl Condition {
 
     /// The metrics, in Prometheus' text format.
     pub fn metrics(&self) -> String {
-        let (count, oldest) = self.under_way();
+        let (count, oldest) = self.images_in_flight();
         self.metrics.in_flight.set(count as i64);
         self.metrics.oldest_in_flight_seconds.set(oldest.as_secs_f64());
         self.metrics.ready.set(i64::from(self.ready().is_ok()));
@@ -96,23 +101,23 @@ impl Condition {
     }
 
     /// Images taken and not yet settled, and for how long the oldest of them has been.
-    pub(super) fn under_way(&self) -> (usize, Duration) {
-        let flights = locked(&self.in_flight);
-        // Flights are numbered in order of arrival, so the first is the oldest.
-        (flights.len(), flights.first_key_value().map_or(Duration::ZERO, |(_, since)| since.elapsed()))
+    pub(super) fn images_in_flight(&self) -> (usize, Duration) {
+        let in_flight = locked(&self.in_flight);
+        // They are numbered in order of arrival, so the first is the oldest.
+        (in_flight.len(), in_flight.first_key_value().map_or(Duration::ZERO, |(_, since)| since.elapsed()))
     }
 
-    /// What the queue looks like just now; `None` where nobody could tell.
-    pub(super) fn saw_waiting(&self, messages: Option<u32>) {
+    /// How many messages wait in the live queue; `None` where the broker did not say.
+    pub(super) fn record_waiting_messages(&self, messages: Option<u32>) {
         self.metrics.messages_ready.set(messages.unwrap_or(0).into());
-        let taken = self.next_flight.load(Ordering::Relaxed);
-        let (in_flight, _) = self.under_way();
-        // Who is not ready, says so, and has no reason to take anything.
+        let taken = self.taken.load(Ordering::Relaxed);
+        let (in_flight, _) = self.images_in_flight();
+        // A worker that is not ready takes nothing on purpose, and `/readyz` says why.
         let idle = in_flight == 0 && self.ready().is_ok();
-        locked(&self.unserved).look(Instant::now(), messages.filter(|_| idle), taken);
+        locked(&self.unserved).observe(Instant::now(), messages.filter(|_| idle), taken);
     }
 
-    pub(super) fn waited_in_queue(&self, lane: Lane, wait: Duration) {
+    pub(super) fn record_queue_wait(&self, lane: Lane, wait: Duration) {
         self.metrics.queue_wait(lane.as_str(), wait);
         *locked(&self.queue_wait) = Some(wait);
     }
@@ -121,41 +126,62 @@ impl Condition {
         *locked(&self.queue_wait)
     }
 
-    pub(super) fn device_is_lost(&self, reason: String) {
+    pub(super) fn set_device_lost(&self, reason: String) {
         *locked(&self.lost) = Some(reason);
     }
 
-    pub(super) fn warm(&self) {
+    pub(super) fn set_warm(&self) {
         self.warm.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn draining(&self) {
+    pub(super) fn set_draining(&self) {
         self.draining.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn ledger_is(&self, trouble: Option<String>) {
-        *locked(&self.ledger_trouble) = trouble;
+    /// Why the database can't be used; `None` once it can.
+    pub(super) fn set_ledger_error(&self, error: Option<String>) {
+        *locked(&self.ledger_error) = error;
     }
 
-    pub(super) fn device_is_busy(&self, since: Option<Instant>) {
+    /// Takes note of an error of the database; whether waiting may help.
+    pub(super) fn record_ledger_failure(&self, error: &LedgerError) -> bool {
+        self.set_ledger_error(Some(error.to_string()));
+        if !error.is_transient() {
+            self.database_refusal.send_replace(Some(error.to_string()));
+        }
+        error.is_transient()
+    }
+
+    /// Until there is an error of the database that waiting can't help.
+    pub(super) async fn database_refused(&self) {
+        // The sender lives in `self`.
+        let _ = self.database_refusal.subscribe().wait_for(Option::is_some).await;
+    }
+
+    pub(super) fn database_refusal(&self) -> Option<String> {
+        self.database_refusal.borrow().clone()
+    }
+
+    /// When the batch on the device began; `None` once it is done.
+    pub(super) fn set_device_busy(&self, since: Option<Instant>) {
         *locked(&self.busy_since) = since;
     }
 
-    /// Counts an image as under way until the guard is dropped.
-    pub(super) fn take_off(self: &Arc<Self>) -> Flight {
-        let number = self.next_flight.fetch_add(1, Ordering::Relaxed);
+    /// Counts an image as in flight until the guard is dropped.
+    pub(super) fn begin(self: &Arc<Self>) -> InFlight {
+        let number = self.taken.fetch_add(1, Ordering::Relaxed);
         locked(&self.in_flight).insert(number, Instant::now());
-        Flight { number, condition: self.clone() }
+        InFlight { number, condition: self.clone() }
     }
 }
 
-/// An image under way.
-pub(super) struct Flight {
+/// An image that was taken and is not settled.
+pub(super) struct InFlight {
     number: u64,
     condition: Arc<Condition>,
 }
 
-impl Drop for Flight {
+impl Drop for InFlight {
     fn drop(&mut self) {
         locked(&self.condition.in_flight).remove(&self.number);
     }
@@ -170,35 +196,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ready_names_what_is_in_the_way() {
+    fn a_worker_that_is_not_ready_says_why() {
         let (health, receiver) = watch::channel(Health::Connecting);
         let condition = Condition::new(receiver, Duration::from_secs(60));
         assert_eq!(condition.ready(), Err("the model is warming up".into()));
-        condition.warm();
+        condition.set_warm();
         assert_eq!(condition.ready(), Err("connecting to the broker".into()));
         health.send(Health::Ready).unwrap();
         assert_eq!(condition.ready(), Ok(()));
-        condition.ledger_is(Some("the database is away".into()));
+        condition.set_ledger_error(Some("the database is away".into()));
         assert_eq!(condition.ready(), Err("the database is away".into()));
-        condition.ledger_is(None);
-        condition.draining();
+        condition.set_ledger_error(None);
+        condition.set_draining();
         assert_eq!(condition.ready(), Err("draining".into()));
     }
 
     #[test]
-    fn a_batch_that_never_ends_is_no_life() {
+    fn a_worker_whose_batch_never_ends_is_not_alive() {
         let condition = Condition::new(watch::channel(Health::Ready).1, Duration::ZERO);
         assert_eq!(condition.alive(), Ok(()));
-        condition.device_is_busy(Some(Instant::now() - Duration::from_secs(5)));
+        condition.set_device_busy(Some(Instant::now() - Duration::from_secs(5)));
         assert!(condition.alive().is_err());
     }
 
     #[test]
-    fn flights_are_counted_until_they_land() {
+    fn images_are_in_flight_until_they_are_settled() {
         let condition = Condition::new(watch::channel(Health::Ready).1, Duration::ZERO);
-        let flight = condition.take_off();
+        let in_flight = condition.begin();
         assert!(condition.metrics().contains("assay_in_flight_images 1"));
-        drop(flight);
+        drop(in_flight);
         assert!(condition.metrics().contains("assay_in_flight_images 0"));
     }
 }

@@ -8,10 +8,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
-use super::Condition;
 use super::batcher::Batch;
-use super::prepare::Prepared;
-use super::settlement::{Concluded, Conclusion};
+use super::condition::Condition;
+use super::handoff::{Concluded, Conclusion, Prepared};
 use crate::telemetry::traces;
 use domain::{Evidence, FailureCode, Grounds, Judge};
 use engine::{Detector, ScoreError, score_each};
@@ -32,10 +31,10 @@ impl From<Batch<Prepared>> for Work {
 /// A model that is to serve in place of the one that does.
 pub(super) struct Successor {
     pub detector: Box<dyn Detector>,
-    /// Most seconds that it may take for an image.
-    pub slowest: f64,
+    /// More would make messages wait for too long.
+    pub max_seconds_per_image: f64,
     /// Whether it serves now; if not, why.
-    pub answer: oneshot::Sender<Result<(), String>>,
+    pub reply: oneshot::Sender<Result<(), String>>,
 }
 
 /// The model that serves, and who judges by it.
@@ -69,9 +68,9 @@ pub(super) fn spawn(
     let judge = judges.borrow().clone();
     let mut serving = Serving { detector, judge };
     let thread = move || {
-        let warmth = warm_up(serving.detector.as_mut(), batch_size);
-        let cold = warmth.is_err();
-        if warmed.send(warmth).is_err() || cold {
+        let warm_up = warm_up(serving.detector.as_mut(), batch_size);
+        let failed = warm_up.is_err();
+        if warmed.send(warm_up).is_err() || failed {
             return;
         }
         while let Some(work) = work.blocking_recv() {
@@ -80,7 +79,7 @@ pub(super) fn spawn(
             }
             let done = match work {
                 Work::Batch(batch) => score(&mut serving, batch, &concluded, &condition),
-                Work::Successor(successor) => serving.give_way(successor, &judges, batch_size, &condition),
+                Work::Successor(successor) => serving.replace_by(successor, &judges, batch_size, &condition),
             };
             if let Err(error) = done {
                 let _ = ended.send(Err(error));
@@ -95,27 +94,27 @@ pub(super) fn spawn(
 
 impl Serving {
     /// Lets a successor serve if it does so well. An error is the device's, and ends the thread.
-    fn give_way(
+    fn replace_by(
         &mut self,
         successor: Successor,
         judges: &watch::Sender<Arc<Judge>>,
         batch_size: usize,
         condition: &Condition,
     ) -> Result<(), ScoreError> {
-        let Successor { mut detector, slowest, answer } = successor;
-        condition.device_is_busy(Some(Instant::now()));
+        let Successor { mut detector, max_seconds_per_image, reply } = successor;
+        condition.set_device_busy(Some(Instant::now()));
         // The network of the one that serves is untouched by a panic in the other's.
-        let warmth = catch_unwind(AssertUnwindSafe(|| warm_up(detector.as_mut(), batch_size)));
-        condition.device_is_busy(None);
-        let fit = match warmth {
-            Ok(Ok(seconds)) if seconds <= slowest => Ok(()),
+        let warm_up = catch_unwind(AssertUnwindSafe(|| warm_up(detector.as_mut(), batch_size)));
+        condition.set_device_busy(None);
+        let fit = match warm_up {
+            Ok(Ok(seconds)) if seconds <= max_seconds_per_image => Ok(()),
             Ok(Ok(seconds)) => Err(format!(
                 "it takes {seconds:.2} s for an image, and broker.prefetch and broker.bulk_prefetch allow at most \
-                 {slowest:.2} s; lower them and start again"
+                 {max_seconds_per_image:.2} s; lower them and start again"
             )),
             Ok(Err(error)) if error.is_fatal() => return Err(error),
             Ok(Err(error)) => Err(format!("its warm-up failed: {error}")),
-            Err(_) => Err("its warm-up broke down".into()),
+            Err(_) => Err("its warm-up panicked".into()),
         };
         if fit.is_ok() {
             let judge = Arc::new(detector.card().judge(detector.device()));
@@ -124,7 +123,7 @@ impl Serving {
             *self = Serving { detector, judge };
         }
         // Whoever asked may have been told to stop meanwhile.
-        let _ = answer.send(fit);
+        let _ = reply.send(fit);
         Ok(())
     }
 }
@@ -157,9 +156,9 @@ fn score(
     let spans = items.iter().map(|item| &item.arrived.span);
     let span = traces::batch(detector.device(), flush.as_str(), spans);
     let started = Instant::now();
-    condition.device_is_busy(Some(started));
+    condition.set_device_busy(Some(started));
     let scores = score_each(detector.as_mut(), &items.iter().map(|item| &item.crop).collect::<Vec<_>>());
-    condition.device_is_busy(None);
+    condition.set_device_busy(None);
     let infer = started.elapsed();
     condition.metrics.device_was_busy(infer);
     drop(span);

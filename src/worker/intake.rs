@@ -8,10 +8,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::task::TaskTracker;
 use tracing::Span;
 
-use super::Condition;
-use super::patience::with_patience;
-use super::prepare::{Arrived, Preparer};
-use super::settlement::{Concluded, Conclusion};
+use super::condition::Condition;
+use super::handoff::{Arrived, Concluded, Conclusion};
+use super::prepare::Preparer;
+use super::retry::retry_while_transient;
 use crate::shutdown::Shutdown;
 use crate::telemetry::traces;
 use broker::{Consumer, Health, Lane};
@@ -43,34 +43,31 @@ struct Taken {
 }
 
 impl Intake {
-    /// Takes requests until the shutdown or the end of the consumers, then waits for the images under way.
-    pub async fn run(mut self) {
+    /// Takes requests until the shutdown or the end of the consumers, then waits for the images that are being prepared.
+    pub(crate) async fn run(mut self) {
         let tasks = TaskTracker::new();
         loop {
             let Some(taken) = self.take().await else { break };
             let keys: Vec<_> = taken.iter().map(|taken| taken.job.request.key.clone()).collect();
             let ledger = &self.ledger;
-            let found = with_patience(
+            let found = retry_while_transient(
                 "looking up outcomes",
                 self.patience,
                 &self.shutdown.stop,
-                |error: &LedgerError| {
-                    self.condition.ledger_is(Some(error.to_string()));
-                    true
-                },
+                |error: &LedgerError| self.condition.record_ledger_failure(error),
                 || ledger.find(&keys),
             )
             .await;
             // Without an answer the tickets drop here, which puts the messages back.
             let Some(found) = found else { continue };
-            self.condition.ledger_is(None);
+            self.condition.set_ledger_error(None);
             for (taken, found) in taken.into_iter().zip(found) {
                 self.admit(taken, found, &tasks).await;
             }
         }
         self.stop_taking();
         tasks.close();
-        // Ends the last handle on the preparer but those of the tasks, so that its channels close with them.
+        // The tasks hold the other handles on the preparer: its channels close with the last of them.
         drop(self);
         tasks.wait().await;
     }
@@ -130,14 +127,14 @@ impl Intake {
         }
         let queued = context.enqueued_at.and_then(|at| Duration::try_from(OffsetDateTime::now_utc() - at).ok());
         if let Some(queued) = queued {
-            self.condition.waited_in_queue(lane, queued);
+            self.condition.record_queue_wait(lane, queued);
         }
         let arrived = Arrived {
             job,
             since: Instant::now(),
             supersedes: found.predecessor,
             queued,
-            flight: self.condition.take_off(),
+            in_flight: self.condition.begin(),
             span,
         };
         if let Some(standing) = found.standing {
@@ -154,7 +151,7 @@ impl Intake {
 
     /// Tells the broker to send no more, and puts back what was sent but not taken.
     fn stop_taking(&mut self) {
-        self.condition.draining();
+        self.condition.set_draining();
         for consumer in std::iter::once(&mut self.live).chain(&mut self.bulk) {
             consumer.stop.cancel();
             consumer.jobs.close();

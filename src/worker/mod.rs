@@ -1,15 +1,16 @@
 //! The main job: consume → fetch → decode → batch → infer → decide → record → publish → settle.
 //!
-//! Three rooms with two bounded hand-offs between them: [`intake`] prepares images, [`inference`] scores them
-//! in the batches that [`batcher`] forms, [`settlement`] records, publishes and acknowledges. Back-pressure is
-//! one chain: device → batcher → prepared images → intake slots → the broker's prefetch.
+//! Three stages with bounded channels between them ([`handoff`]): [`intake`] prepares images, [`inference`] scores them in
+//! the batches that [`batcher`] forms, [`settlement`] records, publishes and acknowledges. Back-pressure is one chain:
+//! device → batcher → prepared images → intake slots → the broker's prefetch.
 
 mod batcher;
 mod condition;
+mod handoff;
 mod inference;
 mod intake;
-mod patience;
 mod prepare;
+mod retry;
 mod reuse;
 mod settlement;
 mod succession;
@@ -20,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::shutdown::Shutdown;
@@ -28,6 +29,7 @@ use broker::{Broker, BrokerError, Lane};
 use decoder::Pool;
 use engine::{Detector, ScoreError};
 use ledger::Ledger;
+use ledger::workers::Workers;
 use objects::{Allowed, Objects};
 
 pub use batcher::{Batcher, Flush};
@@ -45,6 +47,7 @@ pub struct Settings {
     pub settle_batch: usize,
     pub reuse: bool,
     pub grace_s: f32,
+    pub patience_s: u64,
     pub stuck_after_s: u64,
 }
 
@@ -72,9 +75,9 @@ impl Settings {
     }
 }
 
-/// What the rooms must know of the rest of the configuration.
+/// What the stages must know of the whole configuration.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct WorkerPlan {
     pub worker: Settings,
     pub allowed: Allowed,
     pub max_object_bytes: u64,
@@ -90,19 +93,20 @@ pub struct Plan {
     pub consumer_timeout: Duration,
 }
 
-impl Plan {
-    /// Seconds for an image at which the last message of the prefetch waits for half of what the broker allows: the
+impl WorkerPlan {
+    /// At this many seconds for an image the last message of the prefetch waits for half of what the broker allows: the
     /// machine may be busier later than it is now.
-    fn slowest(&self) -> f64 {
+    fn max_seconds_per_image(&self) -> f64 {
         self.consumer_timeout.as_secs() as f64 / 2.0 / self.prefetch.max(1) as f64
     }
 }
 
-/// The edges and the engine.
-pub struct Parts {
+/// The servers that the worker talks to, and what does its work.
+pub struct Dependencies {
     pub broker: Arc<dyn Broker>,
     pub objects: Arc<dyn Objects>,
     pub ledger: Arc<dyn Ledger>,
+    pub workers: Arc<dyn Workers>,
     pub decoders: Arc<Pool>,
     pub detector: Box<dyn Detector>,
     /// Where another model may come from; `None` where this one serves to the end.
@@ -115,20 +119,27 @@ pub enum WorkerError {
     Broker(#[from] BrokerError),
     #[error("the detector can serve no longer: {0}; unsettled messages went back to the queue")]
     Detector(#[from] ScoreError),
-    #[error("the inference thread ended without a word; unsettled messages went back to the queue")]
+    #[error("the inference thread panicked; unsettled messages went back to the queue")]
     InferenceGone,
+    #[error("{0}; unsettled messages went back to the queue")]
+    Database(String),
     #[error(
         "prefetch is {prefetch} messages and the detector takes {seconds:.2} s for an image: the last would wait \
          {wait:.0} s, too near the broker's consumer timeout of {timeout} s; lower broker.prefetch and \
-         broker.bulk_prefetch to {mend} in all, or raise the timeout on the broker and in broker.consumer_timeout_s"
+         broker.bulk_prefetch to {possible} in all, or raise the timeout on the broker and in broker.consumer_timeout_s"
     )]
-    PrefetchTooDeep { prefetch: usize, seconds: f64, wait: f64, timeout: u64, mend: usize },
+    PrefetchTooDeep { prefetch: usize, seconds: f64, wait: f64, timeout: u64, possible: usize },
 }
 
-/// Runs until the shutdown asks it to stop and everything under way is settled or released, or until the
-/// device is lost. `condition` is what the admin port shows of it.
-pub async fn run(parts: Parts, plan: Plan, condition: Arc<Condition>, shutdown: Shutdown) -> Result<(), WorkerError> {
-    let Parts { broker, objects, ledger, decoders, detector, succession } = parts;
+/// Runs until the shutdown asks it to stop and everything in flight is settled or released, or until the device is lost.
+/// `condition` is what the admin port shows of it.
+pub async fn run(
+    dependencies: Dependencies,
+    plan: WorkerPlan,
+    condition: Arc<Condition>,
+    shutdown: Shutdown,
+) -> Result<(), WorkerError> {
+    let Dependencies { broker, objects, ledger, workers, decoders, detector, succession } = dependencies;
     let batch_size = plan.worker.batch_for(detector.device());
     let first = detector.card().judge(detector.device());
     condition.metrics.model(&first.model);
@@ -144,19 +155,20 @@ pub async fn run(parts: Parts, plan: Plan, condition: Arc<Condition>, shutdown: 
         inference::spawn(detector, judges, batch_size, batches, concluded_sender.clone(), condition.clone(), abandon);
     let seconds = warm.await.map_err(|_| WorkerError::InferenceGone)??;
     tracing::info!(milliseconds_per_image = seconds * 1e3, engine, "the detector is warm");
-    check_depth(&plan, seconds)?;
+    check_prefetch(&plan, seconds)?;
     let following = succession.map(|succession| {
         let (judge, work, condition) = (judge.clone(), batches_sender.downgrade(), condition.clone());
-        let follower = succession::Follower { succession, judge, work, condition, slowest: plan.slowest() };
+        let max_seconds_per_image = plan.max_seconds_per_image();
+        let follower = succession::Follower { succession, judge, work, condition, max_seconds_per_image };
         tokio::spawn(follower.run(shutdown.stop.clone()))
     });
 
-    let reuse = plan.worker.reuse.then(|| reuse::Reuse::of(ledger.clone(), judge.clone()));
-    let over = CancellationToken::new();
-    let watch = watch::Watch { broker: broker.clone(), ledger: ledger.clone(), condition: condition.clone(), judge };
+    let reuse = plan.worker.reuse.then(|| reuse::Reuse::new(ledger.clone(), judge.clone()));
+    let finished = CancellationToken::new();
+    let watch = watch::Watch { broker: broker.clone(), workers, condition: condition.clone(), judge };
     let batcher = Batcher::new(batch_size, Duration::from_millis(plan.worker.batch_max_delay_ms));
     let batching = tokio::spawn(batcher::run(batcher, prepared, batches_sender, shutdown.abandon.clone()));
-    let settlement = settlement::Settlement {
+    let settler = settlement::Settler {
         exchange: broker.exchange(),
         broker: broker.clone(),
         ledger: ledger.clone(),
@@ -165,63 +177,37 @@ pub async fn run(parts: Parts, plan: Plan, condition: Arc<Condition>, shutdown: 
         most: plan.worker.settle_batch,
         abandon: shutdown.abandon.clone(),
     };
-    let settling = tokio::spawn(settlement.run(concluded));
-
-    let live = broker.consume(Lane::Live).await?;
-    let bulk = if plan.bulk { Some(broker.consume(Lane::Bulk).await?) } else { None };
-    for consumer in std::iter::once(&live).chain(&bulk) {
-        condition.metrics.watch_unreadable(consumer.unreadable.clone());
-    }
-    let intake = intake::Intake {
-        live,
-        bulk,
-        health: broker.health(),
-        ledger,
-        slots: Arc::new(Semaphore::new(plan.worker.intake_slots)),
-        preparer: Arc::new(prepare::Preparer {
-            objects,
-            reuse,
-            decoders: Semaphore::new(plan.worker.decoders()),
-            max_attempts: plan.max_attempts,
-            allowed: plan.allowed,
-            max_object_bytes: plan.max_object_bytes,
-            pool: decoders,
-            condition: condition.clone(),
-            prepared: prepared_sender,
-            concluded: concluded_sender,
-            abandon: shutdown.abandon.clone(),
-        }),
+    let settling = tokio::spawn(settler.run(concluded));
+    let preparer = prepare::Preparer {
+        objects,
+        reuse,
+        decoders: Semaphore::new(plan.worker.decoders()),
+        max_attempts: plan.max_attempts,
+        allowed: plan.allowed.clone(),
+        max_object_bytes: plan.max_object_bytes,
+        pool: decoders,
         condition: condition.clone(),
-        patience: plan.patience,
-        shutdown: shutdown.clone(),
+        prepared: prepared_sender,
+        concluded: concluded_sender,
+        abandon: shutdown.abandon.clone(),
     };
-    condition.warm();
-    let watching = tokio::spawn(watch.run(over.clone()));
+    let intake = open_intake(&broker, ledger, preparer, &plan, &shutdown).await?;
+    condition.set_warm();
+    let watching = tokio::spawn(watch.run(finished.clone()));
     tracing::info!(batch_size, prefetch = plan.prefetch, intake_slots = plan.worker.intake_slots, "ready");
 
-    // Each room ends when the one before it has closed its channel; a lost device ends them all at once.
-    let mut taking = std::pin::pin!(intake.run());
-    let end = tokio::select! {
-        () = &mut taking => None,
-        end = &mut inference_end => {
-            // A thread that ends well has heard that intake is over a moment before this task did.
-            if !matches!(end, Ok(Ok(()))) {
-                condition.device_is_lost("the device is lost, or its thread has ended".into());
-                shutdown.stop.cancel();
-                shutdown.abandon.cancel();
-            }
-            taking.await;
-            Some(end)
-        }
-    };
+    let end = take_until_the_end(intake, &mut inference_end, &condition, &shutdown).await;
     if let Some(following) = following {
         let _ = following.await;
     }
     let _ = batching.await;
     let _ = settling.await;
-    over.cancel();
+    finished.cancel();
     let _ = watching.await;
     broker.close().await;
+    if let Some(reason) = condition.database_refusal() {
+        return Err(WorkerError::Database(reason));
+    }
     // A batch that outlasts the grace period can't be called back from the device, and is not waited for.
     match end.or_else(|| inference_end.try_recv().map(Ok).ok()) {
         Some(Ok(Err(error))) => Err(WorkerError::Detector(error)),
@@ -230,13 +216,72 @@ pub async fn run(parts: Parts, plan: Plan, condition: Arc<Condition>, shutdown: 
     }
 }
 
+/// How the inference thread ended; an outer error where it panicked.
+type InferenceEnd = Result<Result<(), ScoreError>, oneshot::error::RecvError>;
+
+/// Begins to consume from the lanes.
+async fn open_intake(
+    broker: &Arc<dyn Broker>,
+    ledger: Arc<dyn Ledger>,
+    preparer: prepare::Preparer,
+    plan: &WorkerPlan,
+    shutdown: &Shutdown,
+) -> Result<intake::Intake, WorkerError> {
+    let live = broker.consume(Lane::Live).await?;
+    let bulk = if plan.bulk { Some(broker.consume(Lane::Bulk).await?) } else { None };
+    let condition = preparer.condition.clone();
+    for consumer in std::iter::once(&live).chain(&bulk) {
+        condition.metrics.watch_unreadable(consumer.unreadable.clone());
+    }
+    Ok(intake::Intake {
+        live,
+        bulk,
+        health: broker.health(),
+        ledger,
+        slots: Arc::new(Semaphore::new(plan.worker.intake_slots)),
+        preparer: Arc::new(preparer),
+        condition,
+        patience: plan.patience,
+        shutdown: shutdown.clone(),
+    })
+}
+
+/// Takes requests until a stop, or until the inference thread ends, which it gives then. Each stage ends when the one
+/// before it has closed its channel; a lost device ends them all at once.
+async fn take_until_the_end(
+    intake: intake::Intake,
+    inference_end: &mut oneshot::Receiver<Result<(), ScoreError>>,
+    condition: &Condition,
+    shutdown: &Shutdown,
+) -> Option<InferenceEnd> {
+    let mut taking = std::pin::pin!(intake.run());
+    tokio::select! {
+        () = &mut taking => None,
+        end = inference_end => {
+            // After a stop the thread may end well before this task has noticed that intake is over.
+            if !matches!(end, Ok(Ok(()))) {
+                condition.set_device_lost("the device is lost, or its thread has ended".into());
+                shutdown.stop.cancel();
+                shutdown.abandon.cancel();
+            }
+            taking.await;
+            Some(end)
+        }
+        () = condition.database_refused() => {
+            shutdown.stop.cancel();
+            taking.await;
+            None
+        }
+    }
+}
+
 /// Refuses a prefetch of which the last message would wait for longer than the broker allows.
-fn check_depth(plan: &Plan, seconds: f64) -> Result<(), WorkerError> {
+fn check_prefetch(plan: &WorkerPlan, seconds: f64) -> Result<(), WorkerError> {
     let timeout = plan.consumer_timeout.as_secs();
     let wait = seconds * plan.prefetch as f64;
-    if seconds <= plan.slowest() {
+    if seconds <= plan.max_seconds_per_image() {
         return Ok(());
     }
-    let mend = (timeout as f64 / 2.0 / seconds) as usize;
-    Err(WorkerError::PrefetchTooDeep { prefetch: plan.prefetch, seconds, wait, timeout, mend })
+    let possible = (timeout as f64 / 2.0 / seconds) as usize;
+    Err(WorkerError::PrefetchTooDeep { prefetch: plan.prefetch, seconds, wait, timeout, possible })
 }

@@ -1,51 +1,22 @@
-//! One image on its way to the device: gate → fetch → decode.
+//! Prepares one image for the device: check the request → fetch → decode.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use time::OffsetDateTime;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
-use tracing::Span;
 
-use super::Condition;
-use super::condition::Flight;
+use super::condition::Condition;
+use super::handoff::{Arrived, Concluded, Conclusion, Prepared};
 use super::reuse::Reuse;
-use super::settlement::{Concluded, Conclusion};
 use crate::decoding;
 use crate::telemetry::traces;
 use decoder::Pool;
-use domain::delivery::{Job, Settlement};
-use domain::{
-    Evidence, FailureCode, Grounds, ImageFormat, Judge, JudgedImage, OutcomeId, QualityFlag, Request, Timing,
-};
-use imaging::{Crop, Decoded};
+use domain::delivery::Settlement;
+use domain::{Evidence, FailureCode, Grounds, ImageFormat, Judge, JudgedImage, Request, Timing};
+use imaging::Decoded;
 use objects::{Allowed, FetchError, Object, Objects};
-
-/// A request that the worker has taken, and that has no outcome yet.
-pub(super) struct Arrived {
-    pub job: Job<Request>,
-    pub since: Instant,
-    pub supersedes: Option<OutcomeId>,
-    /// Time in the queue, if the submitter said when it was published.
-    pub queued: Option<Duration>,
-    /// Ends with the job: what the gauges of work under way count.
-    pub flight: Flight,
-    /// Of the whole work on it, for whoever reads traces.
-    pub span: Span,
-}
-
-/// An image ready for the device.
-pub(super) struct Prepared {
-    pub arrived: Arrived,
-    pub crop: Crop,
-    pub image: JudgedImage,
-    pub quality: Vec<QualityFlag>,
-    pub timing: Timing,
-    pub ready_at: Instant,
-    /// Ends when the device takes it.
-    pub waiting: Span,
-}
 
 /// What it takes to prepare images; shared by all tasks of the intake.
 pub(super) struct Preparer {
@@ -74,7 +45,7 @@ enum Fetched {
 /// Why an image did not reach the device.
 enum Stopped {
     Failed(FailureCode, String),
-    /// Trouble of the moment: worth another attempt. The code is for when there is none left.
+    /// A transient error: worth another attempt. The code is for when there is none left.
     Later(FailureCode, String),
 }
 
@@ -89,7 +60,7 @@ impl Stopped {
 impl Preparer {
     /// Prepares one image and hands it on, or concludes it, or sends it to the retry ladder.
     /// After an abandon the job is dropped, and so released.
-    pub async fn prepare(&self, arrived: Arrived) {
+    pub(crate) async fn prepare(&self, arrived: Arrived) {
         tokio::select! {
             () = self.prepare_and_hand_on(arrived) => {}
             () = self.abandon.cancelled() => {}
@@ -119,8 +90,8 @@ impl Preparer {
                 );
                 self.condition.metrics.settled("later");
                 self.condition.metrics.retry(code.stage());
-                traces::failed(&arrived.span, code);
-                traces::ended(&arrived.span, "retry", code.as_str());
+                traces::set_failed(&arrived.span, code);
+                traces::set_outcome(&arrived.span, "retry", code.as_str());
                 arrived.job.ticket.settle(Settlement::Later { reason });
             }
             Err(stopped) => {
@@ -136,15 +107,15 @@ impl Preparer {
         }
     }
 
-    /// The encoded bytes end here: beyond this point an image costs its crop alone.
+    /// The encoded bytes are dropped at the end: from then on an image takes no more memory than its crop.
     async fn fetch_and_decode(&self, arrived: &Arrived) -> Result<Fetched, Stopped> {
         let request = &arrived.job.request;
-        gate(request, &self.allowed, OffsetDateTime::now_utc())?;
+        check_request(request, &self.allowed, OffsetDateTime::now_utc())?;
 
         let started = Instant::now();
         let fetching = traces::stage("fetch", &arrived.span);
         let object = self.objects.fetch(&request.image, self.max_object_bytes).await.map_err(Stopped::from);
-        let object = object.inspect_err(|stopped| traces::failed(&fetching, stopped.code()))?;
+        let object = object.inspect_err(|stopped| traces::set_failed(&fetching, stopped.code()))?;
         drop(fetching);
         let fetch = started.elapsed();
         self.condition.metrics.stage("fetch", fetch);
@@ -166,11 +137,11 @@ impl Preparer {
         let started = Instant::now();
         let decoding = traces::stage("decode", &arrived.span);
         let decoded = self.decode(&object).await;
-        let decoded = decoded.inspect_err(|stopped| traces::failed(&decoding, stopped.code()))?;
+        let decoded = decoded.inspect_err(|stopped| traces::set_failed(&decoding, stopped.code()))?;
         drop(decoding);
         let decode = started.elapsed();
         self.condition.metrics.stage("decode", decode);
-        gate(request, &self.allowed, OffsetDateTime::now_utc())?;
+        check_request(request, &self.allowed, OffsetDateTime::now_utc())?;
 
         let image =
             judged_image(request, &object, decoding::image_format(decoded.format), decoded.width, decoded.height);
@@ -183,13 +154,13 @@ impl Preparer {
         let (bytes, pool) = (object.bytes.clone(), self.pool.clone());
         match tokio::task::spawn_blocking(move || pool.decode(&bytes)).await {
             Ok(decoded) => decoded.map_err(Stopped::from),
-            Err(panic) => Err(Stopped::Failed(FailureCode::DecodeFailed, format!("the decoder broke down: {panic}"))),
+            Err(panic) => Err(Stopped::Failed(FailureCode::DecodeFailed, format!("the decoder panicked: {panic}"))),
         }
     }
 }
 
-/// What can be said without looking at the image.
-fn gate(request: &Request, allowed: &Allowed, now: OffsetDateTime) -> Result<(), Stopped> {
+/// What can be refused without looking at the image: its bucket, and a deadline that has passed.
+fn check_request(request: &Request, allowed: &Allowed, now: OffsetDateTime) -> Result<(), Stopped> {
     let Request { key, image, .. } = request;
     allowed
         .admits(&key.tenant, &image.bucket, &image.key)

@@ -27,16 +27,16 @@ struct Question {
 }
 
 impl Reuse {
-    /// Works until it is dropped.
-    pub fn of(ledger: Arc<dyn Ledger>, judge: watch::Receiver<Arc<Judge>>) -> Reuse {
+    /// Starts the task that asks the ledger; it ends when this is dropped.
+    pub(crate) fn new(ledger: Arc<dyn Ledger>, judge: watch::Receiver<Arc<Judge>>) -> Reuse {
         let (questions, asked) = mpsc::channel(LOOKUP);
         tokio::spawn(answer(ledger, judge, asked));
         Reuse { questions }
     }
 
-    /// A verdict on the same bytes that the model in service would repeat word for word, and who stands by it. Trouble
-    /// with the database is no trouble here: the image is scored.
-    pub async fn earlier(&self, request: &Request, sha256: &str) -> Option<(Box<Verdict>, Arc<Judge>)> {
+    /// A verdict on the same bytes that the model in service would give again, and the judge that would. Where the database
+    /// can't be asked there is none, and the image is scored.
+    pub(crate) async fn earlier(&self, request: &Request, sha256: &str) -> Option<(Box<Verdict>, Arc<Judge>)> {
         if request.purpose == Purpose::Reverdict {
             return None;
         }

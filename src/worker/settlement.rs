@@ -12,37 +12,17 @@ use time::OffsetDateTime;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::Condition;
-use super::patience::with_patience;
-use super::prepare::Arrived;
+use super::condition::Condition;
+use super::handoff::{Arrived, Concluded, Conclusion};
+use super::retry::retry_while_transient;
 use crate::telemetry::traces;
 use broker::{Broker, BrokerError, Publication};
-use domain::delivery::Settlement as Answer;
-use domain::{Context, Evidence, Failure, FailureCode, Judge, Outcome, Request};
+use domain::delivery::Settlement;
+use domain::{Context, Failure, Outcome, Request};
 use ledger::{Ledger, LedgerError, Recorded};
 
-/// How an image ended, before it is recorded.
-pub(super) enum Conclusion {
-    /// By whom: the one who judged when the scores were found.
-    Judged {
-        evidence: Box<Evidence>,
-        judge: Arc<Judge>,
-    },
-    Failed {
-        code: FailureCode,
-        detail: String,
-    },
-    /// The submission already had this outcome when the message came.
-    Standing(Box<Outcome>),
-}
-
-pub(super) struct Concluded {
-    pub arrived: Arrived,
-    pub conclusion: Conclusion,
-    pub at: Instant,
-}
-
-pub(super) struct Settlement {
+/// Settles what the other stages concluded.
+pub(super) struct Settler {
     pub broker: Arc<dyn Broker>,
     /// The broker's results exchange, by name.
     pub exchange: String,
@@ -55,9 +35,9 @@ pub(super) struct Settlement {
     pub abandon: CancellationToken,
 }
 
-impl Settlement {
+impl Settler {
     /// Settles until every sender is gone, or, after an abandon, until nothing is left that was handed in.
-    pub async fn run(self, mut concluded: mpsc::Receiver<Concluded>) {
+    pub(crate) async fn run(self, mut concluded: mpsc::Receiver<Concluded>) {
         let mut gathered = Vec::with_capacity(self.most);
         loop {
             let count = tokio::select! {
@@ -78,118 +58,120 @@ impl Settlement {
     async fn settle(&self, concluded: Vec<Concluded>) {
         // Without a record the tickets drop, which puts the messages back.
         let Some(recorded) = self.record(concluded).await else { return };
-        join_all(recorded.into_iter().map(|(arrived, outcome, news)| self.finish(arrived, outcome, news))).await;
+        join_all(recorded.into_iter().map(|(arrived, outcome, source)| self.finish(arrived, outcome, source))).await;
     }
 
     /// Makes each conclusion durable; gives the outcome that stands for each.
-    async fn record(&self, concluded: Vec<Concluded>) -> Option<Vec<(Arrived, Outcome, News)>> {
-        let mut standing = Vec::new();
+    async fn record(&self, concluded: Vec<Concluded>) -> Option<Vec<(Arrived, Outcome, Source)>> {
+        let mut durable = Vec::new();
         let mut fresh = Vec::new();
         let mut outcomes = Vec::new();
         for Concluded { arrived, conclusion, at } in concluded {
             match self.decide(&arrived, conclusion, at) {
-                (outcome, News::Fresh) => {
+                (outcome, Source::New) => {
                     outcomes.push(outcome);
                     fresh.push(arrived);
                 }
-                (outcome, News::Standing) => standing.push((arrived, outcome, News::Standing)),
+                (outcome, Source::Ledger) => durable.push((arrived, outcome, Source::Ledger)),
             }
         }
         if outcomes.is_empty() {
-            return Some(standing);
+            return Some(durable);
         }
         let started = Instant::now();
         let recording: Vec<_> = fresh.iter().map(|arrived| traces::stage("record", &arrived.span)).collect();
-        let recorded = with_patience(
+        let recorded = retry_while_transient(
             "recording outcomes",
             self.patience,
             &self.abandon,
-            |error: &LedgerError| {
-                self.condition.ledger_is(Some(error.to_string()));
-                true
-            },
+            |error: &LedgerError| self.condition.record_ledger_failure(error),
             || self.ledger.record(&outcomes),
         )
         .await?;
         drop(recording);
-        self.condition.ledger_is(None);
+        self.condition.set_ledger_error(None);
         self.condition.metrics.stage("record", started.elapsed());
         for ((arrived, outcome), recorded) in fresh.into_iter().zip(outcomes).zip(recorded) {
             match recorded {
                 Recorded::New => {
                     self.condition.metrics.outcome(&outcome);
-                    standing.push((arrived, outcome, News::Fresh));
+                    durable.push((arrived, outcome, Source::New));
                 }
-                Recorded::Standing(first) => standing.push((arrived, *first, News::Standing)),
+                Recorded::Standing(first) => durable.push((arrived, *first, Source::Ledger)),
             }
         }
-        Some(standing)
+        Some(durable)
     }
 
-    fn decide(&self, arrived: &Arrived, conclusion: Conclusion, at: Instant) -> (Outcome, News) {
+    fn decide(&self, arrived: &Arrived, conclusion: Conclusion, at: Instant) -> (Outcome, Source) {
         let request = &arrived.job.request;
         let now = OffsetDateTime::now_utc();
         match conclusion {
-            Conclusion::Standing(outcome) => (*outcome, News::Standing),
+            Conclusion::Standing(outcome) => (*outcome, Source::Ledger),
             Conclusion::Judged { mut evidence, judge } => {
                 evidence.timing.record = at.elapsed().as_millis() as u64;
-                (Outcome::Verdict(Box::new(judge.verdict(request, *evidence, now))), News::Fresh)
+                (Outcome::Verdict(Box::new(judge.verdict(request, *evidence, now))), Source::New)
             }
             Conclusion::Failed { code, detail } => {
                 let failure = Failure { supersedes: arrived.supersedes, ..Failure::new(request, code, detail, now) };
-                (Outcome::Failure(Box::new(failure)), News::Fresh)
+                (Outcome::Failure(Box::new(failure)), Source::New)
             }
         }
     }
 
     /// Publishes the outcome that stands and acknowledges the message.
-    async fn finish(&self, arrived: Arrived, outcome: Outcome, news: News) {
-        let Arrived { job, since, flight, span, .. } = arrived;
+    async fn finish(&self, arrived: Arrived, outcome: Outcome, source: Source) {
+        let Arrived { job, since, in_flight, span, .. } = arrived;
         let (request, ticket) = (job.request, job.ticket);
         let metrics = &self.condition.metrics;
         if let Err(reason) = conflict(&request, &outcome) {
             tracing::warn!(submission = request.key.submission_id, tenant = %request.key.tenant, reason, "conflict");
             metrics.settled("dead");
             metrics.conflict();
-            traces::ended(&span, "dead", "conflict");
-            return ticket.settle(Answer::Dead { reason });
+            traces::set_outcome(&span, "dead", "conflict");
+            return ticket.settle(Settlement::Dead { reason });
         }
         let started = Instant::now();
         let publishing = traces::publish(&self.exchange, &outcome, &span);
-        let context = traces::given_on(&request.context, &publishing);
+        let context = traces::context_of(&request.context, &publishing);
         let publication = Publication { outcome: &outcome, context: &context };
-        let published =
-            with_patience("publishing outcomes", self.patience, &self.abandon, BrokerError::is_transient, || {
-                self.broker.publish(publication)
-            })
-            .await;
+        let published = retry_while_transient(
+            "publishing outcomes",
+            self.patience,
+            &self.abandon,
+            BrokerError::is_transient,
+            || self.broker.publish(publication),
+        )
+        .await;
         drop(publishing);
         if published.is_none() {
             metrics.settled("released");
-            traces::ended(&span, "released", "unpublished");
-            return ticket.settle(Answer::Released);
+            traces::set_outcome(&span, "released", "unpublished");
+            return ticket.settle(Settlement::Released);
         }
         metrics.stage("publish", started.elapsed());
         metrics.processed(since.elapsed());
-        if news == News::Standing {
+        if source == Source::Ledger {
             metrics.republished.inc();
         }
         metrics.settled("done");
-        ticket.settle(Answer::Done);
-        drop(flight);
+        ticket.settle(Settlement::Done);
+        drop(in_flight);
         if let Outcome::Failure(failure) = &outcome {
-            traces::failed(&span, failure.code);
+            traces::set_failed(&span, failure.code);
         }
-        traces::ended(&span, outcome.kind(), outcome.word());
-        tell(&request, &context, &outcome, news, since.elapsed());
+        traces::set_outcome(&span, outcome.kind(), outcome.word());
+        log_outcome(&request, &context, &outcome, source, since.elapsed());
     }
 }
 
-/// Whether an outcome was made by this message or found.
+/// Where an outcome comes from.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum News {
-    Fresh,
-    Standing,
+enum Source {
+    /// It was made for this message.
+    New,
+    /// The submission had it already.
+    Ledger,
 }
 
 /// The same submission with another image contradicts what stands.
@@ -210,12 +192,12 @@ fn conflict(request: &Request, outcome: &Outcome) -> Result<(), String> {
 }
 
 /// The one log line of an outcome: what was found and of what first, then the image, the times, and how it came about.
-/// The names of the fields are an interface (docs/observability.md). What strangers chose is text, never `%`: so a line break
-/// in it is escaped, and begins no line of its own.
-fn tell(request: &Request, context: &Context, outcome: &Outcome, news: News, total: Duration) {
+/// The names of the fields are an interface (docs/observability.md). What submitters chose is logged as text, never by `%`: a
+/// line break in it is then escaped, and can't forge a line.
+fn log_outcome(request: &Request, context: &Context, outcome: &Outcome, source: Source, total: Duration) {
     let Request { key, image, .. } = request;
     let total_ms = total.as_millis() as u64;
-    let again = news == News::Standing;
+    let again = source == Source::Ledger;
     let trace = context.trace.id();
     let place = format!("s3://{}/{}", image.bucket, image.key);
     match outcome {
@@ -263,7 +245,7 @@ fn tell(request: &Request, context: &Context, outcome: &Outcome, news: News, tot
     }
 }
 
-/// Four places are enough to read, and are not a float's tail.
+/// To four places: the digits behind them only make a line longer.
 fn rounded(probability: f32) -> f64 {
     (f64::from(probability) * 1e4).round() / 1e4
 }

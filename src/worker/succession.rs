@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::Condition;
+use super::condition::Condition;
 use super::inference::{Successor, Work};
 use domain::Judge;
 use engine::Detector;
@@ -35,11 +35,11 @@ pub(super) struct Follower {
     pub succession: Succession,
     /// Who judges now.
     pub judge: watch::Receiver<Arc<Judge>>,
-    /// Weak, so that the thread ends though somebody might still send it a model.
+    /// Weak, so that it does not keep the inference thread from ending.
     pub work: mpsc::WeakSender<Work>,
     pub condition: Arc<Condition>,
     /// Seconds for an image beyond which the last message of the prefetch would wait for too long.
-    pub slowest: f64,
+    pub max_seconds_per_image: f64,
 }
 
 /// A promotion that could not be followed.
@@ -51,7 +51,7 @@ struct Failed {
 
 impl Follower {
     /// Until `stop`.
-    pub async fn run(self, stop: CancellationToken) {
+    pub(crate) async fn run(self, stop: CancellationToken) {
         let _ = stop.run_until_cancelled(self.follow()).await;
     }
 
@@ -59,16 +59,16 @@ impl Follower {
         let mut failed: Option<Failed> = None;
         loop {
             match self.succession.registry.active().await {
-                Ok(Some(promotion)) => failed = self.look(&promotion, failed).await,
+                Ok(Some(promotion)) => failed = self.consider(&promotion, failed).await,
                 Ok(None) => {}
                 Err(error) => tracing::debug!(%error, "the registry can't be asked which model is active"),
             }
-            self.succession.registry.news(self.succession.poll).await;
+            self.succession.registry.wait_for_promotion(self.succession.poll).await;
         }
     }
 
     /// Follows a promotion unless it is followed already, or failed a moment ago.
-    async fn look(&self, promotion: &Promotion, failed: Option<Failed>) -> Option<Failed> {
+    async fn consider(&self, promotion: &Promotion, failed: Option<Failed>) -> Option<Failed> {
         let serving = self.judge.borrow().model.version.clone();
         if promotion.version == serving {
             return None;
@@ -103,20 +103,20 @@ impl Follower {
         let folder = store.fetch(&model).await.map_err(|error| error.to_string())?;
         let settings = detector.in_folder(&folder);
         let loading = tokio::task::spawn_blocking(move || engine::open(&settings));
-        let loaded = loading.await.map_err(|panic| format!("loading it broke down: {panic}"))?;
+        let loaded = loading.await.map_err(|panic| format!("loading it panicked: {panic}"))?;
         let loaded = loaded.map_err(|error| error.to_string())?;
         check_identity(loaded.as_ref(), &model)?;
-        let (answer, answered) = oneshot::channel();
-        let successor = Successor { detector: loaded, slowest: self.slowest, answer };
+        let (reply, replied) = oneshot::channel();
+        let successor = Successor { detector: loaded, max_seconds_per_image: self.max_seconds_per_image, reply };
         let gone = "the worker is stopping";
         let work = self.work.upgrade().ok_or(gone)?;
         work.send(Work::Successor(successor)).await.map_err(|_| gone)?;
         drop(work);
-        answered.await.map_err(|_| gone)?
+        replied.await.map_err(|_| gone)?
     }
 }
 
-/// Between the look at the files and their loading somebody may have touched them.
+/// The files may have been changed after they were verified and before they were loaded.
 fn check_identity(loaded: &dyn Detector, model: &Model) -> Result<(), String> {
     let (card, entry) = (loaded.card(), &model.entry);
     if (&card.version, &card.sha256) == (&entry.version, &entry.sha256) {

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-/// Looks at the queue now and then. Pure: it is told what was seen, and when.
+/// Compares what the queue looked like from time to time. Pure: it is told what was seen, and when.
 #[derive(Debug, Default)]
 pub(super) struct Unserved {
     since: Option<Instant>,
@@ -10,9 +10,9 @@ pub(super) struct Unserved {
 }
 
 impl Unserved {
-    /// `waiting` messages are ready for a worker with nothing to do, which has taken `taken` in its life. `None`:
-    /// it is at work, or had no way to take any.
-    pub fn look(&mut self, now: Instant, waiting: Option<u32>, taken: u64) {
+    /// `waiting` messages are ready for a worker with nothing to do, which has taken `taken` since it started. `None`:
+    /// it is busy, or could not take any.
+    pub(crate) fn observe(&mut self, now: Instant, waiting: Option<u32>, taken: u64) {
         let nothing_taken = taken == self.taken;
         self.taken = taken;
         self.since = match waiting {
@@ -21,8 +21,8 @@ impl Unserved {
         };
     }
 
-    /// Since when, if they do.
-    pub fn since(&self) -> Option<Instant> {
+    /// Since when messages are unserved, if they are.
+    pub(crate) fn since(&self) -> Option<Instant> {
         self.since
     }
 }
@@ -34,22 +34,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_idleness_beside_ready_messages_counts() {
+    fn messages_count_as_unserved_only_while_an_idle_worker_takes_none() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut unserved = Unserved::default();
-        unserved.look(at(0), Some(9), 5);
+        unserved.observe(at(0), Some(9), 5);
         assert_eq!(unserved.since(), None, "it took five since the last look");
-        unserved.look(at(1), Some(9), 5);
-        unserved.look(at(2), Some(12), 5);
+        unserved.observe(at(1), Some(9), 5);
+        unserved.observe(at(2), Some(12), 5);
         assert_eq!(unserved.since(), Some(at(1)));
-        unserved.look(at(3), Some(12), 6);
+        unserved.observe(at(3), Some(12), 6);
         assert_eq!(unserved.since(), None, "it took one");
-        unserved.look(at(4), Some(12), 6);
-        unserved.look(at(5), Some(0), 6);
+        unserved.observe(at(4), Some(12), 6);
+        unserved.observe(at(5), Some(0), 6);
         assert_eq!(unserved.since(), None, "nothing waits");
-        unserved.look(at(6), Some(3), 6);
-        unserved.look(at(7), None, 6);
+        unserved.observe(at(6), Some(3), 6);
+        unserved.observe(at(7), None, 6);
         assert_eq!(unserved.since(), None, "it is busy, or could take none");
     }
 }

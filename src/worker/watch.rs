@@ -1,47 +1,54 @@
-//! Now and then: does the queue move, and a word to whoever asks how the workers are.
+//! Every few seconds: looks whether the live queue moves, and reports the worker's state to the ledger.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::Condition;
+use super::condition::Condition;
 use broker::{Broker, Lane};
 use domain::Judge;
-use ledger::{Ledger, WorkerReport};
+use ledger::LedgerError;
+use ledger::workers::{REMOVED_AFTER, WorkerReport, Workers};
 
 /// Between two looks.
 const EVERY: Duration = Duration::from_secs(5);
+/// Between two removals of what killed workers left.
+const REMOVE_EVERY: Duration = Duration::from_secs(60 * 60);
 
 pub(super) struct Watch {
     pub broker: Arc<dyn Broker>,
-    pub ledger: Arc<dyn Ledger>,
+    pub workers: Arc<dyn Workers>,
     pub condition: Arc<Condition>,
     pub judge: watch::Receiver<Arc<Judge>>,
 }
 
 impl Watch {
-    /// Until `end`; the last word is that the worker has stopped.
-    pub async fn run(self, end: CancellationToken) {
+    /// Until `end`; then nothing is left of the worker's reports.
+    pub(crate) async fn run(self, end: CancellationToken) {
         let name = name();
         let started_at = OffsetDateTime::now_utc();
         let mut ticks = interval(EVERY);
+        let mut removed: Option<Instant> = None;
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while end.run_until_cancelled(ticks.tick()).await.is_some() {
             let waiting = timeout(EVERY, self.broker.waiting(Lane::Live)).await;
-            self.condition.saw_waiting(waiting.ok().and_then(Result::ok));
+            self.condition.record_waiting_messages(waiting.ok().and_then(Result::ok));
             let state = self.condition.ready().map_or_else(|reason| reason, |()| "ready".into());
-            self.tell(&name, started_at, state).await;
+            self.report(&name, started_at, state).await;
+            if removed.is_none_or(|at| at.elapsed() > REMOVE_EVERY) {
+                removed = Some(Instant::now());
+                attempt("old reports can't be removed", self.workers.remove_older(REMOVED_AFTER)).await;
+            }
         }
-        self.tell(&name, started_at, "stopped".into()).await;
+        attempt("the report can't be removed", self.workers.leave(&name)).await;
     }
 
-    /// Nothing rests on it, so trouble is no trouble.
-    async fn tell(&self, name: &str, started_at: OffsetDateTime, state: String) {
-        let (in_flight, oldest) = self.condition.under_way();
+    async fn report(&self, name: &str, started_at: OffsetDateTime, state: String) {
+        let (in_flight, oldest) = self.condition.images_in_flight();
         let judge = self.judge.borrow().clone();
         let report = WorkerReport {
             name: name.into(),
@@ -55,11 +62,17 @@ impl Watch {
             queue_wait_s: self.condition.queue_wait().map(|wait| wait.as_secs_f32()),
             started_at,
         };
-        match timeout(EVERY, self.ledger.report(&report)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::debug!(%error, "no report was left"),
-            Err(_) => tracing::debug!("no report was left in time"),
-        }
+        attempt("no report was left", self.workers.report(&report)).await;
+    }
+}
+
+/// Nothing rests on it, so trouble is no trouble; what an operator has to fix is a warning.
+async fn attempt<T>(trouble: &str, work: impl Future<Output = Result<T, LedgerError>>) {
+    match timeout(EVERY, work).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) if error.is_transient() => tracing::debug!(%error, "{trouble}"),
+        Ok(Err(error)) => tracing::warn!(%error, "{trouble}"),
+        Err(_) => tracing::debug!("{trouble} in time"),
     }
 }
 

@@ -86,7 +86,7 @@ class RootFilesystem(unittest.TestCase):
 
     def test_names_are_resolved(self):
         # The libraries for it are loaded when the first name is asked for.
-        addresses = {"ASSAY__BROKER__URL": "amqps://user:word@localhost:1/", "ASSAY__LEDGER__URL": "postgres://user:word@no-such-host.invalid/assay"}
+        addresses = {"ASSAY__BROKER__URL": "amqps://user:word@localhost:1/", "ASSAY__DATABASE__URL": "postgres://user:word@no-such-host.invalid/assay"}
         done = run("assay", "doctor", "--json", environment=addresses)
         found = {check["subject"]: check["detail"] for check in json.loads(done.stdout)["checks"]}
         self.assertIn("Network is unreachable", found["broker"])

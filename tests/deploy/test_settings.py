@@ -16,7 +16,7 @@ ENGINE = 567e6 / 2**20
 # What a secret may hold, at an address where nobody listens.
 SECRETS = {
     "broker-url": "amqps://user:word@127.0.0.1:1/assay",
-    "ledger-url": "postgres://user:word@127.0.0.1:1/assay?sslmode=verify-full",
+    "database-url": "postgres://user:word@127.0.0.1:1/assay?sslmode=verify-full",
     "aws-access-key-id": "id",
     "aws-secret-access-key": "key",
 }

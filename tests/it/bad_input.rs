@@ -162,7 +162,7 @@ async fn requests_that_can_not_be_met_end_in_the_failure_that_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn messages_that_can_not_be_read_are_put_aside_whole_with_the_reason() {
+async fn messages_that_can_not_be_read_become_dead_letters_with_the_reason() {
     let image = json!({"bucket": BUCKET, "key": "k"});
     let cases = [
         (b"not json".to_vec(), "JSON"),

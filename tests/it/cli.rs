@@ -67,7 +67,7 @@ fn scan_judges_folders_and_files_and_ends_with_1_if_one_failed() {
     assert!(stderr(&missing).contains("no-such-file.jpg"), "{}", stderr(&missing));
     let modelless = run(assay().args(["scan", "--model", "nowhere"]).arg(&pictures));
     assert_eq!(modelless.status.code(), Some(2));
-    assert!(stderr(&modelless).contains("assay model init"), "it says how to mend it: {}", stderr(&modelless));
+    assert!(stderr(&modelless).contains("assay model init"), "it says how to fix it: {}", stderr(&modelless));
     std::fs::remove_dir_all(folder).unwrap();
 }
 
@@ -100,7 +100,7 @@ fn a_wrong_configuration_ends_with_2_and_names_the_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_enqueued_once_or_twice_comes_out_once() {
+async fn an_image_enqueued_twice_gets_one_outcome() {
     let site = Site::open().await;
     let mut keys = BTreeSet::new();
     for number in 0..30_u8 {
@@ -153,12 +153,12 @@ async fn doctor_finds_what_is_wrong_and_ends_with_its_code() {
     assert!(stdout(&away).contains("WRONG  broker") && stdout(&away).contains("127.0.0.1:1"), "{}", stdout(&away));
 
     let elsewhere = format!("{}_unmigrated", site.name);
-    let unmigrated = run(site.command().arg("doctor").env("ASSAY__LEDGER__SCHEMA", &elsewhere));
+    let unmigrated = run(site.command().arg("doctor").env("ASSAY__DATABASE__SCHEMA", &elsewhere));
     assert_eq!(unmigrated.status.code(), Some(2));
     assert!(stdout(&unmigrated).contains("assay migrate"), "{}", stdout(&unmigrated));
-    let worker = run(site.command().arg("worker").env("ASSAY__LEDGER__SCHEMA", &elsewhere));
+    let worker = run(site.command().arg("worker").env("ASSAY__DATABASE__SCHEMA", &elsewhere));
     assert_eq!(worker.status.code(), Some(2), "a worker does not start without its tables");
-    let migrate = || run(site.command().arg("migrate").env("ASSAY__LEDGER__SCHEMA", &elsewhere));
+    let migrate = || run(site.command().arg("migrate").env("ASSAY__DATABASE__SCHEMA", &elsewhere));
     assert!(stdout(&migrate()).contains("applied"));
     assert!(stdout(&migrate()).contains("up to date"));
     site.query(&format!("DROP SCHEMA {elsewhere} CASCADE")).await;

@@ -7,8 +7,8 @@ use engine::{Detector, Engine, Precision, Settings, device};
 use imaging::Limits;
 use serde_json::Value;
 
-/// Where `tests/conformance/prepare.py` left its images.
-fn material() -> PathBuf {
+/// The folder in which `tests/conformance/prepare.py` left its images.
+fn prepared() -> PathBuf {
     let folder = std::env::var_os("ASSAY_CONFORMANCE")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/conformance"), PathBuf::from);
     assert!(folder.join("images").is_dir(), "{} holds no images: run `make conformance`", folder.display());
@@ -16,20 +16,20 @@ fn material() -> PathBuf {
 }
 
 #[test]
-fn crops_are_pillows_bit_for_bit() {
-    let material = material();
+fn crops_are_equal_to_pillows_bit_for_bit() {
+    let prepared = prepared();
     let limits = Limits { max_pixels: 120_000_000, max_decoded_bytes: 512 << 20 };
-    let mut names: Vec<String> = std::fs::read_dir(material.join("images"))
+    let mut names: Vec<String> = std::fs::read_dir(prepared.join("images"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     names.sort();
-    assert!(names.len() >= 32, "only {} images in {}", names.len(), material.display());
+    assert!(names.len() >= 32, "only {} images in {}", names.len(), prepared.display());
 
     let mut differing = Vec::new();
     for name in &names {
-        let bytes = std::fs::read(material.join("images").join(name)).unwrap();
-        let want = std::fs::read(material.join("crops").join(format!("{name}.rgb"))).unwrap();
+        let bytes = std::fs::read(prepared.join("images").join(name)).unwrap();
+        let want = std::fs::read(prepared.join("crops").join(format!("{name}.rgb"))).unwrap();
         match imaging::decode(&bytes, &limits) {
             Ok(decoded) if decoded.crop.pixels() == want => {}
             Ok(decoded) => {
@@ -51,27 +51,27 @@ const TOLERANCE: f64 = 1e-4;
 const UNDECIDED: f64 = 0.1;
 
 #[test]
-fn scores_are_pytorchs() {
-    let material = material();
-    let golden: Value = serde_json::from_slice(&std::fs::read(material.join("golden.json")).unwrap()).unwrap();
+fn scores_are_near_pytorchs() {
+    let prepared = prepared();
+    let golden: Value = serde_json::from_slice(&std::fs::read(prepared.join("golden.json")).unwrap()).unwrap();
     let golden = golden["images"].as_array().unwrap();
     assert!(golden.len() >= 32, "only {} images", golden.len());
     let folder = std::env::temp_dir().join(format!("assay-imported-{}", uuid::Uuid::new_v4()));
-    let (model, generators) = (material.join("checkpoint.pt"), material.join("generators.pt"));
+    let (model, generators) = (prepared.join("checkpoint.pt"), prepared.join("generators.pt"));
     let asked = Import { checkpoint: &model, generators: Some(&generators), version: None };
     let manifest = checkpoint::import(asked, &folder).unwrap();
     assert!(manifest.trained);
 
     let mut wrong = Vec::new();
     let mut fp32 = engine(&folder, Precision::Fp32);
-    // Some processors can't.
+    // Some processors can't compute it.
     let mut bf16 = device::choose("cpu", Precision::Bf16).is_ok().then(|| engine(&folder, Precision::Bf16));
     std::fs::remove_dir_all(&folder).unwrap();
     let limits = Limits { max_pixels: 120_000_000, max_decoded_bytes: 512 << 20 };
     let (mut decided, mut farthest) = (0, 0.0_f64);
     for image in golden {
         let name = image["name"].as_str().unwrap();
-        let bytes = std::fs::read(material.join("images").join(name)).unwrap();
+        let bytes = std::fs::read(prepared.join("images").join(name)).unwrap();
         let crop = imaging::decode(&bytes, &limits).unwrap().crop;
         let scores = fp32.score(&[&crop]).unwrap().remove(0);
         let logit = image["logit"].as_f64().unwrap();

@@ -1,5 +1,4 @@
-//! One suite for each port, run on the stand-in in memory and on the real server: what the stand-in may do,
-//! the server does too.
+//! One suite for each port, run on the implementation in memory and on the real server: both keep the same promises.
 
 /// Each test on a `Memory` and on a `Postgres` in a schema of its own.
 macro_rules! on_memory_and_postgres {
@@ -14,7 +13,7 @@ macro_rules! on_memory_and_postgres {
             $(#[tokio::test(flavor = "multi_thread")]
             async fn $test() {
                 crate::support::servers::in_own_schema(|settings| async move {
-                    ledger::postgres::migrate(&settings).await.unwrap();
+                    database::migrate(&settings).await.unwrap();
                     let database = database::Database::connect(&settings).await.unwrap();
                     super::$test(std::sync::Arc::new(super::Postgres::on(&database))).await;
                 })
@@ -26,7 +25,10 @@ macro_rules! on_memory_and_postgres {
 
 mod broker;
 mod labels;
+mod leases;
 mod ledger;
 mod objects;
 mod registry;
 mod store;
+mod training_runs;
+mod workers;

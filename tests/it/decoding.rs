@@ -1,4 +1,4 @@
-//! Decoders in processes of their own: what they answer, what they may do, and what their death costs.
+//! Decoders in processes of their own: what they answer, what they may do, and what is lost when one dies.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::support::rig::{BUCKET, Rig, decoders, failed, plan};
 
 fn pool(settings: decoder::Settings) -> (Arc<Pool>, Child) {
     let pool = Arc::new(Pool::open(settings).unwrap());
-    let child = Child::with_id(pool.at_rest()[0].id);
+    let child = Child::with_id(pool.idle_decoders()[0].id);
     (pool, child)
 }
 
@@ -34,7 +34,7 @@ fn a_decoder_answers_what_decoding_in_the_process_gives() {
         ("empty", vec![]),
         ("text", b"no image at all".to_vec()),
         ("cut off", images::jpeg(300, 300, Inks::Rgb)[..2000].to_vec()),
-        ("claims too much", hostile::boasting_bmp()),
+        ("claims too much", hostile::bmp_that_claims_too_many_pixels()),
     ]);
     for (name, bytes) in files {
         match (pool.decode(&bytes), imaging::decode(&bytes, &settings.limits)) {
@@ -48,7 +48,7 @@ fn a_decoder_answers_what_decoding_in_the_process_gives() {
             (there, here) => panic!("a window of {name}: {there:?} there, {here:?} here"),
         }
     }
-    assert_eq!(pool.at_rest().len(), 1, "one decoder did it all");
+    assert_eq!(pool.idle_decoders().len(), 1, "one decoder did it all");
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn a_decoder_killed_in_the_middle_of_an_image_fails_that_image_alone() {
 }
 
 #[test]
-fn a_decoder_killed_at_rest_costs_no_image() {
+fn an_idle_decoder_that_is_killed_costs_no_image() {
     let (pool, child) = pool(decoders());
     child.kill();
     pool.decode(&imaging::sample()).unwrap();
@@ -102,7 +102,7 @@ fn a_decoder_killed_before_it_has_read_an_image_costs_none_either() {
     child.kill();
     image.join().unwrap().unwrap();
 
-    let child = Child::with_id(pool.at_rest()[0].id);
+    let child = Child::with_id(pool.idle_decoders()[0].id);
     child.stop();
     let image = decode(&pool, imaging::sample());
     child.kill();
@@ -121,7 +121,7 @@ fn an_image_that_takes_too_long_is_given_up_and_the_next_one_is_decoded() {
 }
 
 #[test]
-fn memory_has_an_end_for_rust_and_for_c() {
+fn memory_is_limited_in_rust_and_in_c() {
     let limits = Limits { max_pixels: 120_000_000, max_decoded_bytes: 512 << 20 };
     let (pool, _) = pool(decoder::Settings { limits, memory: 96 << 20, ..decoders() });
     // 300 MB in Rust's allocator, which the limits would let pass.
@@ -140,7 +140,7 @@ fn a_decoder_that_is_not_there_is_named_and_is_no_fault_of_the_image() {
     let settings = decoder::Settings { program: "/nowhere/assay-decoder".into(), ..decoders() };
     let error = Pool::open(settings).err().unwrap();
     assert!(error.to_string().contains("/nowhere/assay-decoder"), "{error}");
-    assert!(error.to_string().contains("make build"), "it says how to mend it: {error}");
+    assert!(error.to_string().contains("make build"), "it says how to fix it: {error}");
     let error = Error::from(error);
     assert!(error.is_transient());
     assert_eq!(assay::decoding::failure_code(&error), FailureCode::DecoderUnavailable);

@@ -1,4 +1,4 @@
-//! The documents that others rely on: examples that our own readers take, and tables that leave nothing out.
+//! The documents that others rely on: our own readers take the examples, and the tables are complete.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

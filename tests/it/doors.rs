@@ -22,7 +22,7 @@ use crate::support::servers::{servers, unique};
 use crate::support::site::{BUCKET, Site, request};
 use crate::support::within;
 
-/// Where nobody may ever call.
+/// An address that nothing may ever connect to.
 struct Trap {
     address: String,
     calls: Arc<AtomicUsize>,

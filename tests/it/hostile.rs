@@ -1,4 +1,4 @@
-//! Ten thousand images made to hurt, through the real worker.
+//! Ten thousand broken and malicious images, through a real worker.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,15 +15,15 @@ use crate::support::site::{Site, request};
 use crate::support::within;
 
 const MUTANTS: usize = 10_000;
-/// What else is wrong with them is chance, and this chance repeats.
+/// Of the random mutations, so that they are the same each time.
 const SEED: u64 = 5;
 
-/// Made by hand, each for one weakness.
+/// Made by hand, each against one weakness of decoders.
 fn crafted() -> Vec<(&'static str, Vec<u8>)> {
     let progressive = images::progressive_jpeg(900, 700);
     vec![
         ("many-codes.webp", hostile::webp_of_many_codes()),
-        ("boasting.bmp", hostile::boasting_bmp()),
+        ("claims-too-much.bmp", hostile::bmp_that_claims_too_many_pixels()),
         ("wide.bmp", hostile::wide_bmp()),
         ("deep.jpg", hostile::with_scans(&progressive, 100)),
         ("too-deep.jpg", hostile::with_scans(&progressive, 2000)),
@@ -36,7 +36,7 @@ fn crafted() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_thousand_hostile_images_end_in_one_outcome_each_and_the_worker_in_peace() {
+async fn ten_thousand_hostile_images_end_in_one_outcome_each_and_the_worker_stops_cleanly() {
     // Tight, so that the bound means something.
     let (most_bytes, most_decoded, slots, decoders, batch) = (1_u64 << 20, 48_u64 << 20, 8, 2, 8);
     let settings = [
@@ -103,7 +103,7 @@ async fn ten_thousand_hostile_images_end_in_one_outcome_each_and_the_worker_in_p
 }
 
 #[test]
-fn what_was_crafted_is_refused_or_decoded_as_it_is_meant_to_be() {
+fn crafted_images_are_refused_or_decoded_as_intended() {
     let limits = Config::load(None).unwrap().imaging.limits();
     // Decoding it here would take 1.3 GB: what its decoder says of it is in `decoding`.
     let judged = crafted().into_iter().filter(|(name, _)| *name != "many-codes.webp");
@@ -111,7 +111,7 @@ fn what_was_crafted_is_refused_or_decoded_as_it_is_meant_to_be() {
         let result = decode(&bytes, &limits);
         let as_meant = match name {
             "bomb.png" | "deep.jpg" | "many-frames.gif" => result.is_ok(),
-            "boasting.bmp" => matches!(result, Err(DecodeError::TooManyPixels { .. })),
+            "claims-too-much.bmp" => matches!(result, Err(DecodeError::TooManyPixels { .. })),
             "wide.bmp" | "endless.tiff" => matches!(result, Err(DecodeError::Damaged { .. })),
             "too-deep.jpg" => matches!(result, Err(DecodeError::UnsupportedKind { .. })),
             _ => result.is_err(),

@@ -5,12 +5,13 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use assay::corrections::{Clerk, TakeError, Tally, drain};
-use broker::rabbit::Corrections;
+use assay::corrections::{CorrectionError, CorrectionHandler, Tally, drain};
+use broker::Corrections;
+use broker::rabbit::RabbitCorrections;
 use database::Database;
 use domain::{LabelledOrigin, Outcome};
 use labels::postgres::Postgres;
-use labels::{Heard, Label, Labels, Source, Vocabulary, memory};
+use labels::{Label, Labels, Recorded, Source, Vocabulary, memory};
 use ledger::Ledger;
 use objects::Allowed;
 
@@ -42,7 +43,7 @@ fn parsed(text: &str) -> Value {
 }
 
 async fn labels_of(site: &Site) -> Postgres {
-    Postgres::on(&Database::connect(&servers().ledger_settings(&site.name)).await.unwrap())
+    Postgres::on(&Database::connect(&servers().database_settings(&site.name)).await.unwrap())
 }
 
 async fn publish(site: &Site, bodies: &[Value]) {
@@ -67,7 +68,7 @@ fn write(folder: &Path, name: &str, bytes: &[u8]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn importing_twice_adds_nothing_and_what_is_missing_is_listed() {
+async fn importing_twice_adds_nothing_and_missing_images_are_listed() {
     let site = Site::open().await;
     let folder = site.folder();
     for (name, bytes) in [("images/a.jpg", "a"), ("images/b.png", "b"), ("images/b again.png", "b")] {
@@ -104,7 +105,7 @@ async fn importing_twice_adds_nothing_and_what_is_missing_is_listed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn images_of_a_bucket_are_imported_by_a_vocabulary_of_ones_own() {
+async fn images_of_a_bucket_are_imported_with_a_custom_vocabulary() {
     let site = Site::open().await;
     let key = site.put("set/a.jpg", b"from a bucket".to_vec()).await;
     write(site.folder(), "train.txt", b"a.jpg,1,0,5,40\n");
@@ -131,7 +132,7 @@ async fn images_of_a_bucket_are_imported_by_a_vocabulary_of_ones_own() {
 #[tokio::test(flavor = "multi_thread")]
 async fn corrections_become_labels_or_dead_letters_with_the_reason() {
     let site = Site::open().await;
-    let settings = servers().ledger_settings(&site.name);
+    let settings = servers().database_settings(&site.name);
     let ledger = ledger::postgres::Postgres::connect(&settings).await.unwrap();
     let mut judged = verdict_of(key("judged", 0));
     judged.image.bucket = BUCKET.into();
@@ -160,7 +161,7 @@ async fn corrections_become_labels_or_dead_letters_with_the_reason() {
         by_id.clone(),
     ];
     let bad = [
-        (json!("no object"), "no object"),
+        (json!("no object"), "no JSON object"),
         (with(by_id.clone(), "origin", json!("fake")), "`origin`"),
         (with(by_id.clone(), "tenant", json!("another")), "no outcome has the id"),
         (real("verdict_id", json!("6f2c1c0e-8a53-5b57-9f5c-0b1d0a1c2d3e")), "no outcome has the id"),
@@ -180,9 +181,18 @@ async fn corrections_become_labels_or_dead_letters_with_the_reason() {
         assert!(dead.contains(&reason.replace('"', "\\\"")), "{body}: {reason} in {dead}");
     }
     assert!(dead.contains(&format!("{}.labels", site.name)));
+    // Replayed, they are corrections again, and are dead-lettered for the same reasons.
+    let (code, _, said) = run(&site, &["dead", "replay", "--all"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!((site.depth("labels").await, site.depth("images").await, site.depth("dead").await), (7, 0, 0));
+    let (_, out, said) = run(&site, &["labels", "drain", "--json"]);
+    assert_eq!(parsed(&out), json!({"new": 0, "known": 0, "dead": 7}), "{said}");
+    let (_, out, said) = run(&site, &["dead", "replay", "--reason", "no generator", "--json"]);
+    assert_eq!(parsed(&out), json!({"replayed": 1, "of_unknown_origin": 0, "dry_run": false}), "{said}");
+    assert_eq!((site.depth("labels").await, site.depth("dead").await), (1, 6));
 
     let labels = labels_of(&site).await;
-    let word = |history: Vec<labels::Word>| history.last().unwrap().label.clone();
+    let word = |history: Vec<labels::RecordedLabel>| history.last().unwrap().label.clone();
     let judged = labels.history(&sha256(b"judged")).await.unwrap();
     assert_eq!(judged.len(), 2);
     assert!(judged.iter().all(|word| word.label.verdict_id.unwrap().to_string() == id));
@@ -207,7 +217,7 @@ async fn corrections_become_labels_or_dead_letters_with_the_reason() {
 async fn a_correction_stays_in_its_queue_until_its_label_is_committed() {
     let site = Site::open().await;
     let store = Arc::new(memory::Memory::new());
-    let clerk = Clerk {
+    let handler = CorrectionHandler {
         labels: store.clone(),
         ledger: Arc::new(ledger::memory::Memory::new()),
         objects: Arc::new(objects::memory::Memory::new()),
@@ -219,20 +229,20 @@ async fn a_correction_stays_in_its_queue_until_its_label_is_committed() {
     let image = json!({"bucket": BUCKET, "key": "a.jpg", "sha256": sha256(b"a")});
     publish(&site, &[json!({"image": image, "origin": "real", "actor": "a"})]).await;
     store.set_away(true);
-    let mut queue = Corrections::open(&site.broker).await.unwrap();
-    let error = within(60, drain(&mut queue, &clerk)).await.unwrap_err();
-    assert!(matches!(error, TakeError::Database(_)), "{error}");
+    let mut queue = Box::new(RabbitCorrections::open(&site.broker).await.unwrap());
+    let error = within(60, drain(queue.as_mut(), &handler)).await.unwrap_err();
+    assert!(matches!(error, CorrectionError::Database(_)), "{error}");
     queue.close().await;
     until("the correction is back", || async { site.depth("labels").await == 1 }).await;
 
     store.set_away(false);
-    let mut queue = Corrections::open(&site.broker).await.unwrap();
-    let tally = within(60, drain(&mut queue, &clerk)).await.unwrap();
+    let mut queue = Box::new(RabbitCorrections::open(&site.broker).await.unwrap());
+    let tally = within(60, drain(queue.as_mut(), &handler)).await.unwrap();
     assert_eq!(tally, Tally { new: 1, known: 0, dead: 0 });
     queue.close().await;
     assert_eq!(site.depth("labels").await, 0);
     let again = store.history(&sha256(b"a")).await.unwrap().remove(0).label;
-    assert_eq!(store.say(&[again]).await.unwrap(), [Heard::Known]);
+    assert_eq!(store.record(&[again]).await.unwrap(), [Recorded::Duplicate]);
     site.close().await;
 }
 
@@ -244,7 +254,7 @@ async fn corrections_are_taken_as_they_come_until_the_listener_is_stopped() {
     for content in ["one", "two"] {
         let image = json!({"bucket": BUCKET, "key": content, "sha256": sha256(content.as_bytes())});
         publish(&site, &[json!({"image": image, "origin": "real", "actor": "a"})]).await;
-        until("the correction is taken down", || async {
+        until("the label is recorded", || async {
             !labels.history(&sha256(content.as_bytes())).await.unwrap().is_empty()
         })
         .await;

@@ -1,5 +1,6 @@
-//! The tests that need more than one room.
+//! The tests of several packages together, on stand-ins and on real servers.
 
+#![allow(unreachable_pub, reason = "nothing in a test program is reached from outside")]
 #![allow(clippy::unwrap_used, reason = "a test ends by panicking, in its helpers too")]
 
 mod architecture;

@@ -155,7 +155,7 @@ async fn a_spoiled_artefact_is_refused_by_everybody_and_a_running_worker_serves_
 
     // Somebody promotes it all the same.
     let mut worker = site.worker(&FOLLOWS).await;
-    let registry = Postgres::on(&Database::connect(&servers().ledger_settings(&site.name)).await.unwrap());
+    let registry = Postgres::on(&Database::connect(&servers().database_settings(&site.name)).await.unwrap());
     let change = Change {
         version: bad.version.clone(),
         replaces: Some(good.version.clone()),
@@ -171,7 +171,7 @@ async fn a_spoiled_artefact_is_refused_by_everybody_and_a_running_worker_serves_
     site.submit([request("a", &key)]).await;
     assert_eq!(verdict(&site, "a").await.model.version, good.version);
 
-    // Mended, it takes over with the next try.
+    // Repaired, it takes over with the next try.
     spoil(&stored.join("weights.safetensors"));
     serves(&site, &worker, &bad).await;
     worker.terminate();

@@ -1,5 +1,5 @@
-//! What operators look at: every metric that a dashboard, an alert or the documentation names is one that a real
-//! worker shows, and the other way round.
+//! Metrics and log lines: every metric that a dashboard, an alert or the documentation names is one that a real worker
+//! shows, and every metric that it shows is documented.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! The whole pipeline with edges in memory and a scripted detector: many messages, and trouble at every edge.
+//! The whole pipeline with broker, store and ledger in memory and a scripted detector: many messages, and errors everywhere.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use broker::Lane;
 use broker::memory::Fault as BrokerFault;
 use broker::wire::Message;
 use domain::{FailureCode, Outcome};
-use engine::{ScoreError, Scripted};
+use engine::{ScoreError, Scripted, TorchError, TorchErrorKind};
 use imaging::Crop;
 use ledger::memory::{Call, Fault as LedgerFault};
 use objects::memory::Fault as ObjectFault;
@@ -19,22 +19,26 @@ use serde_json::json;
 use crate::support::images::{self, POISON};
 use crate::support::rig::{BUCKET, DEADLINE, Rig, decoders, failed, message, plan};
 
-/// Counts up, and says yes to every `n`th.
+fn scripted(kind: TorchErrorKind) -> TorchError {
+    TorchError::new(kind, "scripted")
+}
+
+/// True for every `n`th call.
 fn every(n: usize) -> impl FnMut() -> bool + Send {
     let count = AtomicUsize::new(0);
     move || count.fetch_add(1, Ordering::Relaxed) % n == n - 1
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_thousand_messages_with_trouble_at_every_edge_end_once_each() {
+async fn ten_thousand_messages_with_errors_everywhere_get_one_outcome_each() {
     const MESSAGES: usize = 10_000;
     let mut too_large = every(97);
     let detector = Scripted::with_script(Box::new(move |crops: &[&Crop]| {
         if too_large() && crops.len() > 1 {
-            return Err(ScoreError::OutOfMemory { images: crops.len(), detail: "scripted".into() });
+            return Err(ScoreError::OutOfMemory { images: crops.len(), cause: scripted(TorchErrorKind::OutOfMemory) });
         }
         match crops.iter().any(|crop| images::is_poison(crop)) {
-            true => Err(ScoreError::Failed("scripted".into())),
+            true => Err(ScoreError::Failed(scripted(TorchErrorKind::Other))),
             false => Ok(()),
         }
     }));
@@ -71,9 +75,9 @@ async fn ten_thousand_messages_with_trouble_at_every_edge_end_once_each() {
         }
         wanted.insert(id, code);
     }
-    // Trouble while it works: lost and unheard publications, unavailable objects, lost connections.
+    // Errors meanwhile: lost and unconfirmed publications, unavailable objects, lost connections.
     for round in 0..20 {
-        rig.broker.fail_publications([BrokerFault::Lost, BrokerFault::Unheard, BrokerFault::Unroutable]);
+        rig.broker.fail_publications([BrokerFault::Lost, BrokerFault::Unconfirmed, BrokerFault::Unroutable]);
         rig.objects.fail(BUCKET, "kind-0", [ObjectFault::Unavailable, ObjectFault::Truncated]);
         let seen = rig.broker.counts().done;
         let progress = async {
@@ -89,7 +93,7 @@ async fn ten_thousand_messages_with_trouble_at_every_edge_end_once_each() {
     let outcomes = rig.end().await;
     assert_eq!(dead.len(), 20, "the unreadable ones, and nothing else");
     assert!(dead.iter().all(|message| message.body.starts_with(b"{unreadable")));
-    assert!(counts.stale > 0 && counts.later > 0, "the trouble was real: {counts:?}");
+    assert!(counts.stale > 0 && counts.later > 0, "there were errors: {counts:?}");
     assert_eq!(outcomes.len(), MESSAGES);
     for (id, code) in wanted {
         assert_eq!(failed(&outcomes[&id]), code, "{id}");
@@ -152,7 +156,7 @@ async fn the_same_bytes_are_scored_once_and_get_a_verdict_for_each_submission() 
     );
 
     // Without the database's help, and with its answer lost, an image is scored.
-    rig.ledger.fail_next(Call::Scored, LedgerFault::Failed, 1);
+    rig.ledger.fail_next(Call::Scored, LedgerFault::DiskFull, 1);
     rig.submit("unlucky", "a");
     rig.idle().await;
     assert_eq!(scored.load(Ordering::Relaxed), once + 4);
@@ -215,7 +219,7 @@ async fn the_next_generation_gets_a_verdict_of_its_own_that_names_the_one_before
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn trouble_that_outlasts_the_ladder_becomes_a_failure() {
+async fn a_transient_error_that_outlasts_all_attempts_becomes_a_failure() {
     let rig = Rig::start(Scripted::new());
     rig.objects.put(BUCKET, "a", images::bmp(30, 200));
     rig.objects.fail(BUCKET, "a", vec![ObjectFault::Unavailable; 100]);
@@ -228,7 +232,7 @@ async fn trouble_that_outlasts_the_ladder_becomes_a_failure() {
 
 /// On one thread with a task that hogs it, so that the device's own thread is often the first to be done.
 #[tokio::test]
-async fn a_stop_under_load_publishes_all_that_is_recorded_and_is_no_lost_device() {
+async fn after_a_stop_under_load_all_that_is_recorded_is_published_and_the_device_is_not_called_lost() {
     const SUBMISSIONS: usize = 200;
     let hog = tokio::spawn(async {
         loop {
@@ -268,7 +272,7 @@ async fn a_lost_device_ends_the_worker_and_releases_what_was_under_way() {
     let rig = Rig::start(Scripted::with_script(Box::new(move |_: &[&Crop]| {
         batches += 1;
         // One for warming up, then one good one.
-        if batches > 2 { Err(ScoreError::DeviceLost("scripted".into())) } else { Ok(()) }
+        if batches > 2 { Err(ScoreError::DeviceLost(scripted(TorchErrorKind::DeviceLost))) } else { Ok(()) }
     })));
     rig.objects.put(BUCKET, "a", images::bmp(30, 200));
     for number in 0..200 {
@@ -279,7 +283,23 @@ async fn a_lost_device_ends_the_worker_and_releases_what_was_under_way() {
     let counts = rig.broker.counts();
     assert_eq!(counts.settled(), counts.delivered, "{counts:?}");
     assert_eq!(counts.done + rig.broker.waiting(Lane::Live), 200, "nothing is lost");
-    assert!(rig.ledger.outcomes().iter().all(|outcome| failed(outcome).is_none()), "nobody is blamed");
+    assert!(rig.ledger.outcomes().iter().all(|outcome| failed(outcome).is_none()), "no image is blamed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_right_or_table_ends_the_worker_without_waiting() {
+    for (call, fault) in [(Call::Record, LedgerFault::Forbidden), (Call::Find, LedgerFault::NotMigrated)] {
+        let mut plan = plan();
+        plan.patience = 2 * DEADLINE;
+        let rig = Rig::start_with(Scripted::new(), plan, decoders());
+        rig.objects.put(BUCKET, "a", images::bmp(30, 200));
+        rig.ledger.set_script(Box::new(move |made| (made == call).then_some(fault)));
+        rig.submit("unlucky", "a");
+        let ended = tokio::time::timeout(DEADLINE, rig.running).await.expect("it ends").unwrap();
+        assert!(matches!(&ended, Err(WorkerError::Database(reason)) if !reason.is_empty()), "{ended:?}");
+        assert!(rig.broker.published().is_empty(), "nothing is published that is not recorded");
+        assert_eq!(rig.broker.waiting(Lane::Live), 1, "the message is back on the queue");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -320,9 +340,9 @@ async fn many_records_in_one_message_are_settled_together() {
 #[tokio::test(flavor = "multi_thread")]
 async fn bulk_waits_while_live_has_work() {
     let order = Arc::new(std::sync::Mutex::new(Vec::new()));
-    let heard = order.clone();
+    let seen = order.clone();
     let rig = Rig::start(Scripted::with_script(Box::new(move |crops: &[&Crop]| {
-        heard.lock().unwrap().extend(crops.iter().map(|crop| crop.pixels()[0]));
+        seen.lock().unwrap().extend(crops.iter().map(|crop| crop.pixels()[0]));
         Ok(())
     })));
     rig.objects.put(BUCKET, "live", images::bmp(300, 200));

@@ -3,9 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use broker::rabbit::{Rabbit, Submitter, survey};
+use broker::rabbit::{Rabbit, RabbitDeadLetters, RabbitSubmitter, survey};
 use broker::wire::{Message, Properties};
-use broker::{Broker, BrokerError, Consumer, Health, Lane, Publication, Settings, TopologyMode};
+use broker::{
+    Broker, BrokerError, Consumer, DeadLetters, Health, InputQueue, Lane, Publication, Settings, Submitter,
+    TopologyMode,
+};
 use domain::delivery::{Job, Settlement};
 use domain::{Context, Failure, FailureCode, Outcome, Request};
 use futures_util::future::join_all;
@@ -67,7 +70,7 @@ async fn a_queue_declared_otherwise_is_named_with_the_difference() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broker_that_is_away_or_refuses_is_told_apart_without_the_password() {
+async fn unreachable_and_refusing_brokers_are_told_apart_and_no_error_shows_the_password() {
     let good = servers().rabbitmq_url();
     let mut url = url::Url::parse(good).unwrap();
     url.set_password(Some("hush-hush")).unwrap();
@@ -85,7 +88,7 @@ async fn a_broker_that_is_away_or_refuses_is_told_apart_without_the_password() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_at_once_each_publisher_hears_of_its_own_message() {
+async fn each_of_many_publishers_gets_the_confirmation_of_its_own_message() {
     let beside = Bystander::new(rabbit::settings(servers().rabbitmq_url())).await;
     let rabbit = Rabbit::connect(&beside.settings).await.unwrap();
     let (results, exchange) = (beside.topology.results(), beside.topology.verdicts());
@@ -206,18 +209,31 @@ async fn a_dead_letter_keeps_headers_of_every_kind() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_that_is_let_go_too_often_ends_among_the_dead() {
+async fn a_message_that_is_released_too_often_is_dead_lettered_with_its_origin() {
     let settings = Settings { delivery_limit: 2, prefetch: 1, ..rabbit::settings(servers().rabbitmq_url()) };
     let beside = Bystander::new(settings).await;
     let rabbit = Rabbit::connect(&beside.settings).await.unwrap();
-    let mut consumer = rabbit.consume(Lane::Live).await.unwrap();
-    beside.submit(Lane::Live, native("poison")).await;
-    // A limit of two means three deliveries.
-    for _ in 0..3 {
-        next(&mut consumer).await.ticket.settle(Settlement::Released);
+    let mut consumer = rabbit.consume(Lane::Bulk).await.unwrap();
+    beside.submit(Lane::Bulk, native("poison")).await;
+    // On a retry queue once, whose name is then in the broker's own header.
+    next(&mut consumer).await.ticket.settle(Settlement::Later { reason: "busy".into() });
+    // Dead-lettered by the broker, replayed, dead-lettered by the broker again.
+    for _ in 0..2 {
+        // A limit of two means three deliveries.
+        for _ in 0..3 {
+            next(&mut consumer).await.ticket.settle(Settlement::Released);
+        }
+        until("it is dead", || async { beside.ready(&beside.topology.dead()).await == 1 }).await;
+        let mut letters = Box::new(RabbitDeadLetters::open(&beside.settings).await.unwrap());
+        let letter = letters.next().await.unwrap().unwrap();
+        assert_eq!(letter.origin, Some(InputQueue::Requests(Lane::Bulk)), "{:?}", letter.message);
+        assert_eq!(letter.message.body, native("poison").body);
+        letters.replay(letter, InputQueue::Requests(Lane::Bulk)).await.unwrap();
+        letters.close().await;
     }
-    let dead = beside.take_dead(1).await.remove(0);
-    assert_eq!(dead.message.body, native("poison").body);
+    let job = next(&mut consumer).await;
+    assert_eq!(job.request.context.attempt, 1, "attempts are counted anew");
+    job.ticket.settle(Settlement::Done);
     rabbit.close().await;
     beside.finish().await;
 }
@@ -257,7 +273,7 @@ async fn a_memory_alarm_blocks_publishing_and_nothing_else() {
 /// The broker dies under load and comes back: every message ends, and consumer, prefetch and confirms are as
 /// they were.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broker_killed_under_load_costs_time_and_nothing_else() {
+async fn no_message_is_lost_when_the_broker_is_killed_under_load() {
     const MESSAGES: usize = 2000;
     let server = chaos().await;
     let settings = Settings { prefetch: 16, publish_timeout_s: 5, ..rabbit::settings(server.rabbitmq_url()) };
@@ -271,7 +287,7 @@ async fn a_broker_killed_under_load_costs_time_and_nothing_else() {
     let submitting = tokio::spawn({
         let settings = settings.clone();
         async move {
-            let submitter = Submitter::connect(&settings).await.unwrap();
+            let submitter = RabbitSubmitter::connect(&settings).await.unwrap();
             let submit = async |index: usize| {
                 let message = native(&format!("k{index}"));
                 until("submitting", || async { submitter.submit(Lane::Live, &message).await.is_ok() }).await;
@@ -334,22 +350,22 @@ async fn a_broker_killed_under_load_costs_time_and_nothing_else() {
     rabbit.close().await;
     // Every submission was published, under one id however often.
     let mut reader = broker::rabbit::Reader::of_results(&settings).await.unwrap();
-    let mut heard = BTreeSet::new();
+    let mut ids = BTreeSet::new();
     let mut repeated = 0;
-    while heard.len() < MESSAGES {
-        let letter = soon("an outcome", reader.next()).await.unwrap();
-        letter.acknowledge().await.unwrap();
-        if !heard.insert(letter.message.properties.message_id.unwrap()) {
+    while ids.len() < MESSAGES {
+        let delivery = soon("an outcome", reader.next()).await.unwrap();
+        delivery.acknowledge().await.unwrap();
+        if !ids.insert(delivery.message.properties.message_id.unwrap()) {
             repeated += 1;
         }
     }
     reader.close().await;
-    println!("{published} publications heard of, {repeated} repeated before the last was new");
+    println!("{published} publications confirmed, {repeated} repeated before the last was new");
     beside.delete().await;
 }
 
 async fn beside_submit(settings: &Settings, id: &str) {
-    let submitter = Submitter::connect(settings).await.unwrap();
+    let submitter = RabbitSubmitter::connect(settings).await.unwrap();
     submitter.submit(Lane::Live, &native(id)).await.unwrap();
     submitter.close().await;
 }

@@ -54,10 +54,10 @@ fn broker(host: &str, ca_file: &str) -> broker::Settings {
     broker::Settings { ca_file: ca_file.into(), ..rabbit::settings(&url) }
 }
 
-fn ledger(host: &str, ca_file: &str) -> ledger::Settings {
-    let url = servers().other("ASSAY__LEDGER__URL").replace("localhost", host);
+fn ledger(host: &str, ca_file: &str) -> database::Settings {
+    let url = servers().other("ASSAY__DATABASE__URL").replace("localhost", host);
     let url = url.replace(servers().other("ASSAY__BROKER__CA_FILE"), ca_file);
-    ledger::Settings { url: SecretString::from(url), ..servers().ledger_settings("public") }
+    database::Settings { url: SecretString::from(url), ..servers().database_settings("public") }
 }
 
 fn store(host: &str, ca_file: &str) -> S3 {
@@ -68,7 +68,7 @@ fn store(host: &str, ca_file: &str) -> S3 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn servers_with_a_certificate_by_the_named_authority_are_believed() {
+async fn servers_with_a_certificate_by_the_named_authority_are_trusted() {
     let ca = servers().other("ASSAY__BROKER__CA_FILE");
     let settings = broker("localhost", ca);
     within(60, survey(&settings)).await.unwrap();
@@ -77,7 +77,7 @@ async fn servers_with_a_certificate_by_the_named_authority_are_believed() {
     within(60, store("localhost", ca).check(BUCKET)).await.unwrap();
 }
 
-/// Each error says what was wrong and names the setting that mends it.
+/// Each error says what was wrong and names the setting that fixes it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_by_another_authority_is_refused() {
     let stranger = Stranger::new();
@@ -92,7 +92,7 @@ async fn a_certificate_by_another_authority_is_refused() {
     let error = within(60, Postgres::connect(&ledger("localhost", &stranger.file()))).await.err().unwrap();
     assert!(matches!(error, LedgerError::Untrusted { .. }), "{error}");
     names(&error, &["authority", "sslrootcert", "localhost"]);
-    // For the worker it's trouble that waiting may mend: no submission pays for it.
+    // For the worker it's trouble that is not its own: no submission pays for it.
     let image = request(key("a", 0)).image;
     let error = within(60, store("localhost", &stranger.file()).fetch(&image, 1000)).await.unwrap_err();
     assert!(matches!(error, FetchError::Unavailable { .. }), "{error}");
@@ -125,7 +125,7 @@ async fn a_server_without_tls_and_a_file_without_certificates_are_named() {
         assert!(matches!(error, LedgerError::Untrusted { .. }), "{error}");
         names(&error, &["sslrootcert", file]);
         assert!(broker("localhost", file).validate().unwrap_err().contains("broker.ca_file"));
-        // Gone since the settings were read: nobody is believed.
+        // Gone since the settings were read: no server is trusted.
         let error = within(60, survey(&broker("localhost", file))).await.unwrap_err();
         names(&error, &[file]);
         assert!(within(60, store("localhost", file).check(BUCKET)).await.is_err());

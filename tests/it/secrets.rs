@@ -35,7 +35,7 @@ const READERS: &[&[&str]] = &[&["doctor", "--json"], &["migrate"]];
 const WIDTH: usize = 4;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_error_says_a_secret() {
+async fn no_error_contains_a_secret() {
     let site = Arc::new(Site::open().await);
     let secret = unique("hush");
     let with = |url: &str| {
@@ -44,7 +44,7 @@ async fn no_error_says_a_secret() {
         url.to_string()
     };
     let broker = with(servers().rabbitmq_url());
-    let (by_tls, ledger) = (with(servers().other("ASSAY__BROKER__URL")), with(servers().ledger_url()));
+    let (by_tls, ledger) = (with(servers().other("ASSAY__BROKER__URL")), with(servers().database_url()));
     let away = |url: &str| {
         let mut url = url::Url::parse(url).unwrap();
         url.set_port(Some(1)).unwrap();
@@ -54,8 +54,8 @@ async fn no_error_says_a_secret() {
         ("ASSAY__BROKER__URL", broker.clone()),
         ("ASSAY__BROKER__URL", away(&broker)),
         ("ASSAY__BROKER__URL", by_tls),
-        ("ASSAY__LEDGER__URL", ledger.clone()),
-        ("ASSAY__LEDGER__URL", away(&ledger)),
+        ("ASSAY__DATABASE__URL", ledger.clone()),
+        ("ASSAY__DATABASE__URL", away(&ledger)),
         ("AWS_SECRET_ACCESS_KEY", secret.clone()),
         ("AWS_SESSION_TOKEN", secret.clone()),
     ];
@@ -63,7 +63,7 @@ async fn no_error_says_a_secret() {
         ("ASSAY__OBJECTS__ENDPOINT", "http://key:PASSWORD@127.0.0.1:1"),
         ("ASSAY__BROKER__PASSWORD", "PASSWORD"),
         // A URL where none is due.
-        ("ASSAY__LEDGER__CONNECTIONS", "postgres://user:PASSWORD@h/d"),
+        ("ASSAY__DATABASE__CONNECTIONS", "postgres://user:PASSWORD@h/d"),
         ("ASSAY__BROKER__TENANTS", "amqp://user:PASSWORD@h/"),
         ("ASSAY__BROKER", "amqp://user:PASSWORD@h/"),
         ("ASSAY__BROKER__URL", "amqp//user:PASSWORD@h/"),
@@ -74,14 +74,14 @@ async fn no_error_says_a_secret() {
         ("ASSAY__BROKER__URL", "amqp://127.0.0.1:1/PASSWORD@h/"),
         ("ASSAY__BROKER__URL", "amqp://127.0.0.1:1?PASSWORD@h/"),
         ("ASSAY__BROKER__URL", "PASSWORD"),
-        ("ASSAY__LEDGER__URL", "postgres//user:PASSWORD@h/"),
-        ("ASSAY__LEDGER__URL", "mysql://user:PASSWORD@127.0.0.1:1/"),
-        ("ASSAY__LEDGER__URL", "postgres://user:PASSWORD@h:port/"),
-        ("ASSAY__LEDGER__URL", "postgres://127.0.0.1:1#PASSWORD@h/d"),
-        ("ASSAY__LEDGER__URL", "postgres://127.0.0.1:1/PASSWORD@h/d"),
-        ("ASSAY__LEDGER__URL", "postgres://u:PASSWORD@h/d?sslmode=often"),
-        ("ASSAY__LEDGER__URL", "postgres://u:PASSWORD@h/d?sslrootcert=/no/such/file"),
-        ("ASSAY__LEDGER__URL", "PASSWORD"),
+        ("ASSAY__DATABASE__URL", "postgres//user:PASSWORD@h/"),
+        ("ASSAY__DATABASE__URL", "mysql://user:PASSWORD@127.0.0.1:1/"),
+        ("ASSAY__DATABASE__URL", "postgres://user:PASSWORD@h:port/"),
+        ("ASSAY__DATABASE__URL", "postgres://127.0.0.1:1#PASSWORD@h/d"),
+        ("ASSAY__DATABASE__URL", "postgres://127.0.0.1:1/PASSWORD@h/d"),
+        ("ASSAY__DATABASE__URL", "postgres://u:PASSWORD@h/d?sslmode=often"),
+        ("ASSAY__DATABASE__URL", "postgres://u:PASSWORD@h/d?sslrootcert=/no/such/file"),
+        ("ASSAY__DATABASE__URL", "PASSWORD"),
     ];
     let unreadable = unreadable.map(|(key, value)| (key, value.replace("PASSWORD", &secret)));
     let cases = refused.map(|case| (case, COMMANDS)).into_iter().chain(unreadable.map(|case| (case, READERS)));
@@ -102,7 +102,7 @@ fn fails(site: &Site, arguments: &[&str], key: &str, value: &str, secret: &str) 
         return false;
     }
     let mut command = site.command();
-    command.args(arguments).env("ASSAY__LOG__LEVEL", "trace,lapin=trace").env("ASSAY__LEDGER__TIMEOUT_S", "1");
+    command.args(arguments).env("ASSAY__LOG__LEVEL", "trace,lapin=trace").env("ASSAY__DATABASE__TIMEOUT_S", "1");
     command.env("ASSAY__ADMIN__LISTEN", "").env(key, value).stdin(Stdio::null());
     let output = command.output().unwrap();
     let said = [output.stdout, output.stderr].concat();
@@ -111,7 +111,7 @@ fn fails(site: &Site, arguments: &[&str], key: &str, value: &str, secret: &str) 
 }
 
 #[test]
-fn no_error_about_a_configuration_file_and_no_debug_says_a_secret() {
+fn no_error_about_a_configuration_file_and_no_debug_output_contains_a_secret() {
     let path = std::env::temp_dir().join(unique("secrets"));
     let secret = unique("hush");
     let load = |file: &str| {
@@ -124,9 +124,9 @@ fn no_error_about_a_configuration_file_and_no_debug_says_a_secret() {
         "[objects]\nsecret = 'PASSWORD",
         "broker = \"amqp://user:PASSWORD@h\"\n",
         "[broker]\nurl = [\"amqp://user:PASSWORD@h\"]\n",
-        "[ledger]\nurl = {password = \"PASSWORD\"}\n",
-        "[ledger]\npassword = \"PASSWORD\"\n",
-        "[ledger]\nconnections = \"postgres://user:PASSWORD@h/d\"\n",
+        "[database]\nurl = {password = \"PASSWORD\"}\n",
+        "[database]\npassword = \"PASSWORD\"\n",
+        "[database]\nconnections = \"postgres://user:PASSWORD@h/d\"\n",
         "[broker]\ntopology = \"amqp://user:PASSWORD@h\"\n",
         "[objects]\nendpoint = \"http://key:PASSWORD@h\"\n",
     ] {
@@ -134,7 +134,7 @@ fn no_error_about_a_configuration_file_and_no_debug_says_a_secret() {
         never_says(wrong, &format!("{error} {error:?}"), &secret);
     }
     let config =
-        load("[broker]\nurl = \"amqp://u:PASSWORD@h\"\n[ledger]\nurl = \"postgres://u:PASSWORD@h/d\"\n").unwrap();
+        load("[broker]\nurl = \"amqp://u:PASSWORD@h\"\n[database]\nurl = \"postgres://u:PASSWORD@h/d\"\n").unwrap();
     never_says("Debug", &format!("{config:?} {config:#?} {:?}", config.plan()), &secret);
     std::fs::remove_file(path).unwrap();
 }

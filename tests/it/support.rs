@@ -1,4 +1,4 @@
-//! What the tests stand on.
+//! What several tests use.
 
 pub mod canned;
 pub mod chaos;

@@ -1,4 +1,4 @@
-//! Traces as a collector gets them from a real worker.
+//! Traces of a real worker, as a collector gets them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,11 +11,15 @@ use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 
 use crate::support::collector::{Collector, attribute};
 use crate::support::images;
-use crate::support::site::{Site, request};
+use crate::support::site::{Site, Worker, request};
 
 /// The worker's `grace_s` unless told otherwise.
 const GRACE: Duration = Duration::from_secs(25);
 const SENDER: &str = "00f067aa0ba902b7";
+/// Numbers of the messages: those before it are judged.
+const JUDGED: usize = 4;
+const MISSING: usize = JUDGED;
+const UNSAMPLED: usize = JUDGED + 1;
 
 fn trace(number: usize) -> String {
     format!("{:032x}", 0xabc0 + number)
@@ -35,9 +39,6 @@ fn named<'a>(spans: &'a [Span], beginning: &str) -> Vec<&'a Span> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trace_goes_through_the_worker_and_on_with_the_outcome() {
-    const JUDGED: usize = 4;
-    const MISSING: usize = JUDGED;
-    const UNSAMPLED: usize = JUDGED + 1;
     let collector = Collector::start().await;
     let site = Site::open().await;
     let key = site.put("a.bmp", images::bmp(256, 80)).await;
@@ -87,8 +88,14 @@ async fn a_trace_goes_through_the_worker_and_on_with_the_outcome() {
     assert_eq!(failed.status.as_ref().unwrap().code(), StatusCode::Error);
     assert_eq!(attribute(failed, "error.type").as_deref(), Some("object_not_found"));
 
-    // Batches have traces of their own, and links to and from their images.
-    let batches = named(&spans, "infer");
+    check_batches(&spans, &by_trace);
+    check_published(&site, &worker, &spans).await;
+    site.close().await;
+}
+
+/// Batches have traces of their own, and links to and from their images.
+fn check_batches(spans: &[Span], by_trace: &BTreeMap<String, &Span>) {
+    let batches = named(spans, "infer");
     let linked: Vec<_> = batches.iter().flat_map(|batch| &batch.links).map(|link| &link.span_id).collect();
     // The unsampled image is named too, where it was not alone in its batch.
     assert!((JUDGED..=JUDGED + 1).contains(&linked.len()), "{batches:?}");
@@ -102,8 +109,10 @@ async fn a_trace_goes_through_the_worker_and_on_with_the_outcome() {
         .map(|span| attribute(span, "messaging.batch.message_count").unwrap().parse::<usize>().unwrap())
         .sum();
     assert_eq!(counted, linked.len());
+}
 
-    // Every outcome carries its trace on, the failure and what is not sampled too.
+/// Every outcome carries its trace on, the failure and what is not sampled too.
+async fn check_published(site: &Site, worker: &Worker, spans: &[Span]) {
     let mut reader = Reader::of_results(&site.broker).await.unwrap();
     for _ in 0..=UNSAMPLED {
         let letter = reader.next().await.unwrap();
@@ -114,12 +123,11 @@ async fn a_trace_goes_through_the_worker_and_on_with_the_outcome() {
         let parts: Vec<_> = headers["traceparent"].split('-').collect();
         assert_eq!((parts[1], parts[3]), (trace(number).as_str(), if number == UNSAMPLED { "00" } else { "01" }));
         assert_eq!(headers["tracestate"], "vendor=told");
-        let published = named(&spans, "publish ").into_iter().any(|span| hex::encode(&span.span_id) == parts[2]);
+        let published = named(spans, "publish ").into_iter().any(|span| hex::encode(&span.span_id) == parts[2]);
         assert_eq!(published, number != UNSAMPLED);
         assert!(worker.log().contains(&format!("\"trace\":\"{}\"", trace(number))), "{}", worker.log());
     }
     reader.close().await;
-    site.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn the_network_is_as_large_as_the_paper_s() {
+    fn the_network_has_as_many_operations_as_in_the_paper() {
         // 83.565 GMAC in all; the linear layers are 2 million of them.
         assert_eq!(macs(Architecture::RESNET50) / 10_000_000, 83_565_216_768 / 10_000_000);
     }

@@ -1,10 +1,10 @@
-//! What a model says of itself to those who use it.
+//! What those who use a model's scores must know of the model.
 
 use domain::{Judge, ModelRef, Policy, WorkerRef};
 
 use crate::LabelSet;
 
-/// What a model says of itself.
+/// Version, labels and policy of a model.
 #[derive(Clone, Debug)]
 pub struct Card {
     pub version: String,

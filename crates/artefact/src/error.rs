@@ -4,31 +4,54 @@ use std::path::PathBuf;
 
 use crate::Misfit;
 
+/// An error of another library, or a sentence of our own.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
 /// Why there is no detector.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     #[error(
-        "no model in {}: {detail}; make one with `assay model init --out DIR` or `assay model import CHECKPOINT --out DIR`, \
+        "no model in {}: {cause}; make one with `assay model init --out DIR` or `assay model import CHECKPOINT --out DIR`, \
          and name its folder in detector.model", folder.display()
     )]
-    NoModel { folder: PathBuf, detail: String },
+    NoModel {
+        folder: PathBuf,
+        #[source]
+        cause: Cause,
+    },
     #[error(
-        "the model is not signed by detector.public_key: {}: {detail}; have its maker sign it \
+        "the model is not signed by detector.public_key: {}: {cause}; have its maker sign it \
          (`minisign -S -m manifest.json`), or fetch it again", path.display()
     )]
-    Signature { path: PathBuf, detail: String },
+    Signature {
+        path: PathBuf,
+        #[source]
+        cause: Cause,
+    },
     #[error("the manifest {} is wrong: {detail}", path.display())]
     Manifest { path: PathBuf, detail: String },
-    #[error("{} can't be read: {detail}", path.display())]
-    Unreadable { path: PathBuf, detail: String },
-    #[error("{} can't be written: {detail}", path.display())]
-    Unwritable { path: PathBuf, detail: String },
+    #[error("{} can't be read: {cause}", path.display())]
+    Unreadable {
+        path: PathBuf,
+        #[source]
+        cause: Cause,
+    },
+    #[error("{} can't be written: {cause}", path.display())]
+    Unwritable {
+        path: PathBuf,
+        #[source]
+        cause: Cause,
+    },
     #[error("{} is not the file that its manifest names: its sha256 is {found} instead of {wanted}; fetch the model again", path.display())]
     Digest { path: PathBuf, wanted: String, found: String },
     #[error("{} does not fit the architecture: {misfit}", path.display())]
     Misfit { path: PathBuf, misfit: Misfit },
-    #[error("the checkpoint {} can't be imported: {detail}", path.display())]
-    Checkpoint { path: PathBuf, detail: String },
+    #[error("the checkpoint {} can't be imported: {cause}", path.display())]
+    Checkpoint {
+        path: PathBuf,
+        #[source]
+        cause: Cause,
+    },
     #[error("{0}")]
     Device(String),
 }

@@ -2,7 +2,7 @@
 //!
 //! [`Manifest`] is what the folder says of itself: the [`Architecture`] and so the names and shapes of all tensors, the
 //! [`LabelSet`], calibration, thresholds, [`novelty`] and the self-test ([`golden`]). [`Card`] is what of it travels with
-//! scores. [`pickle`] reads what PyTorch wrote, and calls nothing.
+//! scores. [`pickle`] reads what PyTorch wrote, and calls nothing. [`persist`] is how a file is written that must be whole.
 
 pub mod architecture;
 mod card;
@@ -12,12 +12,14 @@ mod label_set;
 pub mod manifest;
 mod misfit;
 pub mod novelty;
+mod persist;
 pub mod pickle;
 mod signature;
 
 pub use architecture::Architecture;
 pub use card::Card;
-pub use error::LoadError;
+pub use error::{Cause, LoadError};
 pub use label_set::LabelSet;
 pub use manifest::Manifest;
 pub use misfit::Misfit;
+pub use persist::{persist, persist_folder};

@@ -9,11 +9,11 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
-use crate::architecture::Architecture;
-use crate::architecture::Shapes;
+use crate::architecture::{Architecture, Shapes};
 use crate::golden::Golden;
 use crate::novelty::{self, Known};
-use crate::{Card, LabelSet, LoadError, Misfit, signature};
+use crate::persist::persist;
+use crate::{Card, Cause, LabelSet, LoadError, Misfit, signature};
 use domain::{Calibration, Policy, Thresholds};
 
 const MANIFEST: &str = "manifest.json";
@@ -133,11 +133,11 @@ impl Manifest {
         write: impl FnOnce(&Path) -> Result<String, LoadError>,
     ) -> Result<Manifest, LoadError> {
         let path = folder.join(MANIFEST);
-        let failed = |detail: String| LoadError::Unwritable { path: path.clone(), detail };
+        let failed = |cause: Cause| LoadError::Unwritable { path: path.clone(), cause };
         if path.exists() {
             return Err(failed("there is a model already; name another folder, or delete this one".into()));
         }
-        std::fs::create_dir_all(folder).map_err(|error| failed(error.to_string()))?;
+        std::fs::create_dir_all(folder).map_err(|error| failed(error.into()))?;
         let sha256 = write(&folder.join(WEIGHTS))?;
         let Origin { architecture, trained, labels, lineage, version, reading } = origin;
         let manifest = Manifest {
@@ -155,7 +155,7 @@ impl Manifest {
             lineage,
             weights: WeightsFile { file: WEIGHTS.into(), sha256 },
         };
-        manifest.check().map_err(&failed)?;
+        manifest.check().map_err(|detail| failed(detail.into()))?;
         // The manifest comes last: a folder without one is no model.
         manifest.write(folder)?;
         Ok(manifest)
@@ -164,18 +164,16 @@ impl Manifest {
     /// Writes the manifest of an artefact whose weights are there, in one move.
     pub fn write(&self, folder: &Path) -> Result<(), LoadError> {
         let path = folder.join(MANIFEST);
-        let failed = |detail: String| LoadError::Unwritable { path: path.clone(), detail };
-        let text = serde_json::to_string_pretty(self).map_err(|error| failed(error.to_string()))?;
-        let unfinished = folder.join(format!("{MANIFEST}.new"));
-        std::fs::write(&unfinished, text + "\n").map_err(|error| failed(error.to_string()))?;
-        std::fs::rename(&unfinished, &path).map_err(|error| failed(error.to_string()))
+        let failed = |cause: Cause| LoadError::Unwritable { path: path.clone(), cause };
+        let text = serde_json::to_string_pretty(self).map_err(|error| failed(error.into()))?;
+        persist(&path, (text + "\n").as_bytes()).map_err(|error| failed(error.into()))
     }
 
     /// What the folder says of itself; where a key is given, only if its owner has signed these very bytes.
     pub fn read(folder: &Path, public_key: &str) -> Result<Manifest, LoadError> {
         let path = folder.join(MANIFEST);
         let bytes = std::fs::read(&path)
-            .map_err(|error| LoadError::NoModel { folder: folder.to_owned(), detail: error.to_string() })?;
+            .map_err(|error| LoadError::NoModel { folder: folder.to_owned(), cause: error.into() })?;
         signature::check(folder, &bytes, public_key)?;
         Manifest::of_bytes(&bytes).map_err(|detail| LoadError::Manifest { path, detail })
     }
@@ -202,13 +200,13 @@ impl Manifest {
     /// Whether the weights are there, with the digest, names and shapes that this manifest says.
     pub fn verify(&self, folder: &Path) -> Result<(), LoadError> {
         let path = folder.join(&self.weights.file);
-        let unreadable = |detail: String| LoadError::Unreadable { path: path.clone(), detail };
-        let bytes = std::fs::read(&path).map_err(|error| unreadable(error.to_string()))?;
+        let unreadable = |cause: Cause| LoadError::Unreadable { path: path.clone(), cause };
+        let bytes = std::fs::read(&path).map_err(|error| unreadable(error.into()))?;
         let found = hex::encode(Sha256::digest(&bytes));
         if found != self.weights.sha256 {
             return Err(LoadError::Digest { path, wanted: self.weights.sha256.clone(), found });
         }
-        let file = SafeTensors::deserialize(&bytes).map_err(|error| unreadable(error.to_string()))?;
+        let file = SafeTensors::deserialize(&bytes).map_err(|error| unreadable(error.into()))?;
         let shape = |view: &TensorView<'_>| view.shape().iter().map(|&side| side as i64).collect();
         let found = file.iter().map(|(name, view)| (name.to_string(), shape(&view))).collect();
         match Misfit::between(&self.shapes(), &found) {

@@ -1,10 +1,10 @@
-//! Who vouches for a model: a signature of minisign beside its manifest, which in turn names the digest of the weights.
+//! The signature of a model: one of minisign beside its manifest, which in turn names the digest of the weights.
 
 use std::path::Path;
 
 use minisign_verify::{PublicKey, Signature};
 
-use crate::LoadError;
+use crate::{Cause, LoadError};
 
 /// As `minisign -S -m manifest.json` names it.
 pub(super) const FILE: &str = "manifest.json.minisig";
@@ -24,13 +24,13 @@ pub(super) fn check(folder: &Path, manifest: &[u8], public_key: &str) -> Result<
         return Ok(());
     }
     let path = folder.join(FILE);
-    let failed = |detail: String| LoadError::Signature { path: path.clone(), detail };
+    let failed = |cause: Cause| LoadError::Signature { path: path.clone(), cause };
     let key = PublicKey::from_base64(public_key)
-        .map_err(|error| failed(format!("detector.public_key is no key of minisign ({error})")))?;
-    let text = std::fs::read_to_string(&path).map_err(|error| failed(error.to_string()))?;
-    let signature = Signature::decode(&text).map_err(|error| failed(error.to_string()))?;
+        .map_err(|error| failed(format!("detector.public_key is no key of minisign ({error})").into()))?;
+    let text = std::fs::read_to_string(&path).map_err(|error| failed(error.into()))?;
+    let signature = Signature::decode(&text).map_err(|error| failed(error.into()))?;
     // Minisign's older signatures, without a hash before, are not taken.
-    key.verify(manifest, &signature, false).map_err(|error| failed(error.to_string()))
+    key.verify(manifest, &signature, false).map_err(|error| failed(error.into()))
 }
 
 #[cfg(test)]
@@ -51,7 +51,7 @@ trusted comment: for tests
 ";
 
     #[test]
-    fn only_the_keys_own_signature_of_the_very_bytes_is_good() {
+    fn only_a_signature_by_the_key_over_the_same_bytes_is_good() {
         let folder = std::env::temp_dir().join(format!("assay-signature-{}", uuid::Uuid::new_v4()));
         std::fs::create_dir(&folder).unwrap();
         let refused = |manifest: &[u8], key: &str| check(&folder, manifest, key).unwrap_err().to_string();
@@ -66,7 +66,7 @@ trusted comment: for tests
             std::fs::write(folder.join(FILE), wrong).unwrap();
             refused(b"a manifest", KEY);
         }
-        // Nothing of the folder is believed before: not even that its manifest is none.
+        // The signature is checked before the manifest is even parsed.
         std::fs::write(folder.join("manifest.json"), "{").unwrap();
         let error = super::super::Manifest::read(&folder, KEY).unwrap_err();
         assert!(matches!(error, LoadError::Signature { .. }), "{error}");

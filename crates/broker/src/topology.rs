@@ -1,42 +1,44 @@
-//! The queues and exchanges: their names, what is declared, and what to do when they are not as they should be.
+//! The queues and exchanges: which there are, and their names.
 //!
 //! ```text
 //! submitters ─▶ <p>.images ──────▶ worker ─▶ (<p>.verdicts) ─ verdict.# failure.# ─▶ <p>.results
 //!               <p>.images.bulk ──▶   │ └──▶ <p>.dead
 //!                     ▲               ▼
-//!                     └── <lane>.retry.<n>s   one delay queue for each step of the ladder, for each lane
+//!                     └── <lane>.retry.<n>s   one delay queue for each retry delay, for each lane
 //! reviewers ──▶ <p>.labels ──────▶ assay labels ─▶ <p>.dead
 //! ```
 //!
 //! A delay queue belongs to one lane, because a fixed dead-letter key is the one way back that needs neither a
-//! plugin nor another exchange. Where the broker itself moves a message (the end of a delay, the delivery
-//! limit), it does so at least once: that strategy needs quorum queues that reject rather than drop.
+//! plugin nor another exchange.
 
-use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
-use lapin::types::{AMQPValue, FieldTable};
-use lapin::{Channel, Connection, ErrorKind, ExchangeKind};
-
-use super::{BrokerError, Lane, Settings, TopologyMode};
-
-/// Reply codes of AMQP.
-const ACCESS_REFUSED: u16 = 403;
-const NOT_FOUND: u16 = 404;
-const PRECONDITION_FAILED: u16 = 406;
+use crate::queue::{InputQueue, Lane};
+use crate::settings::{Settings, TopologyMode};
 
 /// The names, and how they are declared.
 #[derive(Clone, Debug)]
 pub struct Topology {
     prefix: String,
     retry_delays_s: Vec<u32>,
-    delivery_limit: u32,
-    mode: TopologyMode,
+    pub(crate) delivery_limit: u32,
+    pub(crate) mode: TopologyMode,
 }
 
-/// A queue's state as a passive look gives it.
+/// What a queue is for, which decides how it is declared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// People look through it and put back what they read.
+    Inspected,
+    /// Others publish to it.
+    Input,
+    /// Messages of a lane wait here before the next attempt.
+    Delay { lane: Lane, seconds: u32 },
+}
+
+/// A queue's state as a passive declaration gives it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Depth {
     pub queue: String,
-    /// Messages that wait; those that are out at a consumer are not among them.
+    /// Messages that wait; those that were delivered and not yet acknowledged are not among them.
     pub ready: u32,
     pub consumers: u32,
 }
@@ -49,6 +51,37 @@ impl Topology {
             delivery_limit: settings.delivery_limit,
             mode: settings.topology,
         }
+    }
+
+    /// Queues of this prefix without retry queues: retried messages go straight back to their lane.
+    pub(crate) fn without_retries(prefix: &str) -> Topology {
+        Topology {
+            prefix: prefix.into(),
+            retry_delays_s: Vec::new(),
+            delivery_limit: u32::MAX,
+            mode: TopologyMode::None,
+        }
+    }
+
+    /// The name of an input queue.
+    pub fn input(&self, queue: InputQueue) -> String {
+        match queue {
+            InputQueue::Requests(lane) => self.lane(lane),
+            InputQueue::Corrections => self.labels(),
+        }
+    }
+
+    /// The input queue of this name, or whose retry queue has this name: the broker names the queue that a message was in
+    /// when it last moved it.
+    pub fn input_named(&self, name: &str) -> Option<InputQueue> {
+        let is_retry_of = |lane: Lane| {
+            let seconds = name.strip_prefix(&self.lane(lane)).and_then(|rest| rest.strip_prefix(".retry."));
+            seconds.and_then(|rest| rest.strip_suffix('s')).is_some_and(|seconds| seconds.parse::<u32>().is_ok())
+        };
+        InputQueue::ALL.into_iter().find(|queue| match queue {
+            InputQueue::Requests(lane) => name == self.lane(*lane) || is_retry_of(*lane),
+            InputQueue::Corrections => name == self.labels(),
+        })
     }
 
     /// The queue of a lane.
@@ -77,8 +110,8 @@ impl Topology {
         format!("{}.labels", self.prefix)
     }
 
-    /// Where a message of a lane waits after its attempt number `attempt`; beyond the ladder's end, its last step.
-    /// Without a ladder it goes straight back to its lane.
+    /// Where a message of a lane waits after its attempt number `attempt`; after the last delay, that one again.
+    /// Without delays it goes straight back to its lane.
     pub fn retry(&self, lane: Lane, attempt: u32) -> String {
         let step = (attempt.max(1) as usize).min(self.retry_delays_s.len());
         match step.checked_sub(1) {
@@ -93,160 +126,25 @@ impl Topology {
 
     /// Every queue.
     pub fn queues(&self) -> Vec<String> {
-        self.declarations().into_iter().map(|(queue, _)| queue).collect()
+        self.purposes().into_iter().map(|(queue, _)| queue).collect()
+    }
+
+    /// Every queue with what it is for.
+    pub(crate) fn purposes(&self) -> Vec<(String, Purpose)> {
+        let mut queues = vec![(self.dead(), Purpose::Inspected), (self.results(), Purpose::Inspected)];
+        queues.push((self.labels(), Purpose::Input));
+        for lane in [Lane::Live, Lane::Bulk] {
+            queues.push((self.lane(lane), Purpose::Input));
+            let delays = self.retry_delays_s.iter();
+            queues.extend(delays.map(|&seconds| (self.delay(lane, seconds), Purpose::Delay { lane, seconds })));
+        }
+        queues
     }
 
     /// Whether a queue is one of ours, which nobody may name as the place for an answer.
     pub fn owns(&self, queue: &str) -> bool {
         queue.strip_prefix(&self.prefix).is_some_and(|rest| rest.starts_with('.'))
     }
-
-    fn declarations(&self) -> Vec<(String, FieldTable)> {
-        // People look through these two and put back what they read; newer brokers would count that up to 20.
-        let mut unlimited = quorum();
-        unlimited.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(i64::from(i32::MAX)));
-        let mut queues = vec![(self.dead(), unlimited.clone()), (self.results(), unlimited)];
-        let mut arguments = dead_lettering_to(&self.dead());
-        arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(self.delivery_limit.into()));
-        queues.push((self.labels(), arguments));
-        for lane in [Lane::Live, Lane::Bulk] {
-            let mut arguments = dead_lettering_to(&self.dead());
-            arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(self.delivery_limit.into()));
-            queues.push((self.lane(lane), arguments));
-            for &seconds in &self.retry_delays_s {
-                let mut arguments = dead_lettering_to(&self.lane(lane));
-                let milliseconds = i64::from(seconds) * 1000;
-                arguments.insert("x-message-ttl".into(), AMQPValue::LongLongInt(milliseconds));
-                queues.push((self.delay(lane, seconds), arguments));
-            }
-        }
-        queues
-    }
-
-    /// Brings queues and exchanges to what the settings ask for: declares, or checks, or trusts.
-    pub(super) async fn ensure(&self, connection: &Connection) -> Result<(), BrokerError> {
-        match self.mode {
-            TopologyMode::Declare => self.declare(connection).await,
-            TopologyMode::Verify => self.verify(connection).await,
-            TopologyMode::None => Ok(()),
-        }
-    }
-
-    async fn declare(&self, connection: &Connection) -> Result<(), BrokerError> {
-        let channel = open(connection).await?;
-        let durable = QueueDeclareOptions::durable();
-        for (queue, arguments) in self.declarations() {
-            let declared = channel.queue_declare(queue.as_str().into(), durable, arguments).await;
-            declared.map_err(|error| trouble(&format!("queue {queue:?}"), &error))?;
-        }
-        let (exchange, results) = (self.verdicts(), self.results());
-        let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
-        channel
-            .exchange_declare(exchange.as_str().into(), ExchangeKind::Topic, durable, FieldTable::default())
-            .await
-            .map_err(|error| trouble(&format!("exchange {exchange:?}"), &error))?;
-        for topic in ["verdict.#", "failure.#"] {
-            let options = QueueBindOptions::default();
-            channel
-                .queue_bind(
-                    results.as_str().into(),
-                    exchange.as_str().into(),
-                    topic.into(),
-                    options,
-                    FieldTable::default(),
-                )
-                .await
-                .map_err(|error| trouble(&format!("the binding of {results:?} to {exchange:?}"), &error))?;
-        }
-        leave(&channel).await;
-        Ok(())
-    }
-
-    /// Looks at each without changing it. Bindings can't be looked at; `mandatory` shows when one is missing.
-    async fn verify(&self, connection: &Connection) -> Result<(), BrokerError> {
-        self.depths(connection).await?;
-        let exchange = self.verdicts();
-        let passive = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
-        let channel = open(connection).await?;
-        channel
-            .exchange_declare(exchange.as_str().into(), ExchangeKind::Topic, passive, FieldTable::default())
-            .await
-            .map_err(|error| trouble(&format!("exchange {exchange:?}"), &error))?;
-        leave(&channel).await;
-        Ok(())
-    }
-
-    pub(super) async fn depths(&self, connection: &Connection) -> Result<Vec<Depth>, BrokerError> {
-        look_at(self.queues(), connection).await
-    }
-}
-
-/// Messages of one queue that are ready.
-pub(super) async fn ready(queue: &str, connection: &Connection) -> Result<u32, BrokerError> {
-    let depths = look_at(vec![queue.to_string()], connection).await?;
-    Ok(depths.iter().map(|depth| depth.ready).sum())
-}
-
-async fn look_at(queues: Vec<String>, connection: &Connection) -> Result<Vec<Depth>, BrokerError> {
-    let channel = open(connection).await?;
-    let mut depths = Vec::new();
-    for queue in queues {
-        let passive = QueueDeclareOptions::durable().passive();
-        let found = channel.queue_declare(queue.as_str().into(), passive, FieldTable::default()).await;
-        let found = found.map_err(|error| trouble(&format!("queue {queue:?}"), &error))?;
-        depths.push(Depth { queue, ready: found.message_count(), consumers: found.consumer_count() });
-    }
-    leave(&channel).await;
-    Ok(depths)
-}
-
-async fn open(connection: &Connection) -> Result<Channel, BrokerError> {
-    connection.create_channel().await.map_err(|error| trouble("a channel", &error))
-}
-
-/// Closes a channel and waits for it. A channel that is dropped closes too, but lapin takes a connection that is
-/// closed meanwhile for broken, and says so.
-pub(super) async fn leave(channel: &Channel) {
-    let _ = channel.close(200, "done".into()).await;
-}
-
-fn quorum() -> FieldTable {
-    let mut arguments = FieldTable::default();
-    arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
-    arguments
-}
-
-fn dead_lettering_to(queue: &str) -> FieldTable {
-    let mut arguments = quorum();
-    let mut text = |name: &str, value: &str| {
-        arguments.insert(name.into(), AMQPValue::LongString(value.into()));
-    };
-    text("x-dead-letter-exchange", "");
-    text("x-dead-letter-routing-key", queue);
-    text("x-dead-letter-strategy", "at-least-once");
-    text("x-overflow", "reject-publish");
-    arguments
-}
-
-/// What stands in the way, and how to mend it.
-pub(super) fn trouble(what: &str, error: &lapin::Error) -> BrokerError {
-    let code = match error.kind() {
-        ErrorKind::ProtocolError(error) => error.get_id(),
-        _ => return BrokerError::Unconfirmed(format!("{what}: {error}")),
-    };
-    let mend = match code {
-        NOT_FOUND => "set broker.topology = \"declare\", or declare it yourself".into(),
-        PRECONDITION_FAILED => "delete it when it is empty, or set the broker.* keys to what it was declared with, \
-             or broker.topology = \"verify\" to take it as it is"
-            .into(),
-        ACCESS_REFUSED => {
-            "grant the user the configure, write and read permissions on it, or declare it by another user and set \
-             broker.topology = \"verify\""
-                .into()
-        }
-        _ => return BrokerError::Unconfirmed(format!("{what}: {error}")),
-    };
-    BrokerError::Topology { what: what.into(), detail: error.to_string(), mend }
 }
 
 #[cfg(test)]
@@ -279,12 +177,28 @@ mod tests {
     }
 
     #[test]
+    fn an_input_queue_is_known_by_its_name_and_by_those_of_its_retry_queues() {
+        let topology = topology(vec![2]);
+        for queue in InputQueue::ALL {
+            assert_eq!(topology.input_named(&topology.input(queue)), Some(queue));
+        }
+        let of = |name| topology.input_named(name);
+        assert_eq!(of("assay.images.retry.2s"), Some(InputQueue::Requests(Lane::Live)));
+        // Of an earlier configuration, too.
+        assert_eq!(of("assay.images.bulk.retry.900s"), Some(InputQueue::Requests(Lane::Bulk)));
+        for other in ["assay.dead", "assay.results", "other.images", "assay.images.retry.s", "assay.imagesretry.2s", ""]
+        {
+            assert_eq!(of(other), None, "{other}");
+        }
+    }
+
+    #[test]
     fn each_attempt_waits_longer_and_in_its_own_lane() {
-        let ladder = topology(vec![2, 60]);
-        let waits = |attempt| ladder.retry(Lane::Live, attempt);
+        let delayed = topology(vec![2, 60]);
+        let waits = |attempt| delayed.retry(Lane::Live, attempt);
         assert_eq!([waits(1), waits(2)], ["assay.images.retry.2s", "assay.images.retry.60s"]);
         assert_eq!(waits(9), "assay.images.retry.60s");
-        assert_eq!(ladder.retry(Lane::Bulk, 1), "assay.images.bulk.retry.2s");
+        assert_eq!(delayed.retry(Lane::Bulk, 1), "assay.images.bulk.retry.2s");
         assert_eq!(topology(vec![]).retry(Lane::Bulk, 1), "assay.images.bulk");
     }
 }

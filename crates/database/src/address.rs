@@ -5,7 +5,8 @@ use std::str::FromStr;
 use secrecy::ExposeSecret;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
-use super::{DatabaseError, Settings};
+use crate::error::DatabaseError;
+use crate::settings::Settings;
 
 /// The database's address without user and password, for messages.
 pub fn address(settings: &Settings) -> String {
@@ -19,14 +20,17 @@ pub fn address(settings: &Settings) -> String {
     }
 }
 
-/// What crosses the network for anybody to read, with the mend.
+/// What crosses the network for anybody to read, and how to fix it.
 pub fn exposure(settings: &Settings) -> Option<String> {
     let options = PgConnectOptions::from_str(settings.url.expose_secret()).ok()?;
     let host = options.get_host();
     let encrypted = matches!(options.get_ssl_mode(), PgSslMode::Require | PgSslMode::VerifyCa | PgSslMode::VerifyFull);
     // A socket in the file system goes nowhere.
     (!encrypted && !host.starts_with('/') && !tls::is_loopback(host)).then(|| {
-        format!("what goes to the database at {host} may go unencrypted, the login too; add ?sslmode=verify-full to ledger.url")
+        format!(
+            "what goes to the database at {host} may go unencrypted, the login too; add ?sslmode=verify-full to \
+             database.url"
+        )
     })
 }
 
@@ -39,12 +43,15 @@ fn authorities(settings: &Settings) -> Option<String> {
         .map(|(_, path)| path.into())
 }
 
-pub(super) fn options(settings: &Settings) -> Result<PgConnectOptions, DatabaseError> {
-    settings.validate().map_err(|detail| DatabaseError::Failed { detail })?;
-    let options = PgConnectOptions::from_str(settings.url.expose_secret())
-        .map_err(|error| DatabaseError::Failed { detail: format!("ledger.url can't be read: {error}") })?;
+pub(crate) fn options(settings: &Settings) -> Result<PgConnectOptions, DatabaseError> {
+    settings.validate().map_err(DatabaseError::failed)?;
+    let options = PgConnectOptions::from_str(settings.url.expose_secret()).map_err(|error| {
+        let detail = format!("database.url can't be read: {error}");
+        DatabaseError::Failed { detail, cause: Some(error.into()) }
+    })?;
     if let Some(Err(detail)) = authorities(settings).map(|path| tls::authorities(&path)) {
-        return Err(DatabaseError::Untrusted { address: address(settings), detail: format!("sslrootcert={detail}") });
+        let detail = format!("sslrootcert={detail}");
+        return Err(DatabaseError::Untrusted { address: address(settings), detail, cause: None });
     }
     let named = options.get_application_name().is_some();
     let options = if named { options } else { options.application_name("assay") };

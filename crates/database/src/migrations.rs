@@ -6,8 +6,10 @@ use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, SqlSafeStr, query_scalar};
 
-use super::address::options;
-use super::{DatabaseError, Settings, address, open, trouble};
+use crate::address::{address, options};
+use crate::connect::open;
+use crate::error::DatabaseError;
+use crate::settings::Settings;
 
 /// `migrations/`, built in. (sqlx's macro for it would have sqlx and its TLS compiled a second time, for the compiler.)
 const FILES: [(&str, &str); 5] = [
@@ -30,8 +32,8 @@ pub async fn migrate(settings: &Settings) -> Result<Vec<String>, DatabaseError> 
     // No limit on the statements: a migration of a large table may take its time.
     let mut connection = open(&options(settings)?, &address, timeout).await?;
     let applied = apply(&mut connection, &settings.schema).await.map_err(|error| match error {
-        MigrateError::Execute(error) => trouble::of(&address, &error),
-        error => DatabaseError::Failed { detail: error.to_string() },
+        MigrateError::Execute(error) => DatabaseError::of(&address, error),
+        error => DatabaseError::Failed { detail: error.to_string(), cause: Some(error.into()) },
     });
     // Closing also gives back the lock, where `apply` ended early.
     let _ = connection.close().await;
@@ -66,7 +68,7 @@ async fn apply(connection: &mut PgConnection, schema: &str) -> Result<Vec<String
 }
 
 /// What the database lacks of this version; whatever a later version added does no harm.
-pub(super) async fn missing(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
+pub(crate) async fn missing(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
     let applied: Vec<i64> =
         query_scalar("SELECT version FROM _sqlx_migrations WHERE success").fetch_all(&mut *connection).await?;
     let tables: Vec<String> =

@@ -1,8 +1,8 @@
-//! Decoding in processes of their own, so that bytes from strangers meet nothing that is worth taking.
+//! Decoding in processes of their own, so that an image that takes over its decoder finds nothing worth taking there.
 //!
-//! The worker's side: a [`Pool`] of children, and what it says when one dies. The children's side is the second binary,
-//! `src/bin/assay-decoder/`: it is made of `imaging`, [`wire`] and a sandbox alone, so that libtorch, credentials and
-//! connections are not merely shut off there but absent.
+//! The worker's side: a [`Pool`] of child processes, and the error when one dies. The children's side is the binary
+//! `src/bin/assay-decoder/`: it is made of `imaging` and a sandbox alone, so that libtorch, credentials and connections are
+//! not merely shut off there but absent.
 
 mod pool;
 mod process;
@@ -13,7 +13,7 @@ use std::time::Duration;
 use imaging::{DecodeError, Limits};
 
 pub use imaging::protocol::{Attempt, MAX_WINDOW, Protections};
-pub use pool::{AtRest, Pool};
+pub use pool::{IdleDecoder, Pool};
 
 /// Bytes of address space that a decoder has beside those of the image: its code, stack and allocator.
 const OWN_MEMORY: u64 = 64 << 20;

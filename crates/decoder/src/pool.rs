@@ -24,7 +24,7 @@ impl Pool {
         let first = starter.start()?;
         if !first.protections.missing.is_empty() {
             let missing = first.protections.missing.join("; ");
-            tracing::warn!(missing, "decoders run with fewer protections than Assay knows");
+            tracing::warn!(missing, "decoders run with fewer protections than they could have");
         }
         Ok(Pool { settings, idle: Mutex::new(vec![first]), starter })
     }
@@ -51,14 +51,14 @@ impl Pool {
     }
 
     /// The decoders that have nothing to do.
-    pub fn at_rest(&self) -> Vec<AtRest> {
-        self.idle().iter().map(|process| AtRest { id: process.id(), resident: process.resident() }).collect()
+    pub fn idle_decoders(&self) -> Vec<IdleDecoder> {
+        self.idle().iter().map(|process| IdleDecoder { id: process.id(), resident: process.resident() }).collect()
     }
 
     fn with_decoder<T>(&self, mut work: impl FnMut(&mut Process) -> Result<T, Broken>) -> Result<T, Error> {
         loop {
-            let rested = self.idle().pop();
-            let (mut process, is_new) = match rested {
+            let idle = self.idle().pop();
+            let (mut process, is_new) = match idle {
                 Some(process) => (process, false),
                 None => (self.starter.start()?, true),
             };
@@ -71,7 +71,7 @@ impl Pool {
             };
             let ending = process.end();
             let error = match broken {
-                // It died in its rest. At the latest a new one takes the request.
+                // It died while it was idle. Another idle one takes the request, or at last a new one.
                 Broken::NotTaken if !is_new => {
                     tracing::warn!("a decoder {ending} while it had nothing to do: another one takes its place");
                     continue;
@@ -81,11 +81,11 @@ impl Pool {
                     return Err(StartError { program, detail: format!("it {ending} before its first image") }.into());
                 }
                 Broken::Late => Error::TooSlow { timeout: self.settings.timeout },
-                Broken::Off(_) if ending.is_out_of_memory() => Error::OutOfMemory { limit: self.settings.memory },
-                Broken::Off(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                Broken::Failed(_) if ending.is_out_of_memory() => Error::OutOfMemory { limit: self.settings.memory },
+                Broken::Failed(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
                     Error::Died { how: ending.to_string() }
                 }
-                Broken::Off(error) => Error::Died { how: format!("gave an answer that makes no sense ({error})") },
+                Broken::Failed(error) => Error::Died { how: format!("gave a response that makes no sense ({error})") },
             };
             tracing::warn!(%error, "a decoder is lost with its image: another one takes its place");
             return Err(error);
@@ -99,7 +99,7 @@ impl Pool {
 
 /// A decoder that has nothing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AtRest {
+pub struct IdleDecoder {
     /// Of its process.
     pub id: u32,
     /// Bytes of memory that it occupies.

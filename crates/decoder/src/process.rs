@@ -8,7 +8,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use super::{Error, Settings, StartError};
-use imaging::protocol::{self, Answer, Ask, Attempt, Protections};
+use imaging::protocol::{self, Attempt, Protections, Request, Response};
 use imaging::{Decoded, DecodedWindow};
 
 /// The longest that a decoder may take to say that it is ready.
@@ -21,19 +21,19 @@ pub(super) struct Process {
     pub protections: Protections,
 }
 
-/// Why a decoder is of no more use.
+/// Why a decoder can't be used any more.
 pub(super) enum Broken {
     /// It was gone before it had read the whole request, so it has not begun.
     NotTaken,
     Late,
-    /// It hung up, or said what makes no sense.
-    Off(io::Error),
+    /// The connection ended, or its response makes no sense.
+    Failed(io::Error),
 }
 
 impl Process {
     /// Must be called on a thread that lives as long as the decoder: when the thread that started a process ends, the
     /// kernel takes that for the death of the parent, and kills the decoder.
-    pub fn start(settings: &Settings) -> Result<Process, StartError> {
+    pub(crate) fn start(settings: &Settings) -> Result<Process, StartError> {
         let failed = |detail: String| StartError { program: settings.program.clone(), detail };
         let (socket, theirs) = UnixStream::pair().map_err(|error| failed(error.to_string()))?;
         let limits = [settings.limits.max_pixels, settings.limits.max_decoded_bytes, settings.memory];
@@ -54,17 +54,17 @@ impl Process {
             })?;
         let missing = Protections { seccomp: false, landlock: None, memory: 0, missing: vec![] };
         let mut process = Process { child, socket, protections: missing };
-        match protocol::read_answer(process.until(Instant::now() + START)) {
-            Ok(Answer::Ready { version, protections }) if version == env!("CARGO_PKG_VERSION") => {
+        match protocol::read_response(process.until(Instant::now() + START)) {
+            Ok(Response::Ready { version, protections }) if version == env!("CARGO_PKG_VERSION") => {
                 process.protections = protections;
                 process.child.stderr = None;
                 Ok(process)
             }
-            Ok(Answer::Ready { version, .. }) => Err(failed(format!(
+            Ok(Response::Ready { version, .. }) => Err(failed(format!(
                 "it is of version {version}, and this is {}; install both from one build",
                 env!("CARGO_PKG_VERSION")
             ))),
-            Ok(other) => Err(failed(format!("its first word is {other:?}; is it assay's decoder?"))),
+            Ok(other) => Err(failed(format!("its first message is {other:?}; is it assay's decoder?"))),
             Err(error) if is_timeout(&error) => Err(failed(format!("it is not ready after {START:?}"))),
             Err(_) => {
                 let mut words = String::new();
@@ -78,70 +78,70 @@ impl Process {
     }
 
     /// Has it decode an image.
-    pub fn decode(&mut self, bytes: &[u8], timeout: Duration) -> Result<Result<Decoded, Error>, Broken> {
+    pub(crate) fn decode(&mut self, bytes: &[u8], timeout: Duration) -> Result<Result<Decoded, Error>, Broken> {
         let deadline = Instant::now() + timeout;
-        match self.request(Ask::Decode, bytes, deadline)? {
-            Answer::Decoded { format, width, height, quality } => {
-                let crop = protocol::read_crop(self.until(deadline)).map_err(Broken::of_answer)?;
+        match self.request(Request::Decode, bytes, deadline)? {
+            Response::Decoded { format, width, height, quality } => {
+                let crop = protocol::read_crop(self.until(deadline)).map_err(Broken::of_response)?;
                 Ok(Ok(Decoded { crop, format, width, height, quality }))
             }
-            Answer::Refused(error) => Ok(Err(error.into())),
-            other => Err(Broken::Off(io::Error::other(format!("it answered {other:?}")))),
+            Response::Refused(error) => Ok(Err(error.into())),
+            other => Err(Broken::Failed(io::Error::other(format!("its response is {other:?}")))),
         }
     }
 
     /// Has it decode the middle of an image.
-    pub fn window(
+    pub(crate) fn window(
         &mut self,
         bytes: &[u8],
         side: u16,
         timeout: Duration,
     ) -> Result<Result<DecodedWindow, Error>, Broken> {
         let deadline = Instant::now() + timeout;
-        match self.request(Ask::Window { side }, bytes, deadline)? {
-            Answer::Window { format, width, height, quality } => {
+        match self.request(Request::Window { side }, bytes, deadline)? {
+            Response::Window { format, width, height, quality } => {
                 let pixels = protocol::read_window(self.until(deadline), width, height, side);
-                let picture = pixels.map_err(Broken::of_answer)?;
+                let picture = pixels.map_err(Broken::of_response)?;
                 Ok(Ok(DecodedWindow { picture, format, width, height, quality }))
             }
-            Answer::Refused(error) => Ok(Err(error.into())),
-            other => Err(Broken::Off(io::Error::other(format!("it answered {other:?}")))),
+            Response::Refused(error) => Ok(Err(error.into())),
+            other => Err(Broken::Failed(io::Error::other(format!("its response is {other:?}")))),
         }
     }
 
     /// Has it try what it must not be able to do.
-    pub fn probe(&mut self, timeout: Duration) -> Result<Vec<Attempt>, Broken> {
-        match self.request(Ask::Probe, &[], Instant::now() + timeout)? {
-            Answer::Probed(attempts) => Ok(attempts),
-            other => Err(Broken::Off(io::Error::other(format!("it answered {other:?}")))),
+    pub(crate) fn probe(&mut self, timeout: Duration) -> Result<Vec<Attempt>, Broken> {
+        match self.request(Request::Probe, &[], Instant::now() + timeout)? {
+            Response::Probed(attempts) => Ok(attempts),
+            other => Err(Broken::Failed(io::Error::other(format!("its response is {other:?}")))),
         }
     }
 
-    fn request(&mut self, ask: Ask, bytes: &[u8], deadline: Instant) -> Result<Answer, Broken> {
-        protocol::ask(self.until(deadline), ask, bytes).map_err(|error| match is_timeout(&error) {
+    fn request(&mut self, request: Request, bytes: &[u8], deadline: Instant) -> Result<Response, Broken> {
+        protocol::send_request(self.until(deadline), request, bytes).map_err(|error| match is_timeout(&error) {
             true => Broken::Late,
             false => Broken::NotTaken,
         })?;
-        protocol::read_answer(self.until(deadline)).map_err(Broken::of_answer)
+        protocol::read_response(self.until(deadline)).map_err(Broken::of_response)
     }
 
-    fn until(&mut self, deadline: Instant) -> Until<'_> {
-        Until { socket: &self.socket, deadline }
+    fn until(&mut self, deadline: Instant) -> TimedSocket<'_> {
+        TimedSocket { socket: &self.socket, deadline }
     }
 
-    pub fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// Bytes of memory that it occupies; 0 once it is gone.
-    pub fn resident(&self) -> u64 {
+    pub(crate) fn resident(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
         line.and_then(|kilobytes| kilobytes.parse::<u64>().ok()).map_or(0, |kilobytes| kilobytes << 10)
     }
 
     /// Ends it, and says how it ended if it had before: "was killed by signal 11 (SIGSEGV)".
-    pub fn end(&mut self) -> Ending {
+    pub(crate) fn end(&mut self) -> Ending {
         let _ = self.child.kill();
         match self.child.wait() {
             Ok(status) => Ending::Known(status),
@@ -157,12 +157,12 @@ impl Drop for Process {
 }
 
 impl Broken {
-    fn of_answer(error: io::Error) -> Broken {
+    fn of_response(error: io::Error) -> Broken {
         match error.kind() {
             _ if is_timeout(&error) => Broken::Late,
             // What a Unix socket says whose other end was closed before everything was read from it.
             ErrorKind::ConnectionReset => Broken::NotTaken,
-            _ => Broken::Off(error),
+            _ => Broken::Failed(error),
         }
     }
 }
@@ -173,7 +173,7 @@ pub(super) enum Ending {
 }
 
 impl Ending {
-    pub fn is_out_of_memory(&self) -> bool {
+    pub(crate) fn is_out_of_memory(&self) -> bool {
         matches!(self, Ending::Known(status) if status.code() == Some(protocol::EXIT_OUT_OF_MEMORY.into()))
     }
 }
@@ -186,7 +186,7 @@ impl std::fmt::Display for Ending {
                 (None, Some(code)) => write!(f, "ended with code {code}"),
                 (None, None) => write!(f, "ended: {status}"),
             },
-            Ending::Unknown(error) => write!(f, "ended, and nobody knows how: {error}"),
+            Ending::Unknown(error) => write!(f, "ended, and the system does not say how: {error}"),
         }
     }
 }
@@ -210,27 +210,27 @@ fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock)
 }
 
-/// The socket, until a moment after which it only says that it is too late.
-struct Until<'a> {
+/// The socket until a deadline, after which every call fails with a timeout.
+struct TimedSocket<'a> {
     socket: &'a UnixStream,
     deadline: Instant,
 }
 
-impl Until<'_> {
+impl TimedSocket<'_> {
     fn left(&self) -> io::Result<Duration> {
         let left = self.deadline.saturating_duration_since(Instant::now());
         if left.is_zero() { Err(ErrorKind::TimedOut.into()) } else { Ok(left) }
     }
 }
 
-impl Read for Until<'_> {
+impl Read for TimedSocket<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.socket.set_read_timeout(Some(self.left()?))?;
         self.socket.read(buffer)
     }
 }
 
-impl Write for Until<'_> {
+impl Write for TimedSocket<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.socket.set_write_timeout(Some(self.left()?))?;
         self.socket.write(bytes)

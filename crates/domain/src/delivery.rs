@@ -1,9 +1,8 @@
-//! A piece of work that must be settled, exactly once.
+//! Work that must be settled exactly once.
 //!
-//! A [`Ticket`] stands for one message of the broker. Whoever holds it owes an answer; dropping it
-//! unanswered releases the message back to the queue, so silence never counts as success. A message that
-//! holds several requests is split into parts, and is settled when the last part is: the most cautious
-//! answer of all wins.
+//! A [`Ticket`] stands for one message of the broker. Whoever holds it must settle it; dropping it releases the message back
+//! to the queue, so that work which is forgotten or panics is never taken for done. A message that holds several requests is
+//! split into parts, and is settled when the last part is, in the most cautious way of all.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,8 +35,8 @@ struct Message {
 
 struct State {
     open_parts: usize,
-    /// The most cautious answer so far; the order of [`Settlement`] is the order of caution.
-    answer: Settlement,
+    /// The most cautious so far; the order of [`Settlement`] is the order of caution.
+    settlement: Settlement,
     sink: Option<Sink>,
 }
 
@@ -47,9 +46,9 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    /// `sink` hears the answer once, from whichever thread settles last. It must not block.
+    /// `sink` gets the settlement once, on the thread that settles last. It must not block.
     pub fn new(sink: impl FnOnce(Settlement) + Send + 'static) -> Ticket {
-        let state = State { open_parts: 1, answer: Settlement::Done, sink: Some(Box::new(sink)) };
+        let state = State { open_parts: 1, settlement: Settlement::Done, sink: Some(Box::new(sink)) };
         Ticket { message: Some(Arc::new(Message { state: Mutex::new(state) })) }
     }
 
@@ -58,7 +57,7 @@ impl Ticket {
     pub fn split(mut self, parts: usize) -> Vec<Ticket> {
         let Some(message) = self.message.take() else { return Vec::new() };
         if parts == 0 {
-            message.answer(Settlement::Done);
+            message.settle_part(Settlement::Done);
             return Vec::new();
         }
         message.state.lock().unwrap_or_else(PoisonError::into_inner).open_parts += parts - 1;
@@ -67,7 +66,7 @@ impl Ticket {
 
     pub fn settle(mut self, settlement: Settlement) {
         if let Some(message) = self.message.take() {
-            message.answer(settlement);
+            message.settle_part(settlement);
         }
     }
 }
@@ -75,22 +74,22 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         if let Some(message) = self.message.take() {
-            message.answer(Settlement::Released);
+            message.settle_part(Settlement::Released);
         }
     }
 }
 
 impl Message {
-    fn answer(&self, settlement: Settlement) {
+    fn settle_part(&self, settlement: Settlement) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.answer = settlement.max(state.answer.clone());
+        state.settlement = settlement.max(state.settlement.clone());
         state.open_parts -= 1;
         if state.open_parts == 0
             && let Some(sink) = state.sink.take()
         {
-            let answer = state.answer.clone();
+            let settlement = state.settlement.clone();
             drop(state);
-            sink(answer);
+            sink(settlement);
         }
     }
 }
@@ -117,21 +116,21 @@ mod tests {
     }
 
     #[test]
-    fn settling_is_heard_once() {
-        let (ticket, heard) = ticket();
+    fn a_ticket_is_settled_once() {
+        let (ticket, settled) = ticket();
         ticket.settle(Settlement::Done);
-        assert_eq!(heard.iter().collect::<Vec<_>>(), [Settlement::Done]);
+        assert_eq!(settled.iter().collect::<Vec<_>>(), [Settlement::Done]);
     }
 
     #[test]
-    fn silence_releases() {
-        let (ticket, heard) = ticket();
+    fn a_dropped_ticket_releases_its_message() {
+        let (ticket, settled) = ticket();
         drop(ticket);
-        assert_eq!(heard.iter().collect::<Vec<_>>(), [Settlement::Released]);
+        assert_eq!(settled.iter().collect::<Vec<_>>(), [Settlement::Released]);
     }
 
     #[test]
-    fn parts_settle_together_and_caution_wins() {
+    fn a_message_in_parts_is_settled_once_in_the_most_cautious_way() {
         let dead = Settlement::Dead { reason: "conflict".into() };
         let cases = [
             (vec![Settlement::Done, Settlement::Done], Settlement::Done),
@@ -141,20 +140,20 @@ mod tests {
             (vec![later(), Settlement::Released, dead], Settlement::Released),
         ];
         for (answers, expected) in cases {
-            let (ticket, heard) = ticket();
+            let (ticket, settled) = ticket();
             let parts = ticket.split(answers.len());
             for (part, answer) in parts.into_iter().zip(answers) {
-                assert!(heard.try_recv().is_err(), "settled before its last part");
+                assert!(settled.try_recv().is_err(), "settled before its last part");
                 part.settle(answer);
             }
-            assert_eq!(heard.iter().collect::<Vec<_>>(), [expected]);
+            assert_eq!(settled.iter().collect::<Vec<_>>(), [expected]);
         }
     }
 
     #[test]
-    fn no_parts_means_nothing_left_to_do() {
-        let (ticket, heard) = ticket();
+    fn a_message_without_parts_is_done() {
+        let (ticket, settled) = ticket();
         assert!(ticket.split(0).is_empty());
-        assert_eq!(heard.iter().collect::<Vec<_>>(), [Settlement::Done]);
+        assert_eq!(settled.iter().collect::<Vec<_>>(), [Settlement::Done]);
     }
 }

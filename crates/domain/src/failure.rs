@@ -74,7 +74,7 @@ failure_codes! {
 }
 
 impl FailureCode {
-    /// Whether asking again later, with the next generation, can end otherwise without mending the image.
+    /// Whether asking again later, with the next generation, can end otherwise with the same image.
     pub fn retryable(self) -> bool {
         matches!(
             self,
@@ -101,7 +101,7 @@ pub struct Failure {
     pub title: String,
     /// What was found, in words, for whoever looks into it.
     pub detail: String,
-    /// Whether asking again with the next generation can end otherwise without mending the image.
+    /// Whether asking again with the next generation can end otherwise with the same image.
     pub retryable: bool,
     /// Which try it was that ended so, from 1.
     pub attempt: u32,

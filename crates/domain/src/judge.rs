@@ -1,4 +1,4 @@
-//! From evidence to a verdict: the one place where scores become words.
+//! From evidence to a verdict: the one place where scores become a decision.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -95,8 +95,8 @@ impl Judge {
         }
     }
 
-    /// Whether this judge, with this model, would find the same as `earlier` did. The manifest of a version does not
-    /// change, but a verdict is too much to rest on that.
+    /// Whether this judge, with this model, would find the same as `earlier` did. The manifest of a version should not change;
+    /// this doesn't rely on it.
     pub fn stands_by(&self, earlier: &Verdict) -> bool {
         let score = self.score(earlier.score.logit);
         let novel = |guess: &GeneratorGuess| self.is_novel(guess.novelty) == (guess.label == UNKNOWN);
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_bytes_get_the_same_words_and_say_where_they_come_from() {
+    fn the_same_bytes_get_the_same_verdict_which_names_the_first_one() {
         let first = verdict(Scores { logit: 4.0, generators: vec![0.1, 0.7, 0.15, 0.05], novelty: Some(0.3) });
         let again = verdict_on(Grounds::Earlier(Box::new(first.clone())));
         assert_eq!((again.reused_from, again.batch_size), (Some(first.verdict_id), 0));

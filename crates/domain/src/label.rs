@@ -1,4 +1,4 @@
-//! A correction: what somebody who looked says an image is. It becomes a label for training.
+//! A correction: what a reviewer says an image is. It becomes a label for training.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -13,7 +13,7 @@ pub const MAX_ACTOR: usize = 256;
 /// Longest `reason`, in bytes.
 pub const MAX_REASON: usize = 4096;
 
-/// One message of the queue `assay.labels`: what somebody who looked says an image is.
+/// One message of the queue `assay.labels`: what a reviewer says an image is.
 ///
 /// It names the image by exactly one of `verdict_id` and `image`. Fields that are not listed are ignored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]

@@ -1,4 +1,4 @@
-//! The vocabulary: what is asked, what the detector saw, what was decided. Pure values, no I/O.
+//! The vocabulary of moderation: requests, scores, decisions, verdicts, failures. Pure values, no I/O.
 //!
 //! Reading order: [`request`] → [`scores`] → [`policy`] → [`judge`] → [`verdict`] and [`failure`] → [`outcome`]; then [`label`].
 
@@ -7,6 +7,7 @@ pub mod failure;
 pub mod judge;
 pub mod label;
 pub mod outcome;
+mod outcome_id;
 pub mod policy;
 pub mod request;
 pub mod scores;
@@ -15,7 +16,8 @@ pub mod verdict;
 pub use failure::{Failure, FailureCode, Stage};
 pub use judge::{Evidence, Finding, Generator, Grounds, Judge};
 pub use label::{ContentType, Correction, LabelledOrigin, Subject};
-pub use outcome::{Outcome, OutcomeId};
+pub use outcome::Outcome;
+pub use outcome_id::OutcomeId;
 pub use policy::{Calibration, Decision, Policy, Thresholds};
 pub use request::{Context, ImageRef, Purpose, Request, RequestError, SubmissionKey, TraceContext};
 pub use scores::Scores;

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What is said of an image.
+/// Whether an image is real.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Decision {
@@ -48,7 +48,7 @@ impl Default for Thresholds {
     }
 }
 
-/// How a model's scores are read: everything that turns a logit into a word.
+/// How a model's scores are read: everything that turns a logit into a decision.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Policy {
     pub calibration: Option<Calibration>,
@@ -73,7 +73,7 @@ impl Policy {
         } else if probability < self.thresholds.low {
             Decision::Real
         } else {
-            // NaN lands here too: a broken number is no ground for an accusation.
+            // NaN too: a number that is none must not accuse anybody.
             Decision::Uncertain
         }
     }
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn thresholds_split_the_line() {
+    fn the_thresholds_decide_between_real_uncertain_and_synthetic() {
         let policy = Policy::default();
         assert_eq!(policy.decide(0.0), Decision::Real);
         assert_eq!(policy.decide(0.35), Decision::Uncertain);

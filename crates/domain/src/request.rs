@@ -47,7 +47,7 @@ pub struct ImageRef {
 }
 
 impl ImageRef {
-    /// Whether two references may name the same image: they agree wherever both say something.
+    /// Whether two references may name the same image: what both of them state is equal.
     pub fn agrees_with(&self, other: &ImageRef) -> bool {
         fn etag(image: &ImageRef) -> Option<&str> {
             image.etag.as_deref().map(bare_etag)
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn metadata_may_fill_its_limit_and_no_more() {
+    fn metadata_may_be_as_large_as_its_limit() {
         let sized = |bytes: usize| {
             let mut request = request();
             request.metadata.insert("k".into(), "v".repeat(bytes - r#"{"k":""}"#.len()).into());
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn references_agree_where_both_speak() {
+    fn references_agree_if_what_both_state_is_equal() {
         let plain = request().image;
         let digested = ImageRef { sha256: Some("a".repeat(64)), ..plain.clone() };
         let other = ImageRef { sha256: Some("b".repeat(64)), ..plain.clone() };

@@ -3,6 +3,7 @@
 use tch::{Kind, TchError, Tensor};
 
 use crate::conv::{Conv, Place};
+use crate::torch_error::TorchError;
 use crate::weights::Weights;
 use artefact::architecture::{Architecture, Block as Layout};
 
@@ -42,7 +43,7 @@ impl Backbone {
     }
 
     /// `images`: `[n, 3, h, w]`, normalised.
-    pub fn forward(&self, images: &Tensor) -> Result<Features, TchError> {
+    pub fn forward(&self, images: &Tensor) -> Result<Features, TorchError> {
         let pooling = [self.architecture.pooling(); 2];
         let mut x = self.stem.relu(images)?.f_max_pool2d([3, 3], pooling, [1, 1], [1, 1], false)?;
         let mut means = Means::new(self.architecture);
@@ -52,7 +53,7 @@ impl Backbone {
             }
             means.after(index, &x)?;
         }
-        means.features()
+        Ok(means.features()?)
     }
 }
 
@@ -71,7 +72,7 @@ impl Block {
 
     /// max(0, f(x) + shortcut(x)), with ReLU between the convolutions of f. Takes the input, whose memory may
     /// become the result's.
-    fn forward(&self, input: Tensor) -> Result<Tensor, TchError> {
+    fn forward(&self, input: Tensor) -> Result<Tensor, TorchError> {
         let (first, rest) = self.convolutions.split_first().expect("a block has convolutions");
         let (last, middle) = rest.split_last().expect("a block has at least two convolutions");
         let mut x = first.relu(&input)?;

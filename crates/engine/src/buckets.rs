@@ -11,21 +11,21 @@ pub const CPU: Buckets = Buckets(&[1]);
 /// The steps keep what is filled up below a half, and below a third from 8 on.
 pub const GPU: Buckets = Buckets(&[1, 2, 4, 8, 12, 16, 24, 32]);
 
-/// A part of a batch: so many images, filled up to `size`.
+/// A part of a batch that is computed at once: so many images, filled up with blank ones to `size`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Part {
+pub struct SubBatch {
     pub images: usize,
     pub size: usize,
 }
 
 impl Buckets {
     /// The parts that `images` are scored in, in order.
-    pub fn split(self, images: usize) -> Vec<Part> {
-        let full = Part { images: self.largest(), size: self.largest() };
+    pub fn split(self, images: usize) -> Vec<SubBatch> {
+        let full = SubBatch { images: self.largest(), size: self.largest() };
         let mut parts = vec![full; images / self.largest()];
         let rest = images % self.largest();
         if rest > 0 {
-            parts.push(Part { images: rest, size: self.holding(rest) });
+            parts.push(SubBatch { images: rest, size: self.holding(rest) });
         }
         parts
     }
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_image_is_in_one_part_that_holds_it() {
+    fn every_image_is_in_one_part_that_is_large_enough() {
         for buckets in [CPU, GPU] {
             for images in 0..100 {
                 let parts = buckets.split(images);
@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn a_batch_is_cut_into_the_largest_and_the_rest_is_filled_up() {
-        let part = |images, size| Part { images, size };
+        let part = |images, size| SubBatch { images, size };
         assert_eq!(GPU.split(64), [part(32, 32), part(32, 32)]);
         assert_eq!(GPU.split(45), [part(32, 32), part(13, 16)]);
         assert_eq!(GPU.split(5), [part(5, 8)]);
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn no_batch_needs_a_size_that_was_not_warmed_up() {
+    fn every_size_that_a_batch_needs_is_warmed_up() {
         for most in 1..100 {
             let warm = GPU.up_to(most);
             assert!((1..=most).flat_map(|images| GPU.split(images)).all(|part| warm.contains(&part.size)), "{most}");

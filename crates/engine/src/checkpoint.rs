@@ -14,7 +14,7 @@ use crate::weights::Weights;
 use artefact::architecture::{Architecture, Shapes};
 use artefact::manifest::{Lineage, Origin, Reading};
 use artefact::pickle::{self, Id, Pickle, TensorRef, Value};
-use artefact::{LabelSet, LoadError, Manifest};
+use artefact::{Cause, LabelSet, LoadError, Manifest};
 
 /// The pickle alone; the bytes of the tensors are beside it.
 const MAX_PICKLE: u64 = 64 << 20;
@@ -41,7 +41,7 @@ pub fn import(asked: Import<'_>, folder: &Path) -> Result<Manifest, LoadError> {
     let Some(mut weights) = parts.model else {
         return Err(LoadError::Checkpoint {
             path: path.to_owned(),
-            detail: "it holds a \"classifier\", but no \"model\"; the checkpoint with both is wanted".into(),
+            cause: "it holds a \"classifier\", but no \"model\"; the checkpoint with both is wanted".into(),
         });
     };
     let architecture = match weights.find("encoder.layer1.0.conv3.weight") {
@@ -56,7 +56,7 @@ pub fn import(asked: Import<'_>, folder: &Path) -> Result<Manifest, LoadError> {
         }
         None => LabelSet::none(),
     };
-    fits(&weights, &architecture.artefact(labels.generators.len()), path)?;
+    check(&weights, &architecture.artefact(labels.generators.len()), path)?;
     let source = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let lineage = Lineage::of_source(source, Some(parts.sha256));
     let (version, reading) = (asked.version, Reading::default());
@@ -74,10 +74,11 @@ fn generator_classifier(path: &Path, weights: &Weights, architecture: Architectu
     if let Some((name, _)) = differs {
         return Err(LoadError::Checkpoint {
             path: path.to_owned(),
-            detail: format!(
+            cause: format!(
                 "its encoder is another one ({name} differs), and a classifier is good only for the encoder that it was \
                  trained on; import without --generators"
-            ),
+            )
+            .into(),
         });
     }
     // The authors' sequence begins with a normalisation (1 and 3 have weights); one without it counts from 0.
@@ -86,7 +87,7 @@ fn generator_classifier(path: &Path, weights: &Weights, architecture: Architectu
         None => parts.classifier,
     };
     let found = classifier.under("generators.");
-    fits(&found, &architecture.generators(LabelSet::imaginet().generators.len()), path)?;
+    check(&found, &architecture.generators(LabelSet::imaginet().generators.len()), path)?;
     Ok(found)
 }
 
@@ -98,7 +99,7 @@ fn renamed(weights: &Weights, names: &[(&str, &str)]) -> Weights {
     renamed
 }
 
-fn fits(weights: &Weights, wanted: &Shapes, path: &Path) -> Result<(), LoadError> {
+fn check(weights: &Weights, wanted: &Shapes, path: &Path) -> Result<(), LoadError> {
     weights.check(wanted).map_err(|misfit| LoadError::Misfit { path: path.to_owned(), misfit })
 }
 
@@ -110,27 +111,28 @@ struct Parts {
 }
 
 fn read(path: &Path) -> Result<Parts, LoadError> {
-    let failed = |detail: String| LoadError::Checkpoint { path: path.to_owned(), detail };
-    let sha256 = digest(path).map_err(|error| failed(error.to_string()))?;
-    let file = File::open(path).map_err(|error| failed(error.to_string()))?;
+    let failed = |cause: Cause| LoadError::Checkpoint { path: path.to_owned(), cause };
+    let wrong = |detail: String| failed(detail.into());
+    let sha256 = digest(path).map_err(|error| failed(error.into()))?;
+    let file = File::open(path).map_err(|error| failed(error.into()))?;
     let mut archive = ZipArchive::new(file).map_err(|error| {
-        failed(format!(
+        wrong(format!(
             "{error}; checkpoints of PyTorch before 1.6 are no ZIP archives: load it there and save it again"
         ))
     })?;
     let described = archive.file_names().find(|name| *name == "data.pkl" || name.ends_with("/data.pkl"));
-    let described = described.ok_or_else(|| failed("it holds no data.pkl".into()))?.to_string();
+    let described = described.ok_or_else(|| wrong("it holds no data.pkl".into()))?.to_string();
     let root = described.trim_end_matches("data.pkl").to_string();
-    let bytes = entry(&mut archive, &described, MAX_PICKLE).map_err(&failed)?;
-    let pickle = pickle::read(&bytes).map_err(&failed)?;
+    let bytes = entry(&mut archive, &described, MAX_PICKLE).map_err(wrong)?;
+    let pickle = pickle::read(&bytes).map_err(wrong)?;
     let mut part = |name: &str| {
         let id = pickle.entry(pickle.root, name);
-        id.map(|id| state(&mut archive, &root, &pickle, id).map_err(&failed)).transpose()
+        id.map(|id| state(&mut archive, &root, &pickle, id).map_err(wrong)).transpose()
     };
     let (model, classifier) = (part("model")?, part("classifier")?);
     let Some(classifier) = classifier else {
         let found: Vec<_> = pickle.entries(pickle.root).map(|(name, _)| name).take(8).collect();
-        return Err(failed(format!(
+        return Err(wrong(format!(
             "it holds no \"classifier\", only {found:?}; a checkpoint of ImagiNet with both \"model\" and \"classifier\" is wanted"
         )));
     };

@@ -1,10 +1,11 @@
-//! Convolutions with their batch norm folded in, and what follows them in the same breath.
+//! Convolutions with their batch norm folded in, and what follows them in the same pass.
 
 use std::cell::OnceCell;
 
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::fused::{self, Geometry, Then};
+use crate::torch_error::TorchError;
 use crate::weights::Weights;
 use crate::winograd::{self, Filter};
 use artefact::architecture::Convolution;
@@ -22,8 +23,8 @@ pub struct Place {
 
 impl Place {
     /// Whether 3×3 convolutions are computed by Winograd's filtering.
-    pub fn multiplies_less(&self) -> bool {
-        self.device == Device::Cpu && self.kind == Kind::Float && winograd::pays()
+    pub fn uses_winograd(&self) -> bool {
+        self.device == Device::Cpu && self.kind == Kind::Float && winograd::is_faster_here()
     }
 }
 
@@ -35,7 +36,7 @@ pub struct Conv {
     geometry: Geometry,
 }
 
-/// Who computes it, and the weight as they like it.
+/// The library that computes it, and the weight in its layout.
 #[derive(Debug)]
 enum Kernel {
     /// On a GPU.
@@ -45,7 +46,7 @@ enum Kernel {
         /// Made when the first input shows its shape.
         packed: OnceCell<Tensor>,
     },
-    /// 3×3 in fp32, on processors where that pays.
+    /// 3×3 in fp32, on processors where that is faster.
     Winograd(Filter),
 }
 
@@ -64,10 +65,10 @@ impl Conv {
         }
     }
 
-    pub fn forward(&self, input: &Tensor) -> Result<Tensor, TchError> {
+    pub fn forward(&self, input: &Tensor) -> Result<Tensor, TorchError> {
         let (stride, padding) = self.sides();
         match &self.kernel {
-            Kernel::CuDnn(weight) => input.f_conv2d(weight, Some(&self.bias), stride, padding, [1, 1], 1),
+            Kernel::CuDnn(weight) => Ok(input.f_conv2d(weight, Some(&self.bias), stride, padding, [1, 1], 1)?),
             Kernel::OneDnn { weight, packed } => {
                 let packed = self.packed_for(input, weight, packed)?;
                 fused::convolve(input, packed, &self.bias, self.geometry, Then::Nothing)
@@ -77,11 +78,11 @@ impl Conv {
     }
 
     /// max(0, y)
-    pub fn relu(&self, input: &Tensor) -> Result<Tensor, TchError> {
+    pub fn relu(&self, input: &Tensor) -> Result<Tensor, TorchError> {
         let (stride, padding) = self.sides();
         match &self.kernel {
             Kernel::CuDnn(weight) => {
-                input.f_cudnn_convolution_relu(weight, Some(&self.bias), stride, padding, [1, 1], 1)
+                Ok(input.f_cudnn_convolution_relu(weight, Some(&self.bias), stride, padding, [1, 1], 1)?)
             }
             Kernel::OneDnn { weight, packed } => {
                 let packed = self.packed_for(input, weight, packed)?;
@@ -92,12 +93,12 @@ impl Conv {
     }
 
     /// max(0, y + shortcut). The shortcut's memory may become the result's.
-    pub fn add_relu(&self, input: &Tensor, shortcut: Tensor) -> Result<Tensor, TchError> {
+    pub fn add_relu(&self, input: &Tensor, shortcut: Tensor) -> Result<Tensor, TorchError> {
         let (stride, padding) = self.sides();
         match &self.kernel {
             Kernel::CuDnn(weight) => {
                 let bias = Some(&self.bias);
-                input.f_cudnn_convolution_add_relu(weight, &shortcut, 1.0, bias, stride, padding, [1, 1], 1)
+                Ok(input.f_cudnn_convolution_add_relu(weight, &shortcut, 1.0, bias, stride, padding, [1, 1], 1)?)
             }
             Kernel::OneDnn { weight, packed } => {
                 let packed = self.packed_for(input, weight, packed)?;
@@ -116,7 +117,7 @@ impl Conv {
         input: &Tensor,
         weight: &Tensor,
         packed: &'a OnceCell<Tensor>,
-    ) -> Result<&'a Tensor, TchError> {
+    ) -> Result<&'a Tensor, TorchError> {
         if let Some(packed) = packed.get() {
             return Ok(packed);
         }
@@ -131,7 +132,7 @@ impl Kernel {
         if place.device.is_cuda() {
             return Kernel::CuDnn(channels_last(&to_place(weight)));
         }
-        let may_be_winograd = place.multiplies_less() && shape.kernel == 3 && shape.stride == 1;
+        let may_be_winograd = place.uses_winograd() && shape.kernel == 3 && shape.stride == 1;
         match may_be_winograd.then(|| Filter::new(&weight)).flatten() {
             Some(filter) => Kernel::Winograd(filter),
             None => Kernel::OneDnn { weight: channels_last(&to_place(weight)), packed: OnceCell::new() },

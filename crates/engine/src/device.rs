@@ -21,7 +21,7 @@ pub fn prepare(settings: &Settings) -> Result<Place, LoadError> {
     if settings.threads > 0 {
         tch::set_num_threads(i32::try_from(settings.threads).unwrap_or(i32::MAX));
     }
-    fused::keep_pages();
+    fused::keep_pages().map_err(|error| LoadError::Device(error.to_string()))?;
     Ok(place)
 }
 
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_cpu_is_always_there() {
+    fn the_cpu_can_always_be_chosen() {
         assert_eq!(choose("cpu", Precision::Fp32).unwrap(), Place { device: Device::Cpu, kind: Kind::Float });
     }
 
@@ -137,14 +137,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_device_is_refused_by_name() {
+    fn an_unknown_device_is_refused_and_named() {
         for name in ["gpu", "cuda:x", "cuda0", ""] {
             assert!(choose(name, Precision::Auto).unwrap_err().to_string().contains(&format!("{name:?}")));
         }
     }
 
     #[test]
-    fn a_missing_cuda_names_the_library() {
+    fn the_error_for_missing_cuda_names_the_library() {
         // Where the tests run on a machine with a GPU there is nothing to miss.
         if let Err(error) = choose("cuda", Precision::Auto) {
             let text = error.to_string();

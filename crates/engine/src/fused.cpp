@@ -1,5 +1,5 @@
 // What tch does not bind: oneDNN's convolution with what follows it in one pass, and a CPU allocator that keeps
-// the pages of large tensors between batches. Called from fused.rs; errors come back as text.
+// the pages of large tensors between batches. Called from fused.rs; errors come back as a status.
 
 #include <ATen/ATen.h>
 #include <ATen/core/List.h>
@@ -14,7 +14,7 @@
 #include <sys/mman.h>
 #include <unordered_map>
 
-#include "guarded.h"
+#include "status.h"
 
 namespace {
 
@@ -57,7 +57,7 @@ class KeptPages final : public c10::Allocator {
     explicit KeptPages(c10::Allocator* smaller) : smaller_(smaller) {}
 
     c10::DataPtr allocate(size_t bytes) override {
-        if (bytes < kLarge) return smaller_->allocate(bytes);
+        if (bytes < kLarge) return allocate_small(bytes);
         const size_t size = (bytes + kHugePage - 1) / kHugePage * kHugePage;
         std::lock_guard<std::mutex> guard(lock_);
         // The smallest free block that holds it, if it isn't far too large.
@@ -69,7 +69,7 @@ class KeptPages final : public c10::Allocator {
             return {block, block, &KeptPages::release, c10::Device(c10::DeviceType::CPU)};
         }
         void* block = std::aligned_alloc(kHugePage, size);
-        TORCH_CHECK(block != nullptr, "DefaultCPUAllocator: can't allocate memory: you tried to allocate ", size, " bytes.");
+        TORCH_CHECK_WITH(OutOfMemoryError, block != nullptr, kNoMemory, size, " bytes.");
         madvise(block, size, MADV_HUGEPAGE);
         sizes_[block] = size;
         return {block, block, &KeptPages::release, c10::Device(c10::DeviceType::CPU)};
@@ -85,6 +85,15 @@ class KeptPages final : public c10::Allocator {
     static KeptPages* instance;
 
   private:
+    // libtorch's own allocator fails with an error of no special type.
+    c10::DataPtr allocate_small(size_t bytes) {
+        try {
+            return smaller_->allocate(bytes);
+        } catch (const c10::Error&) {
+            throw c10::OutOfMemoryError({__func__, __FILE__, __LINE__}, c10::str(kNoMemory, bytes, " bytes."));
+        }
+    }
+
     static void release(void* block) {
         KeptPages& self = *instance;
         std::unique_lock<std::mutex> guard(self.lock_);
@@ -104,6 +113,8 @@ class KeptPages final : public c10::Allocator {
         self.free_.emplace(size, block);
     }
 
+    // libtorch's own words, which torch_error.rs finds in what tch hands out.
+    static constexpr const char* kNoMemory = "DefaultCPUAllocator: can't allocate memory: you tried to allocate ";
     static constexpr size_t kHugePage = size_t{2} << 20;
     static constexpr size_t kLarge = size_t{1} << 20;
     // What one image leaves behind in ResNet-50 is 0.4 GiB in fp32.
@@ -122,26 +133,28 @@ KeptPages* KeptPages::instance = nullptr;
 
 extern "C" {
 
-char* assay_pack(const at::Tensor* weight, int64_t stride, int64_t padding, const int64_t* input, at::Tensor** packed) {
+Status assay_pack(const at::Tensor* weight, int64_t stride, int64_t padding, const int64_t* input, at::Tensor** packed) {
     return guarded([&] { *packed = new at::Tensor(pack(*weight, stride, padding, at::IntArrayRef(input, 4))); });
 }
 
-char* assay_convolve(const at::Tensor* input, const at::Tensor* weight, const at::Tensor* bias, int64_t stride,
-                     int64_t padding, bool relu, at::Tensor** output) {
+Status assay_convolve(const at::Tensor* input, const at::Tensor* weight, const at::Tensor* bias, int64_t stride,
+                      int64_t padding, bool relu, at::Tensor** output) {
     return guarded([&] { *output = new at::Tensor(convolve(*input, *weight, *bias, stride, padding, relu)); });
 }
 
-char* assay_convolve_add_relu(const at::Tensor* input, at::Tensor* addend, const at::Tensor* weight,
-                              const at::Tensor* bias, int64_t stride, int64_t padding, at::Tensor** output) {
+Status assay_convolve_add_relu(const at::Tensor* input, at::Tensor* addend, const at::Tensor* weight,
+                               const at::Tensor* bias, int64_t stride, int64_t padding, at::Tensor** output) {
     return guarded(
         [&] { *output = new at::Tensor(convolve_add_relu(*input, *addend, *weight, *bias, stride, padding)); });
 }
 
-void assay_keep_pages() {
+Status assay_keep_pages() {
     static std::once_flag once;
-    std::call_once(once, [] {
-        KeptPages::instance = new KeptPages(c10::GetCPUAllocator());
-        c10::SetCPUAllocator(KeptPages::instance, 1);
+    return guarded([] {
+        std::call_once(once, [] {
+            KeptPages::instance = new KeptPages(c10::GetCPUAllocator());
+            c10::SetCPUAllocator(KeptPages::instance, 1);
+        });
     });
 }
 }

@@ -1,10 +1,10 @@
 //! oneDNN's convolution with what follows it in one pass, and a CPU allocator that keeps pages between batches:
 //! the Rust side of `fused.cpp`. Inference only: nothing here records gradients.
 
-use std::ffi::{CStr, c_char};
-
-use tch::{TchError, Tensor};
+use tch::Tensor;
 use torch_sys::C_tensor;
+
+use crate::torch_error::{Status, TorchError, output};
 
 unsafe extern "C" {
     fn assay_pack(
@@ -13,7 +13,7 @@ unsafe extern "C" {
         padding: i64,
         input: *const i64,
         packed: *mut *mut C_tensor,
-    ) -> *mut c_char;
+    ) -> Status;
     fn assay_convolve(
         input: *const C_tensor,
         weight: *const C_tensor,
@@ -22,7 +22,7 @@ unsafe extern "C" {
         padding: i64,
         relu: bool,
         output: *mut *mut C_tensor,
-    ) -> *mut c_char;
+    ) -> Status;
     fn assay_convolve_add_relu(
         input: *const C_tensor,
         addend: *const C_tensor,
@@ -31,8 +31,8 @@ unsafe extern "C" {
         stride: i64,
         padding: i64,
         output: *mut *mut C_tensor,
-    ) -> *mut c_char;
-    fn assay_keep_pages();
+    ) -> Status;
+    fn assay_keep_pages() -> Status;
 }
 
 /// What follows a convolution.
@@ -50,7 +50,7 @@ pub struct Geometry {
 }
 
 /// A weight in the layout that oneDNN likes best for inputs of this shape (`[n, c, h, w]`).
-pub fn pack(weight: &Tensor, geometry: Geometry, input: [i64; 4]) -> Result<Tensor, TchError> {
+pub fn pack(weight: &Tensor, geometry: Geometry, input: [i64; 4]) -> Result<Tensor, TorchError> {
     let Geometry { stride, padding } = geometry;
     // SAFETY: the pointers are of live tensors, the shape has four sides, and the output is written on success.
     unsafe { output(|packed| assay_pack(weight.as_ptr(), stride, padding, input.as_ptr(), packed)) }
@@ -63,7 +63,7 @@ pub fn convolve(
     bias: &Tensor,
     geometry: Geometry,
     then: Then,
-) -> Result<Tensor, TchError> {
+) -> Result<Tensor, TorchError> {
     let Geometry { stride, padding } = geometry;
     // SAFETY: the pointers are of live tensors, and the output is written on success.
     unsafe {
@@ -82,7 +82,7 @@ pub fn convolve_add_relu(
     weight: &Tensor,
     bias: &Tensor,
     geometry: Geometry,
-) -> Result<Tensor, TchError> {
+) -> Result<Tensor, TorchError> {
     let Geometry { stride, padding } = geometry;
     // SAFETY: the pointers are of live tensors, and the output is written on success.
     unsafe {
@@ -94,33 +94,7 @@ pub fn convolve_add_relu(
 }
 
 /// From now on the memory of large CPU tensors is kept for the next ones.
-pub fn keep_pages() {
+pub fn keep_pages() -> Result<(), TorchError> {
     // SAFETY: it takes nothing, and does its work once.
-    unsafe { assay_keep_pages() }
-}
-
-/// # Safety
-/// `call` must either give null and have written a tensor that nobody else owns, or a message from `strdup`.
-pub(crate) unsafe fn output(call: impl FnOnce(*mut *mut C_tensor) -> *mut c_char) -> Result<Tensor, TchError> {
-    let mut tensor = std::ptr::null_mut();
-    // SAFETY: as the caller promised.
-    unsafe {
-        check(call(&raw mut tensor))?;
-        Ok(Tensor::from_ptr(tensor))
-    }
-}
-
-/// # Safety
-/// `message` must be null, for success, or from `strdup`.
-pub(super) unsafe fn check(message: *mut c_char) -> Result<(), TchError> {
-    if message.is_null() {
-        return Ok(());
-    }
-    // SAFETY: as the caller promised; the text is copied before it is freed.
-    let text = unsafe {
-        let text = CStr::from_ptr(message).to_string_lossy().into_owned();
-        libc::free(message.cast());
-        text
-    };
-    Err(TchError::Torch(text))
+    unsafe { assay_keep_pages().check() }
 }

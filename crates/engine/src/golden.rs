@@ -1,5 +1,5 @@
-//! The self-test of an artefact: images that are computed, not stored, and what the model said of them when it was made.
-//! A process that was never near its making says the same of them, or the artefact is not to be served.
+//! The self-test of an artefact: images that are computed, not stored, and the scores that the model gave them when it was
+//! made. Any other process must get the same scores, or the artefact is not to be served.
 
 use std::path::Path;
 
@@ -46,7 +46,7 @@ pub fn images() -> Vec<Crop> {
     (0..6).map(image).collect()
 }
 
-/// Has the model score the images, and writes what it says into its manifest.
+/// Has the model score the images, and writes the scores into its manifest.
 pub fn record(folder: &Path, settings: &Settings) -> Result<Manifest, GoldenError> {
     let scores = score(folder, settings)?;
     let mut manifest = Manifest::read(folder, "")?;
@@ -59,7 +59,7 @@ pub fn record(folder: &Path, settings: &Settings) -> Result<Manifest, GoldenErro
     Ok(manifest)
 }
 
-/// Whether the model loads here and says what it said then.
+/// Whether the model loads here and gives the scores that are recorded.
 pub fn check(folder: &Path, settings: &Settings) -> Result<usize, GoldenError> {
     let manifest = Manifest::read(folder, &settings.public_key)?;
     let Some(golden) = manifest.golden else { return Err(GoldenError::None) };
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_says_again_what_it_said_when_it_was_made() {
+    fn a_model_passes_the_self_test_that_was_recorded_when_it_was_made() {
         let folder = std::env::temp_dir().join(format!("assay-golden-{}", uuid::Uuid::new_v4()));
         untrained::create(&folder, "resnet18-nodown-16".parse().unwrap(), 1).unwrap();
         assert!(matches!(check(&folder, &settings()), Err(GoldenError::None)));

@@ -1,10 +1,10 @@
-//! One bad image spoils nothing but its own score.
+//! Scoring a batch so that an image which fails costs no other image its score.
 
 use crate::{Crop, Detector, ScoreError};
 use domain::Scores;
 
-/// Scores every image, halving the batch where it doesn't fit or fails, until each culprit stands alone.
-/// An `Err` inside is that one image's fault; an outer `Err` means that the device can't serve at all.
+/// Scores every image; a batch that fails, or doesn't fit into memory, is halved until each image that fails is alone.
+/// An inner error is that of one image; an outer one means that the device can't score anything.
 pub fn score_each(detector: &mut dyn Detector, crops: &[&Crop]) -> Result<Vec<Result<Scores, ScoreError>>, ScoreError> {
     if crops.is_empty() {
         return Ok(Vec::new());

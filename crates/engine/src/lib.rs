@@ -22,6 +22,7 @@ pub mod selfcon;
 mod staging;
 #[doc(hidden)]
 pub mod testing;
+mod torch_error;
 pub mod untrained;
 pub mod wait_policy;
 pub mod weights;
@@ -38,6 +39,7 @@ use imaging::Crop;
 pub use isolate::score_each;
 pub use scoring::Engine;
 pub use scripted::Scripted;
+pub use torch_error::{TorchError, TorchErrorKind};
 
 /// The value of `detector.model` that asks for the stand-in.
 const SCRIPTED: &str = "scripted";
@@ -89,14 +91,18 @@ pub fn open(settings: &Settings) -> Result<Box<dyn Detector>, LoadError> {
 
 #[derive(Debug, thiserror::Error)]
 pub enum ScoreError {
-    #[error("the device has no memory left for {images} images: {detail}")]
-    OutOfMemory { images: usize, detail: String },
+    #[error("the device has no memory left for {images} images: {cause}")]
+    OutOfMemory {
+        images: usize,
+        #[source]
+        cause: TorchError,
+    },
     #[error("the network failed: {0}")]
-    Failed(String),
-    #[error("the network answered with a number that is none (NaN or infinite)")]
+    Failed(#[source] TorchError),
+    #[error("a score is NaN or infinite")]
     NotANumber,
     #[error("the device is lost: {0}")]
-    DeviceLost(String),
+    DeviceLost(#[source] TorchError),
 }
 
 impl ScoreError {
@@ -108,7 +114,7 @@ impl ScoreError {
 
 /// Scores batches of crops. Owned by one thread.
 pub trait Detector: Send {
-    /// One answer for each crop, in order.
+    /// The scores of each crop, in order.
     fn score(&mut self, crops: &[&Crop]) -> Result<Vec<Scores>, ScoreError>;
 
     /// The batch sizes to be scored before images come, so that none of up to `largest` images is the first of its size.

@@ -1,6 +1,6 @@
 // Batch norm, what is added to it and ReLU in one pass over channels-last activations, forward and back. libtorch has a
 // kernel for each, and between them they read and write the largest tensors of training several times over. Called from
-// norm.rs; errors come back as text.
+// norm.rs; errors come back as a status.
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -10,7 +10,7 @@
 #include <cstring>
 #include <vector>
 
-#include "guarded.h"
+#include "status.h"
 
 // The compiler's own vectors, as wide as the processor's.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
@@ -286,15 +286,12 @@ struct Norm : torch::autograd::Function<Norm> {
 
 }  // namespace
 
-extern "C" char* assay_norm(const at::Tensor* x, const at::Tensor* other, const at::Tensor* weight, const at::Tensor* bias,
-                            const at::Tensor* running_mean, const at::Tensor* running_var, bool of_batch, double momentum,
-                            double epsilon, bool relu, at::Tensor** output) {
-    try {
+extern "C" Status assay_norm(const at::Tensor* x, const at::Tensor* other, const at::Tensor* weight, const at::Tensor* bias,
+                             const at::Tensor* running_mean, const at::Tensor* running_var, bool of_batch, double momentum,
+                             double epsilon, bool relu, at::Tensor** output) {
+    return guarded([&] {
         const auto added = other ? std::optional<at::Tensor>(*other) : std::nullopt;
-        *output = new at::Tensor(Norm::apply(*x, added, *weight, *bias, *running_mean, *running_var,
-                                             of_batch, momentum, epsilon, relu));
-        return nullptr;
-    } catch (const std::exception& error) {
-        return strdup(error.what());
-    }
+        *output = new at::Tensor(
+            Norm::apply(*x, added, *weight, *bias, *running_mean, *running_var, of_batch, momentum, epsilon, relu));
+    });
 }

@@ -1,12 +1,10 @@
 //! Batch norm, what is added to it and ReLU in one pass, with gradients: the Rust side of `norm.cpp`. For the CPU; there
 //! these passes over the largest tensors take as long as half of the convolutions.
 
-use std::ffi::c_char;
-
-use tch::{TchError, Tensor};
+use tch::Tensor;
 use torch_sys::C_tensor;
 
-use crate::fused;
+use crate::torch_error::{Status, TorchError, output};
 
 unsafe extern "C" {
     fn assay_norm(
@@ -21,7 +19,7 @@ unsafe extern "C" {
         epsilon: f64,
         relu: bool,
         output: *mut *mut C_tensor,
-    ) -> *mut c_char;
+    ) -> Status;
 }
 
 /// One batch norm's tensors, all of them fp32 with one number for each channel.
@@ -49,7 +47,7 @@ pub fn forward(
     epsilon: f64,
     other: Option<&Tensor>,
     relu: bool,
-) -> Result<Tensor, TchError> {
+) -> Result<Tensor, TorchError> {
     let (of_batch, momentum) = match statistics {
         Statistics::Running => (false, 0.0),
         Statistics::Batch(momentum) => (true, momentum),
@@ -58,10 +56,10 @@ pub fn forward(
     let other = other.map_or(std::ptr::null(), |other| other.as_ptr());
     // SAFETY: the pointers are of live tensors, `other` is one or null, and the output is written on success.
     unsafe {
-        fused::output(|output| {
+        output(|result| {
             let (mean, var) = (running_mean.as_ptr(), running_var.as_ptr());
             let (x, weight, bias) = (x.as_ptr(), weight.as_ptr(), bias.as_ptr());
-            assay_norm(x, other, weight, bias, mean, var, of_batch, momentum, epsilon, relu, output)
+            assay_norm(x, other, weight, bias, mean, var, of_batch, momentum, epsilon, relu, result)
         })
     }
 }
@@ -103,10 +101,14 @@ mod tests {
 
         /// Output, gradients, running statistics: from one pass, and by libtorch's own operations.
         fn results(kind: Kind, statistics: Statistics, add: bool, relu: bool) -> [Vec<Tensor>; 2] {
-            [true, false].map(|in_one| {
+            [true, false].map(|one_pass| {
                 let case = Case::new(kind);
                 let other = add.then_some(&case.other);
-                let y = if in_one { case.in_one(statistics, other, relu) } else { case.apart(statistics, other, relu) };
+                let y = if one_pass {
+                    case.in_one_pass(statistics, other, relu)
+                } else {
+                    case.separately(statistics, other, relu)
+                };
                 (y.to_kind(Kind::Float) * wave(&SHAPE, 0.9)).sum(Kind::Float).backward();
                 let mut results = vec![y, case.x.grad(), case.weight.grad(), case.bias.grad()];
                 results.extend(add.then(|| case.other.grad()));
@@ -115,13 +117,13 @@ mod tests {
             })
         }
 
-        fn in_one(&self, statistics: Statistics, other: Option<&Tensor>, relu: bool) -> Tensor {
+        fn in_one_pass(&self, statistics: Statistics, other: Option<&Tensor>, relu: bool) -> Tensor {
             let Case { weight, bias, running_mean, running_var, .. } = self;
             let norm = Norm { weight, bias, running_mean, running_var };
             forward(&self.x, norm, statistics, EPSILON, other, relu).unwrap()
         }
 
-        fn apart(&self, statistics: Statistics, other: Option<&Tensor>, relu: bool) -> Tensor {
+        fn separately(&self, statistics: Statistics, other: Option<&Tensor>, relu: bool) -> Tensor {
             let (of_batch, momentum) = match statistics {
                 Statistics::Running => (false, 0.0),
                 Statistics::Batch(momentum) => (true, momentum),
@@ -138,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_what_the_operations_apart_are_and_so_are_its_gradients() {
+    fn one_pass_gives_what_separate_operations_give_and_so_do_its_gradients() {
         for statistics in [Statistics::Running, Statistics::Batch(0.1), Statistics::Batch(0.0)] {
             for (add, relu) in [(false, false), (false, true), (true, false), (true, true)] {
                 let [found, wanted] = Case::results(Kind::Float, statistics, add, relu);
@@ -164,11 +166,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_stays_none() {
+    fn nan_stays_nan() {
         let case = Case::new(Kind::BFloat16);
         let _no_grad = tch::no_grad_guard();
         let _ = case.x.get(0).get(0).get(0).get(0).fill_(f64::NAN);
-        let y = case.in_one(Statistics::Running, None, true);
+        let y = case.in_one_pass(Statistics::Running, None, true);
         assert!(f64::try_from(y.get(0).get(0).get(0).get(0).to_kind(Kind::Double)).unwrap().is_nan());
     }
 }

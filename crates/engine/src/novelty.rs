@@ -2,8 +2,8 @@
 //!
 //! The embedding is centred, projected to a space where the known generators' own spread is the same in every direction,
 //! and its distance to the nearest generator's mean is compared with the distances of images that are known: the answer is
-//! the share of these that lie nearer. The threshold for `unknown` is such a share. A model may have its doubts about the
-//! generator count as well: both are then standardised by known images, and added.
+//! the share of these that lie nearer. The threshold for `unknown` is such a share. A model may count its doubt about the
+//! generator as well: both are then standardised by known images, and added.
 
 use tch::{Device, Kind, TchError, Tensor};
 
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_share_is_read_off_the_quantiles() {
+    fn shares_are_interpolated_between_the_quantiles() {
         let quantiles = [1.0, 2.0, 2.0, 4.0, 8.0];
         for (value, share) in [(0.5, 0.0), (1.0, 0.0), (1.5, 0.125), (2.0, 0.5), (3.0, 0.625), (8.0, 1.0), (9.0, 1.0)] {
             assert!(
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_far_from_every_generator_is_novel() {
+    fn an_embedding_far_from_every_generator_is_novel() {
         let mut weights = Weights::default();
         weights.insert("novelty.mean", Tensor::from_slice(&[1.0_f32, 0.0]));
         // The second direction is ten times as wide as the first, and counts a tenth.

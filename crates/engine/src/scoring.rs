@@ -2,15 +2,16 @@
 
 use std::path::Path;
 
-use tch::{Device, Kind, TchError, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::backbone::Backbone;
-use crate::buckets::{self, Buckets, Part};
+use crate::buckets::{self, Buckets, SubBatch};
 use crate::conv::Place;
 use crate::heads::{Generators, Origin};
 use crate::novelty::Novelty;
 use crate::pixels::Pixels;
 use crate::staging::Staging;
+use crate::torch_error::{TorchError, TorchErrorKind};
 use crate::weights::Weights;
 use crate::{Detector, ScoreError, Settings, device, wait_policy};
 use artefact::manifest::Manifest;
@@ -19,7 +20,7 @@ use domain::Scores;
 use imaging::{CROP_SIDE, Crop};
 
 /// What the network says of one part of a batch. On a GPU it may still be computing when this is handed out.
-struct Answer {
+struct PartScores {
     images: usize,
     logits: Tensor,
     generators: Option<Tensor>,
@@ -52,7 +53,7 @@ impl Engine {
         Self::new(&manifest, &weights, place).map_err(|error| LoadError::Device(error.to_string()))
     }
 
-    fn new(manifest: &Manifest, weights: &Weights, place: Place) -> Result<Engine, TchError> {
+    fn new(manifest: &Manifest, weights: &Weights, place: Place) -> Result<Engine, TorchError> {
         let _no_grad = tch::no_grad_guard();
         let (buckets, staging) = match place.device {
             Device::Cuda(index) => {
@@ -77,18 +78,18 @@ impl Engine {
     }
 
     /// Hands one part of a batch to the device.
-    fn launch(&mut self, crops: &[&Crop], size: usize) -> Result<Answer, TchError> {
+    fn launch(&mut self, crops: &[&Crop], size: usize) -> Result<PartScores, TorchError> {
         let _no_grad = tch::no_grad_guard();
         let images = self.images(crops, size)?;
         let features = self.backbone.forward(&images)?;
         let logits = self.origin.forward(&features.embedding)?;
         let generators = self.generators.as_ref().map(|head| head.forward(&features.embedding)).transpose()?;
         let distances = self.novelty.as_ref().map(|known| known.distances(&features.embedding)).transpose()?;
-        Ok(Answer { images: crops.len(), logits, generators, distances })
+        Ok(PartScores { images: crops.len(), logits, generators, distances })
     }
 
     /// `[size, 3, 256, 256]` with channels innermost, normalised; the bytes cross to the device as they are.
-    fn images(&mut self, crops: &[&Crop], size: usize) -> Result<Tensor, TchError> {
+    fn images(&mut self, crops: &[&Crop], size: usize) -> Result<Tensor, TorchError> {
         if let Some(staging) = &mut self.staging {
             let crossing = staging.send(crops, size)?;
             let images = self.pixels.normalise(&crossing.pixels)?;
@@ -98,13 +99,13 @@ impl Engine {
         let mut pixels = Vec::with_capacity(size * Crop::BYTES);
         crops.iter().for_each(|crop| pixels.extend_from_slice(crop.pixels()));
         pixels.resize(size * Crop::BYTES, 0);
-        self.pixels.of_bytes(&pixels, CROP_SIDE)
+        Ok(self.pixels.of_bytes(&pixels, CROP_SIDE)?)
     }
 
-    fn score_parts(&mut self, crops: &[&Crop]) -> Result<Vec<Scores>, TchError> {
+    fn score_parts(&mut self, crops: &[&Crop]) -> Result<Vec<Scores>, TorchError> {
         let mut rest = crops;
         let mut answers = Vec::new();
-        for Part { images, size } in self.buckets.split(crops.len()) {
+        for SubBatch { images, size } in self.buckets.split(crops.len()) {
             let (part, later) = rest.split_at(images);
             answers.push(self.launch(part, size)?);
             rest = later;
@@ -118,9 +119,9 @@ impl Engine {
     }
 }
 
-impl Answer {
+impl PartScores {
     /// The scores of the images that were asked about, without those that filled the part up.
-    fn read(self, novelty: Option<&Novelty>) -> Result<Vec<Scores>, TchError> {
+    fn read(self, novelty: Option<&Novelty>) -> Result<Vec<Scores>, TorchError> {
         let logits = Vec::<f32>::try_from(&self.logits.f_to_device(Device::Cpu)?)?;
         let generators = match &self.generators {
             Some(probabilities) => Vec::<Vec<f32>>::try_from(&probabilities.f_to_device(Device::Cpu)?)?,
@@ -137,7 +138,7 @@ impl Answer {
 
 impl Detector for Engine {
     fn score(&mut self, crops: &[&Crop]) -> Result<Vec<Scores>, ScoreError> {
-        let scores = self.score_parts(crops).map_err(|error| explain(&error, crops.len()))?;
+        let scores = self.score_parts(crops).map_err(|error| explain(error, crops.len()))?;
         let finite = |scores: &Scores| {
             scores.logit.is_finite() && scores.generators.iter().chain(&scores.novelty).all(|value| value.is_finite())
         };
@@ -159,7 +160,7 @@ impl Detector for Engine {
         } else {
             let threads = tch::get_num_threads();
             let wait = wait_policy::in_words();
-            let winograd = if self.place.multiplies_less() { ", 3×3 by Winograd" } else { "" };
+            let winograd = if self.place.uses_winograd() { ", 3×3 by Winograd" } else { "" };
             format!(
                 "cpu ({precision}, {threads} threads that wait {wait}, oneDNN with fused addition and ReLU{winograd})"
             )
@@ -171,20 +172,12 @@ impl Detector for Engine {
     }
 }
 
-/// What libtorch's message means for the worker.
-fn explain(error: &TchError, images: usize) -> ScoreError {
-    let text = error.to_string();
-    // The C++ stack trace that follows tells an operator nothing.
-    let detail = text.lines().next().unwrap_or_default().to_string();
-    if text.contains("out of memory") || text.contains("can't allocate memory") {
-        ScoreError::OutOfMemory { images, detail }
-    } else if ["CUDA error", "CUDNN_STATUS_EXECUTION_FAILED", "CUDNN_STATUS_INTERNAL_ERROR", "CUDA driver"]
-        .iter()
-        .any(|sign| text.contains(sign))
-    {
-        ScoreError::DeviceLost(detail)
-    } else {
-        ScoreError::Failed(detail)
+/// What an error of libtorch means for whoever asked for scores.
+fn explain(error: TorchError, images: usize) -> ScoreError {
+    match error.kind {
+        TorchErrorKind::OutOfMemory => ScoreError::OutOfMemory { images, cause: error },
+        TorchErrorKind::DeviceLost => ScoreError::DeviceLost(error),
+        TorchErrorKind::Other => ScoreError::Failed(error),
     }
 }
 
@@ -193,15 +186,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_of_libtorch_are_understood() {
-        let explained = |text: &str| explain(&TchError::Torch(text.into()), 8);
-        let memory = explained("CUDA out of memory. Tried to allocate 2.00 GiB\nException raised from malloc");
-        assert!(matches!(&memory, ScoreError::OutOfMemory { images: 8, detail } if !detail.contains("Exception")));
-        assert!(matches!(
-            explained("[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory: you tried to"),
-            ScoreError::OutOfMemory { .. }
-        ));
-        assert!(explained("CUDA error: device-side assert triggered").is_fatal());
-        assert!(!explained("shape mismatch").is_fatal());
+    fn only_a_lost_device_is_fatal() {
+        let explained = |kind| explain(TorchError::new(kind, "CUDA out of memory, or an error"), 8);
+        assert!(matches!(explained(TorchErrorKind::OutOfMemory), ScoreError::OutOfMemory { images: 8, .. }));
+        assert!(explained(TorchErrorKind::DeviceLost).is_fatal());
+        assert!(!explained(TorchErrorKind::OutOfMemory).is_fatal());
+        assert!(!explained(TorchErrorKind::Other).is_fatal());
     }
 }

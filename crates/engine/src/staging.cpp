@@ -1,6 +1,6 @@
 // Pixels on their way to a GPU: two pinned buffers on the host, two on the device, and a stream of their own, so that the
-// next images cross while the ones before are computed. It speaks of devices in general: CUDA's headers are not needed,
-// and what is CUDA's own comes with libtorch_cuda when that is opened. Called from staging.rs; errors come back as text.
+// next images cross while the ones before are computed. It uses libtorch's interface for any device: CUDA's headers are not needed,
+// and what is CUDA's own comes with libtorch_cuda when that is opened. Called from staging.rs; errors come back as a status.
 
 #include <ATen/ATen.h>
 #include <c10/core/Event.h>
@@ -10,7 +10,7 @@
 #include <array>
 #include <cstring>
 
-#include "guarded.h"
+#include "status.h"
 
 namespace {
 
@@ -69,21 +69,21 @@ struct Staging {
 
 extern "C" {
 
-char* assay_staging_new(int64_t device, const int64_t* shape, Staging** staging) {
+Status assay_staging_new(int64_t device, const int64_t* shape, Staging** staging) {
     return guarded([&] { *staging = new Staging(static_cast<c10::DeviceIndex>(device), at::IntArrayRef(shape, 4)); });
 }
 
 void assay_staging_free(Staging* staging) { delete staging; }
 
-char* assay_staging_buffer(Staging* staging, size_t slot, uint8_t** pixels) {
+Status assay_staging_buffer(Staging* staging, size_t slot, uint8_t** pixels) {
     return guarded([&] { *pixels = staging->buffer(slot); });
 }
 
-char* assay_staging_send(Staging* staging, size_t slot, int64_t images, at::Tensor** sent) {
+Status assay_staging_send(Staging* staging, size_t slot, int64_t images, at::Tensor** sent) {
     return guarded([&] { *sent = new at::Tensor(staging->send(slot, images)); });
 }
 
-char* assay_staging_taken(Staging* staging, size_t slot) {
+Status assay_staging_taken(Staging* staging, size_t slot) {
     return guarded([&] { staging->taken(slot); });
 }
 }

@@ -1,12 +1,10 @@
 //! Pixels on their way to a GPU, the Rust side of `staging.cpp`: while one part of a batch is computed, the next one
 //! crosses, from pinned memory and on a stream of its own.
 
-use std::ffi::c_char;
-
-use tch::{TchError, Tensor};
+use tch::Tensor;
 use torch_sys::C_tensor;
 
-use crate::fused::{check, output};
+use crate::torch_error::{Status, TorchError, output};
 use imaging::{CROP_SIDE, Crop};
 
 /// C++'s `Staging`.
@@ -16,11 +14,11 @@ struct Handle {
 }
 
 unsafe extern "C" {
-    fn assay_staging_new(device: i64, shape: *const i64, staging: *mut *mut Handle) -> *mut c_char;
+    fn assay_staging_new(device: i64, shape: *const i64, staging: *mut *mut Handle) -> Status;
     fn assay_staging_free(staging: *mut Handle);
-    fn assay_staging_buffer(staging: *mut Handle, slot: usize, pixels: *mut *mut u8) -> *mut c_char;
-    fn assay_staging_send(staging: *mut Handle, slot: usize, images: i64, sent: *mut *mut C_tensor) -> *mut c_char;
-    fn assay_staging_taken(staging: *mut Handle, slot: usize) -> *mut c_char;
+    fn assay_staging_buffer(staging: *mut Handle, slot: usize, pixels: *mut *mut u8) -> Status;
+    fn assay_staging_send(staging: *mut Handle, slot: usize, images: i64, sent: *mut *mut C_tensor) -> Status;
+    fn assay_staging_taken(staging: *mut Handle, slot: usize) -> Status;
 }
 
 /// Buffers in each place. With two, one is filled while the other is read.
@@ -28,7 +26,7 @@ const SLOTS: usize = 2;
 
 /// Two buffers for up to `most` images each.
 #[derive(Debug)]
-pub struct Staging {
+pub(crate) struct Staging {
     handle: *mut Handle,
     most: usize,
     next: usize,
@@ -39,7 +37,7 @@ unsafe impl Send for Staging {}
 
 /// Pixels on the device, in a buffer that is not written again before [`Staging::taken`] has been told.
 #[derive(Debug)]
-pub struct Crossing {
+pub(crate) struct Crossing {
     /// u8, `[size, 256, 256, 3]`.
     pub pixels: Tensor,
     slot: usize,
@@ -47,12 +45,12 @@ pub struct Crossing {
 
 impl Staging {
     /// On GPU number `device`. Needs libtorch's CUDA part to be open.
-    pub fn new(device: usize, most: usize) -> Result<Staging, TchError> {
+    pub(crate) fn new(device: usize, most: usize) -> Result<Staging, TorchError> {
         let side = CROP_SIDE as i64;
         let shape = [most as i64, side, side, 3];
         let mut handle = std::ptr::null_mut();
         // SAFETY: the shape has four sides, and the handle is written on success.
-        unsafe { check(assay_staging_new(device as i64, shape.as_ptr(), &raw mut handle))? };
+        unsafe { assay_staging_new(device as i64, shape.as_ptr(), &raw mut handle).check()? };
         Ok(Staging { handle, most, next: 0 })
     }
 
@@ -61,7 +59,7 @@ impl Staging {
     ///
     /// # Panics
     /// If `size` is more than the buffers hold, or fewer than the crops.
-    pub fn send(&mut self, crops: &[&Crop], size: usize) -> Result<Crossing, TchError> {
+    pub(crate) fn send(&mut self, crops: &[&Crop], size: usize) -> Result<Crossing, TorchError> {
         assert!(
             crops.len() <= size && size <= self.most,
             "{} crops, {size} wanted, {} at most",
@@ -72,7 +70,7 @@ impl Staging {
         self.next = (slot + 1) % SLOTS;
         let mut pixels = std::ptr::null_mut();
         // SAFETY: the handle lives as long as `self`, the slot exists, and the pointer is written on success.
-        unsafe { check(assay_staging_buffer(self.handle, slot, &raw mut pixels))? };
+        unsafe { assay_staging_buffer(self.handle, slot, &raw mut pixels).check()? };
         // SAFETY: the buffer holds `most` crops, of which nobody else reads or writes any until it is sent.
         let buffer = unsafe { std::slice::from_raw_parts_mut(pixels, size * Crop::BYTES) };
         let (filled, blank) = buffer.split_at_mut(crops.len() * Crop::BYTES);
@@ -85,9 +83,9 @@ impl Staging {
 
     /// What has been asked of the device so far is all that reads these pixels.
     #[allow(clippy::needless_pass_by_value, reason = "the pixels are not to be read any more")]
-    pub fn taken(&mut self, crossing: Crossing) -> Result<(), TchError> {
+    pub(crate) fn taken(&mut self, crossing: Crossing) -> Result<(), TorchError> {
         // SAFETY: the handle lives as long as `self`, and the slot exists.
-        unsafe { check(assay_staging_taken(self.handle, crossing.slot)) }
+        unsafe { assay_staging_taken(self.handle, crossing.slot).check() }
     }
 }
 

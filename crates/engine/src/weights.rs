@@ -9,7 +9,7 @@ use tch::{Kind, Tensor};
 
 use artefact::architecture::Shapes;
 use artefact::manifest::Origin;
-use artefact::{LoadError, Manifest, Misfit};
+use artefact::{Cause, LoadError, Manifest, Misfit};
 
 /// Tensors by name, on the CPU.
 #[derive(Debug, Default)]
@@ -18,22 +18,23 @@ pub struct Weights(BTreeMap<String, Tensor>);
 impl Weights {
     /// Reads a file whole; gives its SHA-256 too, in lower-case hexadecimal.
     pub fn read(path: &Path) -> Result<(Weights, String), LoadError> {
-        let failed = |detail: String| LoadError::Unreadable { path: path.to_owned(), detail };
-        let bytes = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
+        let failed = |cause: Cause| LoadError::Unreadable { path: path.to_owned(), cause };
+        let bytes = std::fs::read(path).map_err(|error| failed(error.into()))?;
         let digest = hex::encode(Sha256::digest(&bytes));
-        let file = SafeTensors::deserialize(&bytes).map_err(|error| failed(error.to_string()))?;
+        let file = SafeTensors::deserialize(&bytes).map_err(|error| failed(error.into()))?;
         let mut weights = Weights::default();
         for (name, view) in file.tensors() {
-            weights.0.insert(name.clone(), tensor(&view).map_err(|detail| failed(format!("{name}: {detail}")))?);
+            let tensor = tensor(&view).map_err(|detail| failed(format!("{name}: {detail}").into()))?;
+            weights.0.insert(name, tensor);
         }
         Ok((weights, digest))
     }
 
     /// Writes a file, and gives its SHA-256. The same tensors make the same file.
     pub fn write(&self, path: &Path) -> Result<String, LoadError> {
-        let failed = |detail: String| LoadError::Unwritable { path: path.to_owned(), detail };
-        let bytes = self.bytes().map_err(failed)?;
-        std::fs::write(path, &bytes).map_err(|error| failed(error.to_string()))?;
+        let failed = |cause: Cause| LoadError::Unwritable { path: path.to_owned(), cause };
+        let bytes = self.bytes().map_err(|detail| failed(detail.into()))?;
+        std::fs::write(path, &bytes).map_err(|error| failed(error.into()))?;
         Ok(hex::encode(Sha256::digest(&bytes)))
     }
 

@@ -1,13 +1,13 @@
 // 3×3 convolutions of stride 1 in fp32 by Winograd's minimal filtering: of each tile of 6×6 inputs 36 products make 4×4
 // outputs, which take 144 otherwise. F(4×4, 3×3) of Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2015
-// (arXiv 1509.09308). Called from winograd.rs, which transforms the weights; errors come back as text.
+// (arXiv 1509.09308). Called from winograd.rs, which transforms the weights; errors come back as a status.
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
 #include <algorithm>
 
-#include "guarded.h"
+#include "status.h"
 
 namespace {
 
@@ -223,7 +223,7 @@ at::Tensor convolve(const at::Tensor& input, const at::Tensor& weight, const at:
 
 extern "C" {
 
-bool assay_winograd_pays() {
+bool assay_winograd_is_faster() {
 #ifdef ASSAY_WINOGRAD
     // oneDNN's convolutions are as wide as the processor's registers; these are made for AVX2, and measured there alone.
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && !__builtin_cpu_supports("avx512f");
@@ -232,8 +232,8 @@ bool assay_winograd_pays() {
 #endif
 }
 
-char* assay_winograd_convolve(const at::Tensor* input, const at::Tensor* weight, const at::Tensor* bias, const at::Tensor* addend,
-                              bool relu, at::Tensor** output) {
+Status assay_winograd_convolve(const at::Tensor* input, const at::Tensor* weight, const at::Tensor* bias, const at::Tensor* addend,
+                               bool relu, at::Tensor** output) {
     return guarded([&] { *output = new at::Tensor(convolve(*input, *weight, *bias, addend, relu)); });
 }
 }

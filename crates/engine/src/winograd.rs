@@ -1,15 +1,14 @@
 //! 3×3 convolutions with a quarter of the multiplications, for processors without bf16: the Rust side of `winograd.cpp`.
 //! Inference only.
 
-use std::ffi::c_char;
-
-use tch::{Kind, TchError, Tensor};
+use tch::{Kind, Tensor};
 use torch_sys::C_tensor;
 
-use crate::fused::{self, Then};
+use crate::fused::Then;
+use crate::torch_error::{Status, TorchError, output};
 
 unsafe extern "C" {
-    fn assay_winograd_pays() -> bool;
+    fn assay_winograd_is_faster() -> bool;
     fn assay_winograd_convolve(
         input: *const C_tensor,
         weight: *const C_tensor,
@@ -17,7 +16,7 @@ unsafe extern "C" {
         addend: *const C_tensor,
         relu: bool,
         output: *mut *mut C_tensor,
-    ) -> *mut c_char;
+    ) -> Status;
 }
 
 /// Output channels that the innermost loop takes at a time; of inputs it takes 8.
@@ -25,17 +24,17 @@ const COLUMNS: i64 = 16;
 
 /// Weight of 3×3, transformed for tiles of 4×4 outputs: `[36, outputs / 16, inputs, 16]`.
 #[derive(Debug)]
-pub struct Filter(Tensor);
+pub(crate) struct Filter(Tensor);
 
-/// Whether this processor is better off with it.
-pub fn pays() -> bool {
+/// Whether it is faster than oneDNN on this processor.
+pub(crate) fn is_faster_here() -> bool {
     // SAFETY: it takes nothing, and asks the processor.
-    unsafe { assay_winograd_pays() }
+    unsafe { assay_winograd_is_faster() }
 }
 
 impl Filter {
     /// GgGᵀ of each 3×3 filter g, in fp64 before the cast. `None` for weights of another kind.
-    pub fn new(weight: &Tensor) -> Option<Filter> {
+    pub(crate) fn new(weight: &Tensor) -> Option<Filter> {
         let &[outputs, inputs, 3, 3] = &weight.size()[..] else { return None };
         if outputs % COLUMNS != 0 || inputs % 8 != 0 || inputs > 4096 {
             return None;
@@ -54,19 +53,19 @@ impl Filter {
     }
 
     /// then(w ∗ x + b + addend), with a border of zeros; fp32.
-    pub fn convolve(
+    pub(crate) fn convolve(
         &self,
         input: &Tensor,
         bias: &Tensor,
         addend: Option<&Tensor>,
         then: Then,
-    ) -> Result<Tensor, TchError> {
+    ) -> Result<Tensor, TorchError> {
         let addend = addend.map_or(std::ptr::null(), |addend| addend.as_ptr());
         // SAFETY: the pointers are of live tensors, or null where that is allowed, and the output is written on success.
         unsafe {
-            fused::output(|output| {
+            output(|result| {
                 let (input, weight, bias) = (input.as_ptr(), self.0.as_ptr(), bias.as_ptr());
-                assay_winograd_convolve(input, weight, bias, addend, then == Then::Relu, output)
+                assay_winograd_convolve(input, weight, bias, addend, then == Then::Relu, result)
             })
         }
     }
@@ -80,8 +79,8 @@ mod tests {
 
     /// Against libtorch in fp64, at sizes that are no multiples of a tile, and more tiles than a thread takes at a time.
     #[test]
-    fn it_is_the_convolution() {
-        if !pays() {
+    fn it_computes_the_convolution() {
+        if !is_faster_here() {
             return;
         }
         tch::manual_seed(7);
@@ -108,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn other_weights_are_left_to_others() {
+    fn weights_of_other_shapes_make_no_filter() {
         let zeros = |shape: [i64; 4]| Filter::new(&Tensor::zeros(shape, (Kind::Float, Device::Cpu)));
         assert!(zeros([16, 8, 1, 1]).is_none(), "1×1");
         assert!(zeros([16, 3, 3, 3]).is_none(), "three channels");
@@ -116,8 +115,8 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_match_is_an_error() {
-        if !pays() {
+    fn tensors_whose_shapes_do_not_match_are_an_error() {
+        if !is_faster_here() {
             return;
         }
         let zeros = |shape: &[i64]| Tensor::zeros(shape, (Kind::Float, Device::Cpu));

@@ -42,7 +42,7 @@ pub(super) struct Window {
 }
 
 impl Window {
-    pub fn centre(image_width: u32, image_height: u32, side: usize) -> Window {
+    pub(crate) fn centre(image_width: u32, image_height: u32, side: usize) -> Window {
         let (width, height) = (image_width as usize, image_height as usize);
         Window {
             left: width.saturating_sub(side) / 2,
@@ -52,26 +52,26 @@ impl Window {
         }
     }
 
-    pub fn right(&self) -> usize {
+    pub(crate) fn right(&self) -> usize {
         self.left + self.width
     }
 
-    pub fn bottom(&self) -> usize {
+    pub(crate) fn bottom(&self) -> usize {
         self.top + self.height
     }
 
     /// Bytes of its pixels.
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.width * self.height * 3
     }
 
-    pub fn is_smaller_than_crop(&self) -> bool {
+    pub(crate) fn is_smaller_than_crop(&self) -> bool {
         self.width < CROP_SIDE || self.height < CROP_SIDE
     }
 
     /// Cuts the window out of the pixels of a larger region whose corner lies at (`left`, `top`) of the image and
     /// whose rows take `stride` bytes.
-    pub fn cut(&self, region: &[u8], left: usize, top: usize, stride: usize) -> Vec<u8> {
+    pub(crate) fn cut(&self, region: &[u8], left: usize, top: usize, stride: usize) -> Vec<u8> {
         let mut pixels = Vec::with_capacity(self.bytes());
         for y in self.top - top..self.bottom() - top {
             let start = y * stride + (self.left - left) * 3;
@@ -82,7 +82,7 @@ impl Window {
 
     /// The crop: a short side is filled up by reflection about its border pixels, which are not repeated
     /// (…2 1 0 1 2…, OpenCV's reflect-101), half of it before and the odd pixel behind.
-    pub fn fill_up(&self, pixels: &[u8]) -> Crop {
+    pub(crate) fn fill_up(&self, pixels: &[u8]) -> Crop {
         if !self.is_smaller_than_crop() {
             return Crop(pixels.into());
         }

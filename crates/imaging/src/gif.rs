@@ -3,9 +3,9 @@
 use gif::{DecodeOptions, DecodingError, MemoryLimit};
 
 use super::crop::Window;
-use super::{DecodeError, Format, Limits, Part, Quality};
+use super::{DecodeError, DecoderOutput, Format, Limits, Quality};
 
-pub(super) fn decode(bytes: &[u8], side: usize, limits: &Limits) -> Result<Part, DecodeError> {
+pub(super) fn decode(bytes: &[u8], side: usize, limits: &Limits) -> Result<DecoderOutput, DecodeError> {
     let mut options = DecodeOptions::new();
     options.set_memory_limit(match limits.max_decoded_bytes.try_into() {
         Ok(bytes) => MemoryLimit::Bytes(bytes),
@@ -57,7 +57,7 @@ pub(super) fn decode(bytes: &[u8], side: usize, limits: &Limits) -> Result<Part,
     if colours.are_grey {
         quality.push(Quality::Greyscale);
     }
-    Ok(Part { width, height, window: pixels, quality })
+    Ok(DecoderOutput { width, height, window: pixels, quality })
 }
 
 fn damaged(error: DecodingError) -> DecodeError {

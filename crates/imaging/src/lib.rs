@@ -5,7 +5,7 @@
 //! centre at native resolution. A panic in a decoder becomes a [`DecodeError`].
 //!
 //! The pixels are those of Pillow's `Image.open(file).convert("RGB")`, bit for bit: alpha is dropped, not blended,
-//! only the first frame is looked at, and EXIF orientation is not applied. Where we leave Pillow, on purpose:
+//! only the first frame is looked at, and EXIF orientation is not applied. Where this differs from Pillow, on purpose:
 //! - 16-bit greyscale keeps its high byte, as 16-bit colour does; Pillow clips it at 255, which leaves a white image.
 //! - An image whose data is cut off or corrupt within what the crop needs is damaged; Pillow fills JPEGs up with grey.
 //! - Some kinds of TIFF are a level or two off, and some are not supported: see `raster`.
@@ -57,7 +57,7 @@ pub struct Limits {
     pub max_decoded_bytes: u64,
 }
 
-/// What a decoder notices of an image.
+/// What a decoder finds that makes a verdict less sure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Quality {
@@ -110,8 +110,8 @@ pub struct DecodedWindow {
     pub quality: Vec<Quality>,
 }
 
-/// What a decoder hands over: a window of the image.
-struct Part {
+/// What each format's decoder gives: a window of the image.
+struct DecoderOutput {
     width: u32,
     height: u32,
     /// RGB of `Window::centre(width, height, side)`, rows from the top.
@@ -121,7 +121,7 @@ struct Part {
 
 /// Decodes the centre of an image.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, DecodeError> {
-    let (format, Part { width, height, window, mut quality }) = open(bytes, CROP_SIDE, limits)?;
+    let (format, DecoderOutput { width, height, window, mut quality }) = open(bytes, CROP_SIDE, limits)?;
     let place = Window::centre(width, height, CROP_SIDE);
     if place.is_smaller_than_crop() {
         quality.insert(0, Quality::LowResolution);
@@ -133,14 +133,14 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, DecodeError> {
 /// that [`decode`] would give, but nothing is filled up; of a window of 256 pixels or any larger even number, the middle is
 /// its crop.
 pub fn window(bytes: &[u8], side: usize, limits: &Limits) -> Result<DecodedWindow, DecodeError> {
-    let (format, Part { width, height, window, quality }) = open(bytes, side, limits)?;
+    let (format, DecoderOutput { width, height, window, quality }) = open(bytes, side, limits)?;
     let place = Window::centre(width, height, side);
     let picture = Picture::new(place.width, place.height, window)
         .ok_or_else(|| format.damaged(format_args!("a window of {side} pixels has none in it")))?;
     Ok(DecodedWindow { picture, format, width, height, quality })
 }
 
-fn open(bytes: &[u8], side: usize, limits: &Limits) -> Result<(Format, Part), DecodeError> {
+fn open(bytes: &[u8], side: usize, limits: &Limits) -> Result<(Format, DecoderOutput), DecodeError> {
     if bytes.is_empty() {
         return Err(DecodeError::Empty);
     }
@@ -154,11 +154,11 @@ fn open(bytes: &[u8], side: usize, limits: &Limits) -> Result<(Format, Part), De
         Format::Tiff => raster::decode_tiff,
     };
     // Nothing that the closure touches outlives a panic: the decoders keep no state.
-    let part = catch_unwind(AssertUnwindSafe(|| decoder(bytes, side, limits))).unwrap_or_else(|panic| {
-        let words = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
-        Err(format.damaged(format!("the decoder panicked: {}", words.unwrap_or("without a word"))))
+    let output = catch_unwind(AssertUnwindSafe(|| decoder(bytes, side, limits))).unwrap_or_else(|panic| {
+        let message = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
+        Err(format.damaged(format!("the decoder panicked: {}", message.unwrap_or("without a message"))))
     })?;
-    Ok((format, part))
+    Ok((format, output))
 }
 
 /// A picture of one grey pixel, to try a decoder with.

@@ -5,9 +5,9 @@ use std::io::Cursor;
 use png::{BitDepth, ColorType, Decoder, DecodingError, Reader, Transformations};
 
 use super::crop::Window;
-use super::{DecodeError, Format, Limits, Part, Quality};
+use super::{DecodeError, DecoderOutput, Format, Limits, Quality};
 
-pub(super) fn decode(bytes: &[u8], side: usize, limits: &Limits) -> Result<Part, DecodeError> {
+pub(super) fn decode(bytes: &[u8], side: usize, limits: &Limits) -> Result<DecoderOutput, DecodeError> {
     let allowance = usize::try_from(limits.max_decoded_bytes).unwrap_or(usize::MAX);
     let mut decoder = Decoder::new_with_limits(Cursor::new(bytes), png::Limits { bytes: allowance });
     // Rows as they are stored: what a pixel is is decided here, for the few that are needed.
@@ -55,7 +55,7 @@ pub(super) fn decode(bytes: &[u8], side: usize, limits: &Limits) -> Result<Part,
     if matches!(info.color_type, ColorType::Grayscale | ColorType::GrayscaleAlpha) {
         quality.push(Quality::Greyscale);
     }
-    Ok(Part { width, height, window: pixels, quality })
+    Ok(DecoderOutput { width, height, window: pixels, quality })
 }
 
 fn trouble(error: DecodingError, limits: &Limits) -> DecodeError {

@@ -1,9 +1,9 @@
-//! What the worker and its decoders say to each other, over a socket pair.
+//! The protocol between the worker and its decoders, over a socket pair.
 //!
 //! A request is a kind (one byte), the side of a window (two, little-endian; 0 where none is asked for), a length (eight)
-//! and the encoded image. An answer is a length (four bytes), a JSON document, and behind [`Answer::Decoded`] the crop's
-//! pixels, behind [`Answer::Window`] the window's. Both sides are of one build, but the worker believes nothing: a decoder
-//! may have been taken over by what it decoded.
+//! and the encoded image. A response is a length (four bytes), a JSON document, and behind [`Response::Decoded`] the crop's
+//! pixels, behind [`Response::Window`] the window's. Both sides are of one build, but the worker checks everything that it
+//! reads: an image may have taken its decoder over.
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 
@@ -17,26 +17,26 @@ const MAX_DOCUMENT: usize = 64 << 10;
 /// The largest side of a window: 7 MB of pixels, as much as evaluation looks at (resizing by 2/12).
 pub const MAX_WINDOW: u16 = 1536;
 
-/// With this a decoder ends that was refused memory.
+/// Exit code of a decoder that was refused memory.
 pub const EXIT_OUT_OF_MEMORY: u8 = 77;
 
-/// What is asked of a decoder.
+/// A request to a decoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ask {
+pub enum Request {
     Decode,
     /// The middle, with at most so many pixels a side: 1 to [`MAX_WINDOW`].
     Window {
         side: u16,
     },
-    /// Try what a decoder must not be able to do, and tell how it went.
+    /// Try what a decoder must not be able to do, and report what came of it.
     Probe,
 }
 
-/// What a decoder says.
+/// A response of a decoder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Answer {
-    /// The first word, once the sandbox is closed.
+pub enum Response {
+    /// The first message, once the sandbox is closed. No request comes before it.
     Ready {
         version: String,
         protections: Protections,
@@ -57,7 +57,7 @@ pub enum Answer {
     Probed(Vec<Attempt>),
 }
 
-/// What the kernel keeps a decoder from.
+/// What keeps a decoder from doing anything but decoding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Protections {
     /// Only the system calls of decoding, and those only on its own memory and socket.
@@ -70,21 +70,21 @@ pub struct Protections {
     pub missing: Vec<String>,
 }
 
-/// One forbidden thing tried.
+/// One forbidden action that was tried.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
-    pub act: String,
+    pub action: String,
     pub refused: bool,
-    /// In the system's words.
+    /// The system's error message.
     pub result: String,
 }
 
 /// Sends a request.
-pub fn ask(to: impl Write, ask: Ask, bytes: &[u8]) -> io::Result<()> {
-    let (kind, side) = match ask {
-        Ask::Decode => (0, 0),
-        Ask::Probe => (1, 0),
-        Ask::Window { side } => (2, side),
+pub fn send_request(to: impl Write, request: Request, bytes: &[u8]) -> io::Result<()> {
+    let (kind, side) = match request {
+        Request::Decode => (0, 0),
+        Request::Probe => (1, 0),
+        Request::Window { side } => (2, side),
     };
     let mut head = [0; 11];
     head[0] = kind;
@@ -95,17 +95,17 @@ pub fn ask(to: impl Write, ask: Ask, bytes: &[u8]) -> io::Result<()> {
 
 /// Reads a request into the front of `buffer`, which grows as needed and is kept; gives the length.
 /// `None` when no more requests come.
-pub fn next_request(mut from: impl Read, buffer: &mut Vec<u8>) -> io::Result<Option<(Ask, usize)>> {
+pub fn read_request(mut from: impl Read, buffer: &mut Vec<u8>) -> io::Result<Option<(Request, usize)>> {
     let mut head = [0; 11];
     match from.read(&mut head)? {
         0 => return Ok(None),
         read => from.read_exact(&mut head[read..])?,
     }
     let [kind, low, high, length @ ..] = head;
-    let ask = match (kind, u16::from_le_bytes([low, high])) {
-        (0, 0) => Ask::Decode,
-        (1, 0) => Ask::Probe,
-        (2, side @ 1..=MAX_WINDOW) => Ask::Window { side },
+    let request = match (kind, u16::from_le_bytes([low, high])) {
+        (0, 0) => Request::Decode,
+        (1, 0) => Request::Probe,
+        (2, side @ 1..=MAX_WINDOW) => Request::Window { side },
         _ => return Err(ErrorKind::InvalidData.into()),
     };
     let length = usize::try_from(u64::from_le_bytes(length)).map_err(|_| ErrorKind::OutOfMemory)?;
@@ -113,59 +113,59 @@ pub fn next_request(mut from: impl Read, buffer: &mut Vec<u8>) -> io::Result<Opt
         buffer.resize(length, 0);
     }
     from.read_exact(&mut buffer[..length])?;
-    Ok(Some((ask, length)))
+    Ok(Some((request, length)))
 }
 
-/// Sends an answer.
-pub fn answer(to: impl Write, answer: &Answer, pixels: &[u8]) -> io::Result<()> {
+/// Sends a response.
+pub fn send_response(to: impl Write, response: &Response, pixels: &[u8]) -> io::Result<()> {
     let mut document = vec![0; 4];
-    serde_json::to_writer(&mut document, answer)?;
+    serde_json::to_writer(&mut document, response)?;
     let length = (document.len() - 4) as u32;
     document[..4].copy_from_slice(&length.to_le_bytes());
     write_both(to, &document, pixels)
 }
 
 /// Sends what decoding gave.
-pub fn answer_decoded(to: impl Write, decoded: Result<Decoded, DecodeError>) -> io::Result<()> {
+pub fn send_decoded(to: impl Write, decoded: Result<Decoded, DecodeError>) -> io::Result<()> {
     match decoded {
         Ok(Decoded { crop, format, width, height, quality }) => {
-            answer(to, &Answer::Decoded { format, width, height, quality }, crop.pixels())
+            send_response(to, &Response::Decoded { format, width, height, quality }, crop.pixels())
         }
-        Err(error) => answer(to, &Answer::Refused(error), &[]),
+        Err(error) => send_response(to, &Response::Refused(error), &[]),
     }
 }
 
 /// Sends what decoding a window gave.
-pub fn answer_window(to: impl Write, decoded: Result<DecodedWindow, DecodeError>) -> io::Result<()> {
+pub fn send_window(to: impl Write, decoded: Result<DecodedWindow, DecodeError>) -> io::Result<()> {
     match decoded {
         Ok(DecodedWindow { picture, format, width, height, quality }) => {
-            answer(to, &Answer::Window { format, width, height, quality }, picture.rgb())
+            send_response(to, &Response::Window { format, width, height, quality }, picture.rgb())
         }
-        Err(error) => answer(to, &Answer::Refused(error), &[]),
+        Err(error) => send_response(to, &Response::Refused(error), &[]),
     }
 }
 
-/// Reads an answer without its pixels.
-pub fn read_answer(mut from: impl Read) -> io::Result<Answer> {
+/// Reads a response without its pixels.
+pub fn read_response(mut from: impl Read) -> io::Result<Response> {
     let mut length = [0; 4];
     from.read_exact(&mut length)?;
     let length = u32::from_le_bytes(length) as usize;
     if length > MAX_DOCUMENT {
-        return Err(io::Error::new(ErrorKind::InvalidData, format!("an answer of {length} bytes")));
+        return Err(io::Error::new(ErrorKind::InvalidData, format!("a response of {length} bytes")));
     }
     let mut document = vec![0; length];
     from.read_exact(&mut document)?;
     Ok(serde_json::from_slice(&document)?)
 }
 
-/// Reads the pixels behind [`Answer::Decoded`].
+/// Reads the pixels behind [`Response::Decoded`].
 pub fn read_crop(mut from: impl Read) -> io::Result<Crop> {
     let mut pixels = vec![0; Crop::BYTES];
     from.read_exact(&mut pixels)?;
     Ok(Crop::from_pixels(pixels).expect("the length is a crop's"))
 }
 
-/// Reads the pixels behind [`Answer::Window`], of an image of these sides. Never more than were asked for.
+/// Reads the pixels behind [`Response::Window`], of an image of these sides. Never more than were asked for.
 pub fn read_window(mut from: impl Read, width: u32, height: u32, side: u16) -> io::Result<Picture> {
     let (width, height) = (width.min(side.into()) as usize, height.min(side.into()) as usize);
     let mut pixels = vec![0; width * height * 3];
@@ -216,48 +216,48 @@ mod tests {
     #[test]
     fn requests_arrive_whole_however_the_socket_cuts_them() {
         let mut sent = Vec::new();
-        ask(Trickle(&mut sent), Ask::Decode, b"an image of some bytes").unwrap();
-        ask(Trickle(&mut sent), Ask::Probe, b"").unwrap();
-        ask(Trickle(&mut sent), Ask::Window { side: 1024 }, b"short").unwrap();
+        send_request(Trickle(&mut sent), Request::Decode, b"an image of some bytes").unwrap();
+        send_request(Trickle(&mut sent), Request::Probe, b"").unwrap();
+        send_request(Trickle(&mut sent), Request::Window { side: 1024 }, b"short").unwrap();
         let mut from = Trickle(sent.as_slice());
         let mut buffer = Vec::new();
         let mut next = || {
-            let request = next_request(&mut from, &mut buffer).unwrap()?;
+            let request = read_request(&mut from, &mut buffer).unwrap()?;
             Some((request.0, buffer[..request.1].to_vec()))
         };
-        assert_eq!(next(), Some((Ask::Decode, b"an image of some bytes".to_vec())));
-        assert_eq!(next(), Some((Ask::Probe, vec![])));
-        assert_eq!(next(), Some((Ask::Window { side: 1024 }, b"short".to_vec())));
+        assert_eq!(next(), Some((Request::Decode, b"an image of some bytes".to_vec())));
+        assert_eq!(next(), Some((Request::Probe, vec![])));
+        assert_eq!(next(), Some((Request::Window { side: 1024 }, b"short".to_vec())));
         assert_eq!(next(), None);
     }
 
     #[test]
     fn a_request_that_is_cut_off_or_unknown_is_an_error() {
         let mut sent = Vec::new();
-        ask(&mut sent, Ask::Decode, b"image").unwrap();
+        send_request(&mut sent, Request::Decode, b"image").unwrap();
         for length in 1..sent.len() {
-            assert!(next_request(&sent[..length], &mut Vec::new()).is_err(), "cut at {length}");
+            assert!(read_request(&sent[..length], &mut Vec::new()).is_err(), "cut at {length}");
         }
         sent[0] = 9;
-        assert!(next_request(sent.as_slice(), &mut Vec::new()).is_err());
+        assert!(read_request(sent.as_slice(), &mut Vec::new()).is_err());
         for side in [0, MAX_WINDOW + 1] {
             let mut sent = Vec::new();
-            ask(&mut sent, Ask::Window { side }, b"image").unwrap();
-            assert!(next_request(sent.as_slice(), &mut Vec::new()).is_err(), "a window of {side}");
+            send_request(&mut sent, Request::Window { side }, b"image").unwrap();
+            assert!(read_request(sent.as_slice(), &mut Vec::new()).is_err(), "a window of {side}");
         }
     }
 
     #[test]
-    fn answers_arrive_as_they_were_sent() {
+    fn responses_arrive_as_they_were_sent() {
         let crop = Crop::from_pixels((0..Crop::BYTES).map(|n| n as u8).collect()).unwrap();
         let quality = vec![Quality::LowResolution, Quality::Greyscale];
         let decoded = Decoded { crop: crop.clone(), format: Format::Webp, width: 70_000, height: 3, quality };
         let mut sent = Vec::new();
-        answer_decoded(Trickle(&mut sent), Ok(decoded)).unwrap();
+        send_decoded(Trickle(&mut sent), Ok(decoded)).unwrap();
         let mut from = Trickle(sent.as_slice());
         let quality = vec![Quality::LowResolution, Quality::Greyscale];
-        let facts = Answer::Decoded { format: Format::Webp, width: 70_000, height: 3, quality };
-        assert_eq!(read_answer(&mut from).unwrap(), facts);
+        let facts = Response::Decoded { format: Format::Webp, width: 70_000, height: 3, quality };
+        assert_eq!(read_response(&mut from).unwrap(), facts);
         assert!(read_crop(&mut from).unwrap() == crop);
         assert!(from.0.is_empty());
 
@@ -272,8 +272,8 @@ mod tests {
         for error in errors {
             let words = error.to_string();
             let mut sent = Vec::new();
-            answer_decoded(&mut sent, Err(error)).unwrap();
-            let Answer::Refused(error) = read_answer(sent.as_slice()).unwrap() else { panic!("{words}") };
+            send_decoded(&mut sent, Err(error)).unwrap();
+            let Response::Refused(error) = read_response(sent.as_slice()).unwrap() else { panic!("{words}") };
             assert_eq!(error.to_string(), words);
         }
     }
@@ -284,10 +284,10 @@ mod tests {
         let window =
             DecodedWindow { picture: picture.clone(), format: Format::Png, width: 90, height: 3, quality: vec![] };
         let mut sent = Vec::new();
-        answer_window(Trickle(&mut sent), Ok(window)).unwrap();
+        send_window(Trickle(&mut sent), Ok(window)).unwrap();
         let mut from = Trickle(sent.as_slice());
-        let answer = read_answer(&mut from).unwrap();
-        let Answer::Window { width, height, .. } = answer else { panic!("{answer:?}") };
+        let response = read_response(&mut from).unwrap();
+        let Response::Window { width, height, .. } = response else { panic!("{response:?}") };
         assert!(read_window(&mut from, width, height, 40).unwrap() == picture);
         assert!(from.0.is_empty());
         assert!(read_window(&[][..], 0, 7, 40).is_err());
@@ -295,9 +295,9 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_makes_no_sense_is_an_error() {
+    fn a_response_that_makes_no_sense_is_an_error() {
         for bytes in [&b"\xff\xff\xff\xff"[..], b"\x02\0\0\0{}", b"\x04\0\0\0nu", b"\x08\0\0\0\"decoded"] {
-            assert!(read_answer(bytes).is_err(), "{bytes:?}");
+            assert!(read_response(bytes).is_err(), "{bytes:?}");
         }
         assert!(read_crop(&[0; 9][..]).is_err());
     }

@@ -13,19 +13,19 @@ use image::metadata::Orientation;
 use image::{ColorType, DynamicImage, ImageDecoder};
 
 use super::crop::Window;
-use super::{DecodeError, Format, Limits, Part, Quality};
+use super::{DecodeError, DecoderOutput, Format, Limits, Quality};
 
-pub(super) fn decode_bmp(bytes: &[u8], side: usize, limits: &Limits) -> Result<Part, DecodeError> {
-    let mut part = decode(Format::Bmp, BmpDecoder::new(Cursor::new(bytes)), side, limits)?;
+pub(super) fn decode_bmp(bytes: &[u8], side: usize, limits: &Limits) -> Result<DecoderOutput, DecodeError> {
+    let mut output = decode(Format::Bmp, BmpDecoder::new(Cursor::new(bytes)), side, limits)?;
     if let Some(most) = most_of_packed_samples(bytes) {
         // `image` rounds 5 and 6 bits to the nearest of 8, Pillow rounds down.
-        for (n, sample) in part.window.iter_mut().enumerate() {
+        for (n, sample) in output.window.iter_mut().enumerate() {
             let most = most[n % 3];
             let stored = (u32::from(*sample) * most + 127) / 255;
             *sample = (stored * 255 / most) as u8;
         }
     }
-    Ok(part)
+    Ok(output)
 }
 
 /// The greatest red, green and blue of a BMP that packs a pixel into 16 bits; `None` for other kinds.
@@ -40,7 +40,7 @@ fn most_of_packed_samples(bytes: &[u8]) -> Option<[u32; 3]> {
     if bitfields { Some([most(number(54)?)?, most(number(58)?)?, most(number(62)?)?]) } else { Some([31; 3]) }
 }
 
-pub(super) fn decode_tiff(bytes: &[u8], side: usize, limits: &Limits) -> Result<Part, DecodeError> {
+pub(super) fn decode_tiff(bytes: &[u8], side: usize, limits: &Limits) -> Result<DecoderOutput, DecodeError> {
     decode(Format::Tiff, TiffDecoder::new(Cursor::new(bytes)), side, limits)
 }
 
@@ -49,7 +49,7 @@ fn decode(
     decoder: ImageResult<impl ImageDecoder>,
     side: usize,
     limits: &Limits,
-) -> Result<Part, DecodeError> {
+) -> Result<DecoderOutput, DecodeError> {
     let trouble = |error| trouble(format, error, limits);
     let mut decoder = decoder.map_err(trouble)?;
     let (width, height) = decoder.dimensions();
@@ -78,7 +78,7 @@ fn decode(
 
     let (width, height) = (image.width(), image.height());
     let window = Window::centre(width, height, side);
-    Ok(Part { width, height, window: rgb_of(&image, &window), quality })
+    Ok(DecoderOutput { width, height, window: rgb_of(&image, &window), quality })
 }
 
 fn trouble(format: Format, error: ImageError, limits: &Limits) -> DecodeError {

@@ -206,7 +206,7 @@ fn a_file_cut_off_is_damaged_or_has_all_its_pixels() {
 }
 
 #[test]
-fn what_is_no_image_is_said_to_be_none() {
+fn bytes_that_are_no_image_are_refused_as_such() {
     assert!(matches!(decode(b"", &AMPLE), Err(DecodeError::Empty)));
     for bytes in [&b"a text file called .png"[..], &[0; 4096], b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"\xff"] {
         assert!(matches!(decode(bytes, &AMPLE), Err(DecodeError::UnsupportedFormat { .. })));
@@ -214,7 +214,7 @@ fn what_is_no_image_is_said_to_be_none() {
 }
 
 /// Small files whose headers claim more than 100 million pixels.
-fn boasters() -> Vec<(&'static str, Vec<u8>)> {
+fn files_that_claim_too_many_pixels() -> Vec<(&'static str, Vec<u8>)> {
     let files = lossless_files(20, 20);
     let of = |wanted: &str| files.iter().find(|(name, _)| *name == wanted).unwrap().1.clone();
 
@@ -237,7 +237,7 @@ fn boasters() -> Vec<(&'static str, Vec<u8>)> {
 
 #[test]
 fn a_header_that_claims_too_much_is_refused() {
-    for (name, bytes) in boasters() {
+    for (name, bytes) in files_that_claim_too_many_pixels() {
         let error = decode(&bytes, &AMPLE).unwrap_err();
         assert!(matches!(error, DecodeError::TooManyPixels { .. }), "{name}: {error}");
     }

@@ -8,9 +8,9 @@ use std::mem::MaybeUninit;
 use libwebp_sys as webp;
 
 use super::crop::Window;
-use super::{DecodeError, Format, Limits, Part, Quality};
+use super::{DecodeError, DecoderOutput, Format, Limits, Quality};
 
-pub(super) fn decode(bytes: &[u8], side: usize, limits: &Limits) -> Result<Part, DecodeError> {
+pub(super) fn decode(bytes: &[u8], side: usize, limits: &Limits) -> Result<DecoderOutput, DecodeError> {
     let canvas = features(bytes, limits)?;
     limits.admit(Format::Webp, canvas.width as u32, canvas.height as u32)?;
     let file = Container::open(bytes)?;
@@ -40,7 +40,7 @@ pub(super) fn decode(bytes: &[u8], side: usize, limits: &Limits) -> Result<Part,
     if canvas.has_alpha != 0 || frame.has_alpha {
         quality.push(Quality::Transparent);
     }
-    Ok(Part { width, height, window: pixels, quality })
+    Ok(DecoderOutput { width, height, window: pixels, quality })
 }
 
 fn features(bytes: &[u8], limits: &Limits) -> Result<webp::WebPBitstreamFeatures, DecodeError> {
@@ -147,7 +147,7 @@ struct Frame<'a> {
 impl Frame<'_> {
     /// What libwebp allocates for what encoders write: lossless images as a whole, lossy ones by rows, their alpha as a
     /// whole. A lossless file made for it can have 65,536 sets of codes, some 1.3 GB, which no header
-    /// announces: only a limit of the process stops it (see `decoding/`).
+    /// announces: only a limit of the process stops it (see the package `decoder`).
     fn decoding_bytes(&self) -> u64 {
         let pixels = (self.width * self.height) as u64;
         let rows = self.width as u64 * 256;

@@ -11,7 +11,7 @@ const CODES: usize = 4;
 /// What some editors put before a text in UTF-8.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// One line of an annotation file, in words.
+/// One line of an annotation file, its codes replaced by what they mean.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Annotation {
     /// Below the file's root, with slashes.
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn imaginets_lines_are_read_into_words() {
+    fn imaginets_lines_are_read_with_their_codes_resolved() {
         let text = "real/photos/a.jpg,0,0,4,8\r\n\nfake/b, c.png,1,1,1,4\nfake/d.png,1,2,5,16";
         let read = read_all(text).unwrap();
         assert_eq!((&read[0].generator, read[0].source.as_str()), (&None, "real/photos"));
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_with_its_line_and_how_to_fix_it() {
+    fn an_error_names_the_line_and_how_to_fix_it() {
         let problem = |line: &str| {
             let error = read_all(&format!("a.jpg,0,0,4,8\n{line}")).unwrap_err();
             assert_eq!(error.line, 2);

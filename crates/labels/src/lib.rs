@@ -1,10 +1,12 @@
 //! Who says what about an image: the port to the labels that models are trained on.
 //!
 //! Promises that every implementation keeps, and that `tests/it/contracts.rs` checks on each:
-//! - nothing that was said is ever changed or lost: a content's history is all of it, in the order of saying;
-//! - in force is, for each content, the newest word of the highest source: a correction outweighs an import;
-//! - who repeats their own last word about a content adds nothing, so that a message that comes twice is heard once;
-//! - `say` is all or nothing.
+//! - no label that was recorded is ever changed or lost: an image's history is all of them, in the order of recording;
+//! - in force is, for each image, the newest label of the highest source: a correction outweighs an import;
+//! - an actor who repeats their own last label of an image adds nothing, so that a message that comes twice makes one label;
+//! - `record` is all or nothing.
+//!
+//! An image is its bytes, named by their sha256.
 
 pub mod annotations;
 pub mod memory;
@@ -82,26 +84,27 @@ impl Label {
     }
 }
 
-/// A label as it was taken down.
+/// A label as it was recorded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Word {
-    /// Grows with each word that is said, about whatever content.
+pub struct RecordedLabel {
+    /// Grows with each label that is recorded, of whatever image.
     pub number: i64,
+    /// When it was recorded.
     #[serde(with = "time::serde::rfc3339")]
     pub said_at: OffsetDateTime,
     #[serde(flatten)]
     pub label: Label,
 }
 
-/// What became of a label handed to [`Labels::say`].
+/// What became of a label handed to [`Labels::record`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum Recorded {
     New,
-    /// Its speaker had said just that before, and nothing else since.
-    Known,
+    /// The last label of the same image by the same actor says the same; nothing was added.
+    Duplicate,
 }
 
-/// How many contents are labelled alike, by what is in force.
+/// How many images have the same label in force.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Count {
     pub origin: &'static str,
@@ -113,39 +116,39 @@ pub struct Count {
 /// The record of labels.
 #[async_trait]
 pub trait Labels: Send + Sync {
-    /// Takes labels down in their order, all or none; one answer for each, in order.
-    async fn say(&self, labels: &[Label]) -> Result<Vec<Heard>, DatabaseError>;
+    /// Records labels in their order, all or none; one answer for each, in order.
+    async fn record(&self, labels: &[Label]) -> Result<Vec<Recorded>, DatabaseError>;
 
-    /// The words in force, one for each content, in the order of the contents' sha256: at most `most`, those after `after`
+    /// The labels in force, one for each image, in the order of the images' sha256: at most `most`, those after `after`
     /// ("" for the first). Fewer than `most` are the last ones.
-    async fn in_force(&self, after: &str, most: usize) -> Result<Vec<Word>, DatabaseError>;
+    async fn in_force(&self, after: &str, most: usize) -> Result<Vec<RecordedLabel>, DatabaseError>;
 
-    /// Everything that was ever said about a content, in the order of saying.
-    async fn history(&self, sha256: &str) -> Result<Vec<Word>, DatabaseError>;
+    /// Every label of an image, in the order of recording.
+    async fn history(&self, sha256: &str) -> Result<Vec<RecordedLabel>, DatabaseError>;
 
     /// What is in force, counted.
     async fn counts(&self) -> Result<Vec<Count>, DatabaseError>;
 }
 
-/// Who says something, about what.
-type Speaker = (String, Source, String);
+/// Who labels which image: sha256, source, actor.
+type Author = (String, Source, String);
 
-fn speaker(label: &Label) -> Speaker {
+fn author(label: &Label) -> Author {
     (label.sha256.clone(), label.source, label.actor.clone())
 }
 
-/// What is the same in the same word said twice.
+/// What two labels must have in common to say the same.
 type Statement = (LabelledOrigin, Option<String>, Option<String>);
 
 fn statement(label: &Label) -> Statement {
     (label.origin, label.content_type.clone(), label.generator.clone())
 }
 
-/// Which labels say something new, given the last word of each speaker.
-fn hear(mut last: HashMap<Speaker, Statement>, labels: &[Label]) -> Vec<Heard> {
-    let hear = |label: &Label| match last.insert(speaker(label), statement(label)) {
-        Some(before) if before == statement(label) => Heard::Known,
-        _ => Heard::New,
+/// Which labels say something new, given the last one of each author.
+fn compare(mut last: HashMap<Author, Statement>, labels: &[Label]) -> Vec<Recorded> {
+    let compare = |label: &Label| match last.insert(author(label), statement(label)) {
+        Some(before) if before == statement(label) => Recorded::Duplicate,
+        _ => Recorded::New,
     };
-    labels.iter().map(hear).collect()
+    labels.iter().map(compare).collect()
 }

@@ -6,12 +6,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use time::OffsetDateTime;
 
-use super::{Count, Heard, Label, Labels, Word, hear, speaker, statement};
+use super::{Count, Label, Labels, Recorded, RecordedLabel, author, compare, statement};
 use database::DatabaseError;
 
 #[derive(Default)]
 pub struct Memory {
-    words: Mutex<Vec<Word>>,
+    recorded: Mutex<Vec<RecordedLabel>>,
     away: Mutex<bool>,
 }
 
@@ -25,21 +25,25 @@ impl Memory {
         *lock(&self.away) = away;
     }
 
-    fn words(&self) -> Result<MutexGuard<'_, Vec<Word>>, DatabaseError> {
+    fn recorded(&self) -> Result<MutexGuard<'_, Vec<RecordedLabel>>, DatabaseError> {
         if *lock(&self.away) {
-            return Err(DatabaseError::Unreachable { address: "memory".into(), detail: "connection refused".into() });
+            return Err(DatabaseError::Unreachable {
+                address: "memory".into(),
+                detail: "connection refused".into(),
+                cause: None,
+            });
         }
-        Ok(lock(&self.words))
+        Ok(lock(&self.recorded))
     }
 
-    fn all_in_force(&self) -> Result<Vec<Word>, DatabaseError> {
-        let mut in_force: BTreeMap<String, Word> = BTreeMap::new();
-        for word in self.words()?.iter() {
-            let weight = |word: &Word| (word.label.source, word.number);
-            match in_force.get(&word.label.sha256) {
-                Some(before) if weight(before) > weight(word) => {}
+    fn all_in_force(&self) -> Result<Vec<RecordedLabel>, DatabaseError> {
+        let mut in_force: BTreeMap<String, RecordedLabel> = BTreeMap::new();
+        for recorded in self.recorded()?.iter() {
+            let weight = |recorded: &RecordedLabel| (recorded.label.source, recorded.number);
+            match in_force.get(&recorded.label.sha256) {
+                Some(before) if weight(before) > weight(recorded) => {}
                 _ => {
-                    in_force.insert(word.label.sha256.clone(), word.clone());
+                    in_force.insert(recorded.label.sha256.clone(), recorded.clone());
                 }
             }
         }
@@ -49,31 +53,31 @@ impl Memory {
 
 #[async_trait]
 impl Labels for Memory {
-    async fn say(&self, labels: &[Label]) -> Result<Vec<Heard>, DatabaseError> {
-        let mut words = self.words()?;
-        let last: HashMap<_, _> = words.iter().map(|word| (speaker(&word.label), statement(&word.label))).collect();
-        let heard = hear(last, labels);
-        for (label, heard) in labels.iter().zip(&heard) {
-            if *heard == Heard::New {
-                let number = words.len() as i64 + 1;
-                words.push(Word { number, said_at: OffsetDateTime::now_utc(), label: label.clone() });
+    async fn record(&self, labels: &[Label]) -> Result<Vec<Recorded>, DatabaseError> {
+        let mut recorded = self.recorded()?;
+        let last: HashMap<_, _> = recorded.iter().map(|one| (author(&one.label), statement(&one.label))).collect();
+        let answers = compare(last, labels);
+        for (label, answer) in labels.iter().zip(&answers) {
+            if *answer == Recorded::New {
+                let number = recorded.len() as i64 + 1;
+                recorded.push(RecordedLabel { number, said_at: OffsetDateTime::now_utc(), label: label.clone() });
             }
         }
-        Ok(heard)
+        Ok(answers)
     }
 
-    async fn in_force(&self, after: &str, most: usize) -> Result<Vec<Word>, DatabaseError> {
-        let words = self.all_in_force()?.into_iter();
-        Ok(words.filter(|word| word.label.sha256.as_str() > after).take(most).collect())
+    async fn in_force(&self, after: &str, most: usize) -> Result<Vec<RecordedLabel>, DatabaseError> {
+        let in_force = self.all_in_force()?.into_iter();
+        Ok(in_force.filter(|recorded| recorded.label.sha256.as_str() > after).take(most).collect())
     }
 
-    async fn history(&self, sha256: &str) -> Result<Vec<Word>, DatabaseError> {
-        Ok(self.words()?.iter().filter(|word| word.label.sha256 == sha256).cloned().collect())
+    async fn history(&self, sha256: &str) -> Result<Vec<RecordedLabel>, DatabaseError> {
+        Ok(self.recorded()?.iter().filter(|recorded| recorded.label.sha256 == sha256).cloned().collect())
     }
 
     async fn counts(&self) -> Result<Vec<Count>, DatabaseError> {
         let mut counts: BTreeMap<_, u64> = BTreeMap::new();
-        for Word { label, .. } in self.all_in_force()? {
+        for RecordedLabel { label, .. } in self.all_in_force()? {
             *counts.entry((label.origin.as_str(), label.content_type, label.generator)).or_default() += 1;
         }
         let count = |((origin, content_type, generator), images)| Count { origin, content_type, generator, images };

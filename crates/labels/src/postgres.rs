@@ -7,24 +7,24 @@ use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Acquire, Row, query};
 use uuid::Uuid;
 
-use super::{Count, Heard, Label, Labels, Source, Speaker, Statement, Word, hear};
+use super::{Author, Count, Label, Labels, Recorded, RecordedLabel, Source, Statement, compare};
 use database::{Database, DatabaseError};
 use domain::{LabelledOrigin, OutcomeId};
 
-/// Whoever says something waits for those who are about to: what is new depends on what was said last. Taken by schema, as
-/// advisory locks are the database's, and given back with the transaction.
+/// Recordings wait for each other: what is new depends on what was recorded last. Taken by schema, as advisory locks are
+/// the database's, and given back with the transaction.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('assay.labels.' || current_schema(), 0))";
 
-/// The last word of each speaker about each content.
+/// The last label of each author.
 const LAST: &str = "
-SELECT asked.sha256, asked.source, asked.actor, said.origin, said.content_type, said.generator
+SELECT asked.sha256, asked.source, asked.actor, last.origin, last.content_type, last.generator
 FROM (SELECT DISTINCT * FROM unnest($1::text[], $2::text[], $3::text[]) AS given (sha256, source, actor)) AS asked
 JOIN LATERAL (
     SELECT origin, content_type, generator FROM labels l
     WHERE l.sha256 = asked.sha256 AND l.source = asked.source AND l.actor = asked.actor
     ORDER BY l.id DESC
     LIMIT 1
-) AS said ON true";
+) AS last ON true";
 
 const INSERT: &str = "
 INSERT INTO labels (sha256, location, origin, content_type, generator, source, actor, reason, verdict_id)
@@ -59,26 +59,26 @@ impl Postgres {
 
 #[async_trait]
 impl Labels for Postgres {
-    async fn say(&self, labels: &[Label]) -> Result<Vec<Heard>, DatabaseError> {
+    async fn record(&self, labels: &[Label]) -> Result<Vec<Recorded>, DatabaseError> {
         if labels.is_empty() {
             return Ok(Vec::new());
         }
         let mut connection = self.database.connection().await?;
-        let answer = self.database.in_time(say(&mut connection, labels)).await;
+        let answer = self.database.in_time(record(&mut connection, labels)).await;
         self.database.conclude(connection, answer)
     }
 
-    async fn in_force(&self, after: &str, most: usize) -> Result<Vec<Word>, DatabaseError> {
+    async fn in_force(&self, after: &str, most: usize) -> Result<Vec<RecordedLabel>, DatabaseError> {
         let mut connection = self.database.connection().await?;
         let asked = query(IN_FORCE).bind(after).bind(i64::try_from(most).unwrap_or(i64::MAX));
         let answer = self.database.in_time(asked.fetch_all(&mut *connection)).await;
-        self.database.conclude(connection, answer.and_then(|rows| rows.iter().map(word).collect()))
+        self.database.conclude(connection, answer.and_then(|rows| rows.iter().map(recorded).collect()))
     }
 
-    async fn history(&self, sha256: &str) -> Result<Vec<Word>, DatabaseError> {
+    async fn history(&self, sha256: &str) -> Result<Vec<RecordedLabel>, DatabaseError> {
         let mut connection = self.database.connection().await?;
         let answer = self.database.in_time(query(HISTORY).bind(sha256).fetch_all(&mut *connection)).await;
-        self.database.conclude(connection, answer.and_then(|rows| rows.iter().map(word).collect()))
+        self.database.conclude(connection, answer.and_then(|rows| rows.iter().map(recorded).collect()))
     }
 
     async fn counts(&self) -> Result<Vec<Count>, DatabaseError> {
@@ -88,7 +88,7 @@ impl Labels for Postgres {
     }
 }
 
-async fn say(connection: &mut PgConnection, labels: &[Label]) -> Result<Vec<Heard>, sqlx::Error> {
+async fn record(connection: &mut PgConnection, labels: &[Label]) -> Result<Vec<Recorded>, sqlx::Error> {
     let mut transaction = connection.begin().await?;
     query(LOCK).execute(&mut *transaction).await?;
     let last = query(LAST)
@@ -97,9 +97,9 @@ async fn say(connection: &mut PgConnection, labels: &[Label]) -> Result<Vec<Hear
         .bind(column(labels, |label| label.actor.as_str()))
         .fetch_all(&mut *transaction)
         .await?;
-    let last = last.iter().map(last_word).collect::<Result<HashMap<_, _>, _>>()?;
-    let heard = hear(last, labels);
-    let new = labels.iter().zip(&heard).filter(|(_, heard)| **heard == Heard::New);
+    let last = last.iter().map(last_statement).collect::<Result<HashMap<_, _>, _>>()?;
+    let answers = compare(last, labels);
+    let new = labels.iter().zip(&answers).filter(|(_, answer)| **answer == Recorded::New);
     let new: Vec<&Label> = new.map(|(label, _)| label).collect();
     if !new.is_empty() {
         query(INSERT)
@@ -116,19 +116,19 @@ async fn say(connection: &mut PgConnection, labels: &[Label]) -> Result<Vec<Hear
             .await?;
     }
     transaction.commit().await?;
-    Ok(heard)
+    Ok(answers)
 }
 
 fn column<'r, R, T>(rows: &'r [R], value: impl Fn(&'r R) -> T) -> Vec<T> {
     rows.iter().map(value).collect()
 }
 
-fn last_word(row: &PgRow) -> Result<(Speaker, Statement), sqlx::Error> {
-    let speaker = (row.try_get("sha256")?, source(row)?, row.try_get("actor")?);
-    Ok((speaker, (origin(row)?, row.try_get("content_type")?, row.try_get("generator")?)))
+fn last_statement(row: &PgRow) -> Result<(Author, Statement), sqlx::Error> {
+    let author = (row.try_get("sha256")?, source(row)?, row.try_get("actor")?);
+    Ok((author, (origin(row)?, row.try_get("content_type")?, row.try_get("generator")?)))
 }
 
-fn word(row: &PgRow) -> Result<Word, sqlx::Error> {
+fn recorded(row: &PgRow) -> Result<RecordedLabel, sqlx::Error> {
     let verdict_id: Option<Uuid> = row.try_get("verdict_id")?;
     let label = Label {
         sha256: row.try_get("sha256")?,
@@ -141,7 +141,7 @@ fn word(row: &PgRow) -> Result<Word, sqlx::Error> {
         reason: row.try_get("reason")?,
         verdict_id: verdict_id.map(OutcomeId),
     };
-    Ok(Word { number: row.try_get("id")?, said_at: row.try_get("said_at")?, label })
+    Ok(RecordedLabel { number: row.try_get("id")?, said_at: row.try_get("said_at")?, label })
 }
 
 fn count(row: &PgRow) -> Result<Count, sqlx::Error> {

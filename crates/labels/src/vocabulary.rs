@@ -1,6 +1,7 @@
-//! The words that labels are made of. They are data: a new generator needs a line in a file, no release.
+//! The terms that labels are made of. They are data: a new generator needs an entry in a file, no release.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -36,8 +37,8 @@ pub(super) struct RealCodes {
 
 #[derive(Debug, thiserror::Error)]
 pub enum VocabularyError {
-    #[error("labels.file {} can't be read: {detail}", path.display())]
-    Unreadable { path: PathBuf, detail: String },
+    #[error("labels.file {} can't be read: {source}", path.display())]
+    Unreadable { path: PathBuf, source: io::Error },
     #[error("the vocabulary of labels in {name} is wrong: {detail}; configs/labels.toml shows what it holds")]
     Wrong { name: String, detail: String },
 }
@@ -75,7 +76,7 @@ impl Vocabulary {
 
     pub fn read(path: &Path) -> Result<Vocabulary, VocabularyError> {
         let text = std::fs::read_to_string(path)
-            .map_err(|error| VocabularyError::Unreadable { path: path.to_owned(), detail: error.to_string() })?;
+            .map_err(|source| VocabularyError::Unreadable { path: path.to_owned(), source })?;
         Self::of_text(&path.display().to_string(), &text)
     }
 
@@ -114,7 +115,7 @@ impl Vocabulary {
         if let Some(twice) = self.generators.values().find(|generator| !labels.insert(generator.label.as_str())) {
             return Err(format!("generators hold {:?} twice", twice.label));
         }
-        // A person who knows only the family names that, so the two may not contradict each other.
+        // A label may name a family in the place of a generator, so one name may not stand for both.
         let astray = |generator: &&Generator| {
             generator.label != generator.family && self.families.values().any(|family| *family == generator.label)
         };
@@ -152,7 +153,7 @@ impl Vocabulary {
         named.or_else(|| self.families().find(|family| *family == generator))
     }
 
-    /// Whether a label may name this generator; the error says what would mend it.
+    /// Whether a label may name this generator; the error says how to fix it.
     pub fn check_generator(&self, generator: &str) -> Result<(), String> {
         if self.family_of(generator).is_some() {
             return Ok(());
@@ -248,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_generator_more_is_a_line_more() {
+    fn a_new_generator_needs_one_entry() {
         let more = "[[generators]]\ncode = 40\nlabel = \"flux-9\"\nfamily = \"other\"\n[real]";
         let vocabulary = Vocabulary::of_text("mine.toml", &BUILT_IN.replace("[real]", more)).unwrap();
         assert_eq!(vocabulary.family_of("flux-9"), Some("other"));

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
-use super::{Content, Found, Ledger, LedgerError, Recorded, Seen, WorkerReport};
+use super::{Content, Found, Ledger, LedgerError, Recorded};
 use domain::{ImageRef, ModelRef, Outcome, OutcomeId, SubmissionKey, Verdict};
 
 /// What the ledger was asked to do.
@@ -18,8 +17,6 @@ pub enum Call {
     Scored,
     Outcome,
     Latest,
-    Report,
-    Workers,
     Check,
 }
 
@@ -30,17 +27,18 @@ pub enum Fault {
     Unreachable,
     /// The tables are not there.
     NotMigrated,
-    /// The database refuses: nothing was written.
-    Failed,
+    /// A right is missing: nothing was read or written.
+    Forbidden,
+    /// The disk is full: nothing was written.
+    DiskFull,
     /// All was written, but the connection broke before the answer came.
     ReplyLost,
 }
 
-/// Heard before each call; tests make it fail with it.
+/// Called before each call; by it tests make the call fail.
 pub type Script = Box<dyn FnMut(Call) -> Option<Fault> + Send>;
 
 pub struct Memory {
-    reports: Mutex<BTreeMap<String, (WorkerReport, Instant)>>,
     outcomes: Mutex<BTreeMap<SubmissionKey, Outcome>>,
     script: Mutex<Script>,
 }
@@ -51,7 +49,7 @@ impl Memory {
     }
 
     pub fn with_script(script: Script) -> Memory {
-        Memory { reports: Mutex::default(), outcomes: Mutex::default(), script: Mutex::new(script) }
+        Memory { outcomes: Mutex::default(), script: Mutex::new(script) }
     }
 
     /// Replaces the script.
@@ -89,10 +87,16 @@ impl Memory {
             }
             Some(Fault::Unreachable) => Err(unreachable("connection refused")),
             Some(Fault::NotMigrated) => {
-                Err(LedgerError::NotMigrated { detail: "relation \"outcomes\" does not exist".into() })
+                let detail = "relation \"outcomes\" does not exist".into();
+                Err(LedgerError::NotMigrated { detail, cause: None })
             }
-            Some(Fault::Failed) => {
-                Err(LedgerError::Failed { detail: "could not extend file: no space left on device".into() })
+            Some(Fault::Forbidden) => {
+                let detail = "permission denied for table outcomes".into();
+                Err(LedgerError::Forbidden { detail, cause: None })
+            }
+            Some(Fault::DiskFull) => {
+                let detail = "could not extend file: no space left on device".into();
+                Err(LedgerError::Hindered { detail, cause: None })
             }
         }
     }
@@ -158,20 +162,6 @@ impl Ledger for Memory {
         })
     }
 
-    async fn report(&self, report: &WorkerReport) -> Result<(), LedgerError> {
-        self.answer(Call::Report, |_| {
-            lock(&self.reports).insert(report.name.clone(), (report.clone(), Instant::now()));
-        })
-    }
-
-    async fn workers(&self, within: Duration) -> Result<Vec<Seen>, LedgerError> {
-        self.answer(Call::Workers, |_| {
-            let reports = lock(&self.reports);
-            let seen = reports.values().map(|(report, at)| Seen { report: report.clone(), ago: at.elapsed() });
-            seen.filter(|seen| seen.ago <= within).collect()
-        })
-    }
-
     async fn check(&self) -> Result<(), LedgerError> {
         self.answer(Call::Check, |_| ())
     }
@@ -184,7 +174,7 @@ fn is_scored(verdict: &Verdict, content: &Content, model: &ModelRef) -> bool {
 }
 
 fn unreachable(detail: &str) -> LedgerError {
-    LedgerError::Unreachable { address: "memory".into(), detail: detail.into() }
+    LedgerError::Unreachable { address: "memory".into(), detail: detail.into(), cause: None }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

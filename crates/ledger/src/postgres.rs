@@ -3,18 +3,14 @@
 //! Every statement is its own transaction.
 
 mod statements;
-mod workers;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Content, Found, Ledger, LedgerError, Recorded, Seen, Settings, WorkerReport};
-use database::{Database, wants_another_try};
+use super::{Content, Found, Ledger, LedgerError, Recorded};
+use database::{Database, Settings, wants_another_try};
 use domain::{ImageRef, ModelRef, Outcome, OutcomeId, SubmissionKey, Verdict};
-
-pub use database::{address, exposure, migrate};
 
 /// Tries of one `record` while the database asks for another one (deadlock, serialization).
 const TRIES: u32 = 4;
@@ -51,9 +47,9 @@ impl Postgres {
         let found = self.find(&keys).await?;
         let standing = keys.into_iter().zip(found).map(|(key, found)| match found.standing {
             Some(outcome) => Ok((key, outcome)),
-            None => Err(LedgerError::Failed {
-                detail: format!("{key:?} is taken in `outcomes`, but has neither a verdict nor a failure"),
-            }),
+            None => Err(LedgerError::failed(format!(
+                "{key:?} is taken in `outcomes`, but has neither a verdict nor a failure"
+            ))),
         });
         standing.collect()
     }
@@ -111,18 +107,6 @@ impl Ledger for Postgres {
     async fn latest(&self, tenant: &str, image: &ImageRef) -> Result<Option<Verdict>, LedgerError> {
         let mut connection = self.database.connection().await?;
         let answer = self.database.in_time(statements::latest(&mut connection, tenant, image)).await;
-        self.database.conclude(connection, answer)
-    }
-
-    async fn report(&self, report: &WorkerReport) -> Result<(), LedgerError> {
-        let mut connection = self.database.connection().await?;
-        let answer = self.database.in_time(workers::report(&mut connection, report)).await;
-        self.database.conclude(connection, answer)
-    }
-
-    async fn workers(&self, within: Duration) -> Result<Vec<Seen>, LedgerError> {
-        let mut connection = self.database.connection().await?;
-        let answer = self.database.in_time(workers::seen(&mut connection, within)).await;
         self.database.conclude(connection, answer)
     }
 

@@ -16,7 +16,7 @@ pub struct Allowed {
 }
 
 impl Allowed {
-    /// What the types do not hold; the error names the key and the mend.
+    /// What the types do not hold; the error names the key and how to fix it.
     pub fn validate(&self) -> Result<(), String> {
         if let Some(bucket) = self.buckets.iter().find(|bucket| bucket.is_empty() || bucket.contains('/')) {
             return Err(format!(
@@ -49,7 +49,7 @@ impl Allowed {
         Ok(())
     }
 
-    /// Whether this tenant may have this object read; the error says why not, and what would mend it.
+    /// Whether this tenant may have this object read; the error says why not, and how to change that.
     pub fn admits(&self, tenant: &str, bucket: &str, key: &str) -> Result<(), String> {
         if !self.buckets.iter().any(|allowed| allowed == bucket) {
             return Err(format!("bucket {bucket:?} is not in objects.allowed_buckets; add it there if it may be read"));
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn no_key_climbs_out_of_its_prefix() {
+    fn no_key_leads_out_of_its_prefix() {
         let allowed = allowed(&[("acme", &["uploads/acme/"])]);
         for key in ["acme/../b/1.jpg", "acme/./../b", "acme/..", "..", "acme/..\\b", "../shared/1.jpg"] {
             for tenant in ["acme", "other"] {
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn traps_in_the_configuration_are_refused_with_the_mend() {
+    fn places_that_would_open_more_than_they_seem_are_refused() {
         let problem = |place: &str| allowed(&[("acme", &[place])]).validate().unwrap_err();
         assert!(problem("uploads/acme").contains("write \"uploads/acme/\""), "{}", problem("uploads/acme"));
         assert!(problem("uploads").contains("write \"uploads/\""));

@@ -1,9 +1,10 @@
-//! Fetching images by reference: the port to the object store.
+//! The port to the object store: images by reference, and the files of models.
 //!
 //! Promises that every implementation keeps, and that `tests/it/contracts.rs` checks on each:
 //! - `fetch` returns the whole object or an error, never a part: a body cut short is `Unavailable`;
 //! - at most `max_bytes` are ever held, whatever the object's size or what the store says of it;
 //! - a version, an etag or a sha256 in the reference is checked; other bytes are a `Mismatch`;
+//! - `download` gives the whole object or an error;
 //! - errors tell the permanent from the transient.
 
 mod allowed;
@@ -47,7 +48,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// What the types do not hold; the error names the key and the mend.
+    /// What the types do not hold; the error names the key and how to fix it.
     pub fn validate(&self) -> Result<(), String> {
         let endpoint = self.endpoint.as_str();
         if Url::parse(endpoint).is_ok_and(|url| url.password().is_some() || !url.username().is_empty()) {
@@ -146,6 +147,12 @@ pub trait Objects: Send + Sync {
 
     /// Checks that a bucket exists and can be listed.
     async fn check(&self, bucket: &str) -> Result<(), StoreError>;
+
+    /// Writes an object of whatever size into a file, as it comes; gives its sha256. After an error the file may hold a part.
+    async fn download(&self, bucket: &str, key: &str, to: &Path) -> Result<String, FetchError>;
+
+    /// Stores a file of whatever size as an object.
+    async fn upload(&self, bucket: &str, key: &str, from: &Path) -> Result<(), StoreError>;
 }
 
 /// The sha256 of a file's bytes, lower-case hexadecimal, without holding them.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Bound;
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -75,7 +76,7 @@ impl Memory {
         ImageRef { bucket: bucket.into(), key: key.into(), version_id, etag, sha256: None }
     }
 
-    /// Lets the next fetches of an object go wrong, one for each fault; after them it is as if nothing had been.
+    /// Lets the next fetches of an object go wrong, one for each fault; later fetches succeed again.
     pub fn fail(&self, bucket: &str, key: &str, faults: impl IntoIterator<Item = Fault>) {
         lock(&self.faults).entry((bucket.into(), key.into())).or_default().extend(faults);
     }
@@ -107,7 +108,7 @@ impl Memory {
         let bytes = object.bytes.len() as u64;
         let etag_differs =
             image.etag.as_deref().map(bare_etag).is_some_and(|asked| object.etag.as_deref() != Some(asked));
-        // The order of a server: it compares the etag before it says how long the object is.
+        // As on a server, which compares the etag before it says how long the object is.
         if bytes > max_bytes && !etag_differs {
             return Err(FetchError::TooLarge { bucket, key, bytes, limit: max_bytes });
         }
@@ -172,6 +173,27 @@ impl Objects for Memory {
 
     async fn check(&self, bucket: &str) -> Result<(), StoreError> {
         if lock(&self.buckets).contains_key(bucket) { Ok(()) } else { Err(no_bucket(bucket)) }
+    }
+
+    async fn download(&self, bucket: &str, key: &str, to: &Path) -> Result<String, FetchError> {
+        let object = ImageRef { bucket: bucket.into(), key: key.into(), ..ImageRef::default() };
+        let Object { bytes, sha256, .. } = self.fetch(&object, u64::MAX).await?;
+        std::fs::write(to, bytes).map_err(|error| FetchError::Unavailable {
+            bucket: bucket.into(),
+            key: key.into(),
+            detail: format!("{} can't be written: {error}", to.display()),
+        })?;
+        Ok(sha256)
+    }
+
+    async fn upload(&self, bucket: &str, key: &str, from: &Path) -> Result<(), StoreError> {
+        self.check(bucket).await?;
+        let bytes = std::fs::read(from).map_err(|error| StoreError::Bucket {
+            bucket: bucket.into(),
+            detail: format!("{} can't be read: {error}", from.display()),
+        })?;
+        self.put(bucket, key, bytes);
+        Ok(())
     }
 }
 

@@ -5,6 +5,7 @@
 mod errors;
 mod files;
 
+use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -101,7 +102,7 @@ impl S3 {
         S3 { client: Client::from_conf(config.build()), endpoint, timeout, tries }
     }
 
-    /// The client underneath, for what the port does not offer: writing.
+    /// The client underneath, for what the port does not offer.
     pub fn client(&self) -> &Client {
         &self.client
     }
@@ -129,7 +130,7 @@ impl S3 {
             .set_if_match(image.etag.as_deref().map(|etag| format!("\"{}\"", bare_etag(etag))));
         let response = request.send().await.map_err(|error| Trouble::Settled(errors::of_fetch(image, &error)))?;
         let object = receive(image, response, max_bytes).await?;
-        // Not every server heeds a condition.
+        // Not every server checks If-Match and the version.
         verify(image, &object).map_err(Trouble::Settled)?;
         Ok(object)
     }
@@ -210,16 +211,24 @@ impl Objects for S3 {
         let request = self.client.list_objects_v2().bucket(bucket).max_keys(1);
         request.send().await.map(drop).map_err(|error| errors::of_store(bucket, &self.endpoint, &error))
     }
+
+    async fn download(&self, bucket: &str, key: &str, to: &Path) -> Result<String, FetchError> {
+        self.download_file(bucket, key, to).await
+    }
+
+    async fn upload(&self, bucket: &str, key: &str, from: &Path) -> Result<(), StoreError> {
+        self.upload_file(bucket, key, from).await
+    }
 }
 
-/// Believes the authorities of `ca_file` and no others, or the system's where it is "".
+/// Trusts the authorities of `ca_file` and no others, or the system's where it is "".
 fn http_client(ca_file: &str) -> SharedHttpClient {
     let ring = client_tls::Provider::Rustls(client_tls::rustls_provider::CryptoMode::Ring);
     let builder = aws_smithy_http_client::Builder::new().tls_provider(ring);
     if ca_file.is_empty() {
         return builder.build_https();
     }
-    // The settings were found to be good; if the file is gone or spoilt since, nobody is believed.
+    // The settings were found to be good; if the file is gone or spoilt since, no server is trusted.
     let pem = match tls::authorities(ca_file) {
         Ok(_) => std::fs::read(ca_file).unwrap_or_default(),
         Err(_) => Vec::new(),

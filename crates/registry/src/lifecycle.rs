@@ -4,7 +4,12 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::{ArtefactError, By, Change, Kind, Model, NewModel, Promotion, Registry, RegistryError, Store, before};
+use crate::error::RegistryError;
+use crate::leases::By;
+use crate::model::{Model, NewModel};
+use crate::promotion::{Change, Kind, Promotion, rollback_target};
+use crate::store::{ArtefactError, Store};
+use crate::versions::Registry;
 use artefact::Manifest;
 
 /// A folder that is to become a version.
@@ -62,7 +67,7 @@ pub async fn roll_back(
 ) -> Result<Promotion, RegistryError> {
     let promotions = registry.promotions().await?;
     let active = promotions.last().ok_or(RegistryError::NothingActive)?.version.clone();
-    let Some(version) = before(&promotions) else { return Err(RegistryError::NothingBefore { active }) };
+    let Some(version) = rollback_target(&promotions) else { return Err(RegistryError::NothingBefore { active }) };
     let change = Change { version: version.into(), replaces: Some(active), kind: Kind::Rollback, actor, reason };
     promote(registry, store, public_key, &change, By::Person).await
 }
@@ -83,10 +88,8 @@ async fn checked(folder: &Path, public_key: &str) -> Result<(Manifest, String), 
         manifest.verify(&folder)?;
         let path = folder.join(Manifest::FILE);
         let text = std::fs::read_to_string(&path)
-            .map_err(|error| ArtefactError::Unreadable { path: path.clone(), detail: error.to_string() })?;
+            .map_err(|source| ArtefactError::Unreadable { path: path.clone(), source })?;
         Ok((manifest, text))
     });
-    checking.await.unwrap_or_else(|panic| {
-        Err(ArtefactError::Unreadable { path: PathBuf::new(), detail: format!("the check broke down: {panic}") })
-    })
+    checking.await?
 }

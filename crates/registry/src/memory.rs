@@ -1,4 +1,5 @@
-//! A registry in memory, for tests.
+//! Registry, leases and runs in memory, for tests: together, since what is written by the right of a lease is checked
+//! against it.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,10 +9,13 @@ use async_trait::async_trait;
 use time::OffsetDateTime;
 use tokio::sync::watch;
 
-use super::{
-    Acquired, By, Change, Lease, Model, NewModel, Promotion, RecordedRun, Registered, Registry, RegistryError, Run,
-    RunState,
-};
+use crate::error::RegistryError;
+use crate::leases::{Acquired, By, Fenced, Lease, LeaseError, Leases};
+use crate::model::{Model, NewModel, Registered};
+use crate::promotion::{Change, Promotion};
+use crate::training_runs::{RecordedRun, Run, RunState, TrainingRuns};
+use crate::versions::Registry;
+use database::DatabaseError;
 
 pub struct Memory {
     state: Mutex<State>,
@@ -43,19 +47,19 @@ impl Default for Memory {
 }
 
 impl State {
-    fn admit(&self, by: By<'_>) -> Result<(), RegistryError> {
+    fn admit(&self, by: By<'_>) -> Result<(), Fenced> {
         match by {
             By::Person => Ok(()),
             By::Job(lease) => self.own(lease).map(|_| ()),
         }
     }
 
-    fn own(&self, lease: &Lease) -> Result<&Lease, RegistryError> {
+    fn own(&self, lease: &Lease) -> Result<&Lease, Fenced> {
         match self.leases.get(&lease.name) {
             Some(current) if current.epoch == lease.epoch => Ok(current),
             other => {
                 let current = other.map_or(0, |current| current.epoch);
-                Err(RegistryError::Fenced { name: lease.name.clone(), epoch: lease.epoch, current })
+                Err(Fenced { name: lease.name.clone(), epoch: lease.epoch, current })
             }
         }
     }
@@ -123,7 +127,16 @@ impl Registry for Memory {
         Ok(promotion)
     }
 
-    async fn acquire(&self, name: &str, holder: &str, ttl: Duration) -> Result<Acquired, RegistryError> {
+    async fn wait_for_promotion(&self, most: Duration) {
+        let mut promoted = self.promoted.subscribe();
+        // The sender lives in `self`.
+        let _ = tokio::time::timeout(most, promoted.changed()).await;
+    }
+}
+
+#[async_trait]
+impl Leases for Memory {
+    async fn acquire(&self, name: &str, holder: &str, ttl: Duration) -> Result<Acquired, DatabaseError> {
         let mut state = self.state();
         let now = OffsetDateTime::now_utc();
         let before = state.leases.get(name);
@@ -136,22 +149,25 @@ impl Registry for Memory {
         Ok(Acquired::Mine(lease))
     }
 
-    async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<Lease, RegistryError> {
+    async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<Lease, LeaseError> {
         let mut state = self.state();
         let renewed = Lease { expires_at: OffsetDateTime::now_utc() + ttl, ..state.own(lease)?.clone() };
         state.leases.insert(lease.name.clone(), renewed.clone());
         Ok(renewed)
     }
 
-    async fn release(&self, lease: &Lease) -> Result<(), RegistryError> {
+    async fn release(&self, lease: &Lease) -> Result<(), DatabaseError> {
         let mut state = self.state();
         if let Some(current) = state.leases.get_mut(&lease.name).filter(|current| current.epoch == lease.epoch) {
             current.expires_at = OffsetDateTime::now_utc();
         }
         Ok(())
     }
+}
 
-    async fn record_run(&self, run: &Run, lease: &Lease) -> Result<(), RegistryError> {
+#[async_trait]
+impl TrainingRuns for Memory {
+    async fn record(&self, run: &Run, lease: &Lease) -> Result<(), LeaseError> {
         let mut state = self.state();
         state.own(lease)?;
         let now = OffsetDateTime::now_utc();
@@ -166,13 +182,7 @@ impl Registry for Memory {
         Ok(())
     }
 
-    async fn runs(&self, most: usize) -> Result<Vec<RecordedRun>, RegistryError> {
+    async fn latest(&self, most: usize) -> Result<Vec<RecordedRun>, DatabaseError> {
         Ok(self.state().runs.iter().rev().take(most).cloned().collect())
-    }
-
-    async fn news(&self, most: Duration) {
-        let mut promoted = self.promoted.subscribe();
-        // The sender lives in `self`.
-        let _ = tokio::time::timeout(most, promoted.changed()).await;
     }
 }

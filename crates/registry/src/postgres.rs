@@ -1,7 +1,10 @@
-//! The registry in PostgreSQL.
+//! Registry, leases and runs in PostgreSQL.
 
+mod answer;
+mod leases;
 mod rows;
-mod statements;
+mod training_runs;
+mod versions;
 
 use std::time::Duration;
 
@@ -9,15 +12,19 @@ use async_trait::async_trait;
 use sqlx::postgres::PgListener;
 use tokio::sync::Mutex;
 
-use super::{
-    Acquired, By, Change, Lease, Model, NewModel, Promotion, RecordedRun, Registered, Registry, RegistryError, Run,
-};
-use database::Database;
-use statements::{CHANNEL, Trouble};
+use crate::error::RegistryError;
+use crate::leases::{Acquired, By, Lease, LeaseError, Leases};
+use crate::model::{Model, NewModel, Registered};
+use crate::promotion::{Change, Promotion};
+use crate::training_runs::{RecordedRun, Run, TrainingRuns};
+use crate::versions::Registry;
+use answer::Trouble;
+use database::{Database, DatabaseError};
+use versions::CHANNEL;
 
 pub struct Postgres {
     database: Database,
-    /// Kept from one wait to the next, so that nothing that is announced between them goes unheard.
+    /// Kept from one wait to the next, so that nothing that is announced between them is missed.
     listener: Mutex<Option<PgListener>>,
 }
 
@@ -47,51 +54,31 @@ macro_rules! ask {
 #[async_trait]
 impl Registry for Postgres {
     async fn register(&self, model: &NewModel, by: By<'_>) -> Result<Registered, RegistryError> {
-        ask!(self, connection => statements::register(&mut connection, model, by))
+        ask!(self, connection => versions::register(&mut connection, model, by))
     }
 
     async fn model(&self, version: &str) -> Result<Option<Model>, RegistryError> {
-        ask!(self, connection => statements::model(&mut connection, version))
+        ask!(self, connection => versions::model(&mut connection, version))
     }
 
     async fn models(&self) -> Result<Vec<Model>, RegistryError> {
-        ask!(self, connection => statements::models(&mut connection))
+        ask!(self, connection => versions::models(&mut connection))
     }
 
     async fn active(&self) -> Result<Option<Promotion>, RegistryError> {
-        ask!(self, connection => statements::active(&mut connection))
+        ask!(self, connection => versions::active(&mut connection))
     }
 
     async fn promotions(&self) -> Result<Vec<Promotion>, RegistryError> {
-        ask!(self, connection => statements::promotions(&mut connection))
+        ask!(self, connection => versions::promotions(&mut connection))
     }
 
     async fn promote(&self, change: &Change, by: By<'_>) -> Result<Promotion, RegistryError> {
-        ask!(self, connection => statements::promote(&mut connection, change, by))
+        ask!(self, connection => versions::promote(&mut connection, change, by))
     }
 
-    async fn acquire(&self, name: &str, holder: &str, ttl: Duration) -> Result<Acquired, RegistryError> {
-        ask!(self, connection => statements::acquire(&mut connection, name, holder, ttl))
-    }
-
-    async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<Lease, RegistryError> {
-        ask!(self, connection => statements::renew(&mut connection, lease, ttl))
-    }
-
-    async fn release(&self, lease: &Lease) -> Result<(), RegistryError> {
-        ask!(self, connection => statements::release(&mut connection, lease))
-    }
-
-    async fn record_run(&self, run: &Run, lease: &Lease) -> Result<(), RegistryError> {
-        ask!(self, connection => statements::record_run(&mut connection, run, lease))
-    }
-
-    async fn runs(&self, most: usize) -> Result<Vec<RecordedRun>, RegistryError> {
-        ask!(self, connection => statements::runs(&mut connection, most))
-    }
-
-    async fn news(&self, most: Duration) {
-        let heard = async {
+    async fn wait_for_promotion(&self, most: Duration) {
+        let announced = async {
             let mut kept = self.listener.lock().await;
             loop {
                 let listener = match &mut *kept {
@@ -99,7 +86,7 @@ impl Registry for Postgres {
                     None => match self.database.listen(CHANNEL).await {
                         Ok(listener) => kept.insert(listener),
                         Err(error) => {
-                            tracing::debug!(%error, "promotions are not heard of: asking now and then instead");
+                            tracing::debug!(%error, "announcements of promotions can't be received: asking now and then instead");
                             return std::future::pending().await;
                         }
                     },
@@ -109,13 +96,39 @@ impl Registry for Postgres {
                     Ok(announced) if announced.payload() == self.database.schema() => return,
                     Ok(_) => {}
                     Err(error) => {
-                        tracing::debug!(%error, "promotions are heard of no longer");
+                        tracing::debug!(%error, "announcements of promotions are received no longer");
                         *kept = None;
                         return;
                     }
                 }
             }
         };
-        let _ = tokio::time::timeout(most, heard).await;
+        let _ = tokio::time::timeout(most, announced).await;
+    }
+}
+
+#[async_trait]
+impl Leases for Postgres {
+    async fn acquire(&self, name: &str, holder: &str, ttl: Duration) -> Result<Acquired, DatabaseError> {
+        ask!(self, connection => leases::acquire(&mut connection, name, holder, ttl))
+    }
+
+    async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<Lease, LeaseError> {
+        ask!(self, connection => leases::renew(&mut connection, lease, ttl))
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), DatabaseError> {
+        ask!(self, connection => leases::release(&mut connection, lease))
+    }
+}
+
+#[async_trait]
+impl TrainingRuns for Postgres {
+    async fn record(&self, run: &Run, lease: &Lease) -> Result<(), LeaseError> {
+        ask!(self, connection => training_runs::record(&mut connection, run, lease))
+    }
+
+    async fn latest(&self, most: usize) -> Result<Vec<RecordedRun>, DatabaseError> {
+        ask!(self, connection => training_runs::latest(&mut connection, most))
     }
 }

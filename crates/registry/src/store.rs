@@ -5,13 +5,14 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{Model, Settings};
-use artefact::{LoadError, Manifest};
+use crate::model::Model;
+use crate::settings::Settings;
+use artefact::{LoadError, Manifest, persist_folder};
 use domain::ImageRef;
-use objects::s3::S3;
 use objects::{FetchError, Objects, StoreError, digest};
 
 /// Longest manifest or signature that is fetched, in bytes.
@@ -27,10 +28,12 @@ pub enum ArtefactError {
     Differs { location: String, version: String, detail: String },
     #[error("{location} holds another model already; give this one another version")]
     Taken { location: String },
-    #[error("{} can't be read: {detail}", path.display())]
-    Unreadable { path: PathBuf, detail: String },
-    #[error("{} can't be written: {detail}", path.display())]
-    Unwritable { path: PathBuf, detail: String },
+    #[error("{} can't be read: {source}", path.display())]
+    Unreadable { path: PathBuf, source: io::Error },
+    #[error("{} can't be written: {source}", path.display())]
+    Unwritable { path: PathBuf, source: io::Error },
+    #[error("reading or copying a model broke down: {0}")]
+    Broken(#[from] tokio::task::JoinError),
     #[error(transparent)]
     Fetch(#[from] FetchError),
     #[error(transparent)]
@@ -40,7 +43,7 @@ pub enum ArtefactError {
 pub struct Store {
     place: Place,
     cache: PathBuf,
-    s3: S3,
+    objects: Arc<dyn Objects>,
 }
 
 enum Place {
@@ -53,12 +56,8 @@ enum Place {
 }
 
 impl Store {
-    /// The store of the configuration; the object store is that of `[objects]`, with the process's usual credentials.
-    pub async fn open(settings: &Settings, objects: &objects::Settings) -> Store {
-        Store::with(settings, S3::connect(objects).await)
-    }
-
-    pub fn with(settings: &Settings, s3: S3) -> Store {
+    /// The store of the configuration; `objects` is used where that is a bucket.
+    pub fn new(settings: &Settings, objects: Arc<dyn Objects>) -> Store {
         let place = match settings.store.strip_prefix("s3://") {
             None => Place::Folder(PathBuf::from(&settings.store)),
             Some(place) => {
@@ -68,7 +67,7 @@ impl Store {
                 Place::Bucket { bucket: bucket.into(), prefix }
             }
         };
-        Store { place, cache: PathBuf::from(&settings.cache), s3 }
+        Store { place, cache: PathBuf::from(&settings.cache), objects }
     }
 
     /// Copies a folder that was checked into the store, under its version; gives its location. What is there already, and is
@@ -98,7 +97,7 @@ impl Store {
                 Ok(()) => return Ok(kept),
                 Err(error) => {
                     tracing::warn!(%error, "a cached model is spoiled: fetching it again");
-                    std::fs::remove_dir_all(&kept).map_err(|error| unwritable(&kept, &error))?;
+                    std::fs::remove_dir_all(&kept).map_err(|error| unwritable(&kept, error))?;
                 }
             }
         }
@@ -118,14 +117,14 @@ impl Store {
     ) -> Result<String, ArtefactError> {
         let location = format!("s3://{bucket}/{prefix}");
         let path = folder.join(Manifest::FILE);
-        let ours = std::fs::read(&path).map_err(|error| unreadable(&path, &error))?;
+        let ours = std::fs::read(&path).map_err(|error| unreadable(&path, error))?;
         match self.text(bucket, &format!("{prefix}/{}", Manifest::FILE)).await? {
             Some(theirs) if theirs == ours => return Ok(location),
             Some(_) => return Err(ArtefactError::Taken { location }),
             None => {}
         }
         for file in manifest.files(folder) {
-            self.s3.upload(bucket, &format!("{prefix}/{file}"), &folder.join(file)).await?;
+            self.objects.upload(bucket, &format!("{prefix}/{file}"), &folder.join(file)).await?;
         }
         Ok(location)
     }
@@ -137,18 +136,18 @@ impl Store {
         for file in [Manifest::FILE, Manifest::SIGNATURE] {
             if let Some(text) = self.text(bucket, &format!("{prefix}/{file}")).await? {
                 let path = to.join(file);
-                std::fs::write(&path, text).map_err(|error| unwritable(&path, &error))?;
+                std::fs::write(&path, text).map_err(|error| unwritable(&path, error))?;
             }
         }
         let file = &manifest.weights.file;
-        self.s3.download(bucket, &format!("{prefix}/{file}"), &to.join(file)).await?;
+        self.objects.download(bucket, &format!("{prefix}/{file}"), &to.join(file)).await?;
         Ok(())
     }
 
     /// `None` where nothing is there, or where that is all that may be known.
     async fn text(&self, bucket: &str, key: &str) -> Result<Option<Vec<u8>>, ArtefactError> {
         let place = ImageRef { bucket: bucket.into(), key: key.into(), ..ImageRef::default() };
-        match self.s3.fetch(&place, MAX_TEXT).await {
+        match self.objects.fetch(&place, MAX_TEXT).await {
             Ok(object) => Ok(Some(object.bytes.to_vec())),
             // Without the right to list, S3 says of what is missing that it may not be read.
             Err(FetchError::NotFound { .. } | FetchError::AccessDenied { .. }) => Ok(None),
@@ -168,15 +167,15 @@ impl Partial {
     fn beside(target: &Path) -> Result<Partial, ArtefactError> {
         let name = target.file_name().unwrap_or_default().to_string_lossy();
         let path = target.with_file_name(format!(".{name}.{}", Uuid::new_v4().simple()));
-        std::fs::create_dir_all(&path).map_err(|error| unwritable(&path, &error))?;
+        std::fs::create_dir_all(&path).map_err(|error| unwritable(&path, error))?;
         Ok(Partial(path))
     }
 
     /// Takes the name; who comes second finds the first one's.
     fn settle(&self, target: &Path) -> Result<(), ArtefactError> {
-        match std::fs::rename(&self.0, target) {
+        match persist_folder(&self.0, target) {
             Err(_) if target.join(Manifest::FILE).exists() => Ok(()),
-            moved => moved.map_err(|error| unwritable(target, &error)),
+            moved => moved.map_err(|error| unwritable(target, error)),
         }
     }
 }
@@ -192,16 +191,14 @@ fn put_in_folder(folder: &Path, manifest: &Manifest, target: &Path) -> Result<St
         let partial = Partial::beside(target)?;
         for file in manifest.files(folder) {
             let (from, to) = (folder.join(file), partial.0.join(file));
-            std::fs::copy(&from, &to).map_err(|error| unwritable(&to, &error))?;
-            let written = std::fs::File::open(&to).and_then(|file| file.sync_all());
-            written.map_err(|error| unwritable(&to, &error))?;
+            std::fs::copy(&from, &to).map_err(|error| unwritable(&to, error))?;
         }
         partial.settle(target)?;
     }
-    let target = target.canonicalize().map_err(|error| unreadable(target, &error))?;
+    let target = target.canonicalize().map_err(|error| unreadable(target, error))?;
     let location = target.display().to_string();
     let ours = folder.join(Manifest::FILE);
-    let ours = std::fs::read(&ours).map_err(|error| unreadable(&ours, &error))?;
+    let ours = std::fs::read(&ours).map_err(|error| unreadable(&ours, error))?;
     let same = std::fs::read(target.join(Manifest::FILE)).is_ok_and(|theirs| theirs == ours)
         && digest(&target.join(&manifest.weights.file)).is_ok_and(|sha256| sha256 == manifest.weights.sha256);
     if same { Ok(location) } else { Err(ArtefactError::Taken { location }) }
@@ -233,15 +230,13 @@ async fn compare(folder: &Path, model: &Model) -> Result<(), ArtefactError> {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ArtefactError> + Send + 'static,
 ) -> Result<T, ArtefactError> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|panic| {
-        Err(ArtefactError::Unreadable { path: PathBuf::new(), detail: format!("the copying broke down: {panic}") })
-    })
+    tokio::task::spawn_blocking(work).await?
 }
 
-fn unreadable(path: &Path, error: &io::Error) -> ArtefactError {
-    ArtefactError::Unreadable { path: path.to_owned(), detail: error.to_string() }
+fn unreadable(path: &Path, source: io::Error) -> ArtefactError {
+    ArtefactError::Unreadable { path: path.to_owned(), source }
 }
 
-fn unwritable(path: &Path, error: &io::Error) -> ArtefactError {
-    ArtefactError::Unwritable { path: path.to_owned(), detail: error.to_string() }
+fn unwritable(path: &Path, source: io::Error) -> ArtefactError {
+    ArtefactError::Unwritable { path: path.to_owned(), source }
 }

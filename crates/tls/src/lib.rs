@@ -1,4 +1,4 @@
-//! TLS: whom to believe, and what it means when a server is not believed. The handshakes are the libraries'.
+//! TLS: which authorities to trust, and why a server was not trusted. The handshakes are done by the libraries.
 
 use std::error::Error;
 use std::io;
@@ -23,11 +23,11 @@ pub fn check_authorities(key: &str, path: &str) -> Result<(), String> {
     if path.is_empty() {
         return Ok(());
     }
-    let mend = "name the PEM file of the authority that signed the server's certificate";
-    authorities(path).map(drop).map_err(|problem| format!("{key}: {problem}; {mend}"))
+    let fix = "name the PEM file of the authority that signed the server's certificate";
+    authorities(path).map(drop).map_err(|problem| format!("{key}: {problem}; {fix}"))
 }
 
-/// Why a connection came to nothing, where TLS is the reason: what is wrong, and how to mend it.
+/// Why a connection failed, if TLS is the reason: what is wrong, and how to fix it.
 /// `roots` names the setting by which authorities are made known.
 pub fn distrust(error: &(dyn Error + 'static), roots: &str) -> Option<String> {
     let mut causes = Some(error);
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reason_is_found_however_deep_it_lies() {
+    fn the_reason_is_found_below_other_errors() {
         let unknown = || rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
         let nested = io::Error::other(io::Error::new(io::ErrorKind::InvalidData, unknown()));
         for error in [&unknown() as &(dyn Error + 'static), &nested] {

@@ -1,4 +1,4 @@
-//! A dead letter as people see it, and which of them they mean.
+//! A dead letter as it is shown, and the filter by which some are chosen.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -8,47 +8,49 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::commands::End;
-use broker::rabbit::Letter;
 use broker::wire::headers;
+use broker::{DeadLetter, InputQueue};
 
-/// What a person wants to know of a dead letter.
-pub(super) struct Dead {
-    /// Eight digits that follow from what it is and when it died.
+/// What is shown of a dead letter.
+pub(super) struct LetterView {
+    /// Eight hexadecimal digits of a digest of its body and the time at which it was dead-lettered.
     pub id: String,
     pub reason: String,
     /// RFC 3339.
     pub at: Option<String>,
-    /// The queue that it came from.
+    /// The name of the queue that it came from.
     pub queue: Option<String>,
+    /// The same where it is a queue that it can be replayed to.
+    pub origin: Option<InputQueue>,
     pub submission: Option<String>,
     pub headers: BTreeMap<String, String>,
     pub body: Vec<u8>,
 }
 
-impl Dead {
-    pub fn of(letter: &Letter) -> Dead {
-        let (body, marks) = (&letter.message.body, &letter.message.properties.headers);
-        // What the broker moved itself has marks of its own, and no reason but that it was delivered too often.
-        let header = |ours: &str, brokers: &str| marks.get(ours).or_else(|| marks.get(brokers)).cloned();
-        let reason = header(headers::REASON, "x-first-death-reason").map_or_else(
+impl LetterView {
+    pub fn of(letter: &DeadLetter) -> LetterView {
+        let (body, all) = (&letter.message.body, &letter.message.properties.headers);
+        // What the broker dead-lettered has headers of its own, and no reason but that it was delivered too often.
+        let reason = all.get(headers::REASON).or_else(|| all.get("x-first-death-reason")).map_or_else(
             || "none given".into(),
             |reason| match reason.as_str() {
                 "delivery_limit" => {
                     "delivered more often than broker.delivery_limit allows: it may kill its worker".into()
                 }
-                _ => reason,
+                _ => reason.clone(),
             },
         );
-        let at = marks.get(headers::AT).cloned();
-        let mut shown = marks.clone();
+        let at = all.get(headers::AT).cloned();
+        let mut shown = all.clone();
         // Counts how often people have looked, too.
         shown.remove(headers::DELIVERY_COUNT);
         let digest = Sha256::new().chain_update(body).chain_update(at.as_deref().unwrap_or_default()).finalize();
-        Dead {
+        LetterView {
             id: hex::encode(&digest[..4]),
             reason,
             at,
-            queue: header(headers::QUEUE, "x-first-death-queue"),
+            queue: headers::origin_queue(all).map(str::to_string),
+            origin: letter.origin,
             submission: submission(body),
             headers: shown,
             body: body.clone(),
@@ -67,7 +69,7 @@ fn submission(body: &[u8]) -> Option<String> {
     native.and_then(Value::as_str).map(str::to_string).or_else(object)
 }
 
-/// Which letters are meant; all of them unless told.
+/// Which letters are chosen; without options, all.
 #[derive(Debug, Args)]
 pub(super) struct Filter {
     /// Only those whose reason contains this.
@@ -86,15 +88,15 @@ impl Filter {
         self.reason.is_none() && self.queue.is_none() && self.submission.is_none()
     }
 
-    pub fn takes(&self, dead: &Dead) -> bool {
-        self.reason.as_ref().is_none_or(|text| dead.reason.contains(text))
-            && self.queue.as_ref().is_none_or(|queue| dead.queue.as_ref() == Some(queue))
-            && self.submission.as_ref().is_none_or(|id| dead.submission.as_ref() == Some(id))
+    pub fn matches(&self, letter: &LetterView) -> bool {
+        self.reason.as_ref().is_none_or(|text| letter.reason.contains(text))
+            && self.queue.as_ref().is_none_or(|queue| letter.queue.as_ref() == Some(queue))
+            && self.submission.as_ref().is_none_or(|id| letter.submission.as_ref() == Some(id))
     }
 }
 
-/// A line of the answer. Whoever stops reading has heard enough.
-pub(super) fn printed(line: &str) -> Result<(), End> {
+/// Prints a line. That nobody reads on is no error.
+pub(super) fn print_line(line: &str) -> Result<(), End> {
     match writeln!(std::io::stdout(), "{line}") {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(End::work(error)),
         _ => Ok(()),

@@ -8,13 +8,16 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use super::letters::{Dead, Filter, printed};
+use super::letters::{Filter, LetterView, print_line};
 use crate::commands::End;
 use crate::commands::table::harmless;
 use crate::config::Config;
-use broker::Lane;
-use broker::rabbit::{DeadLetters, Submitter};
+use broker::rabbit::RabbitDeadLetters;
 use broker::topology::Topology;
+use broker::{DeadLetters, InputQueue, Lane};
+
+/// Most ids that an error names.
+const MAX_NAMED: usize = 5;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -26,7 +29,7 @@ pub(super) struct Args {
     #[arg(long, conflicts_with = "ids")]
     all: bool,
     /// The queue to put them on, whatever the queue that they came from.
-    #[arg(long, value_name = "LANE")]
+    #[arg(long, value_name = "QUEUE")]
     to: Option<To>,
     /// At most so many a second.
     #[arg(long, value_name = "N")]
@@ -39,40 +42,57 @@ pub(super) struct Args {
     json: bool,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum To {
-    Live,
+    /// Requests.
+    #[value(alias = "live")]
+    Images,
+    /// Requests of the bulk lane.
     Bulk,
+    /// Corrections.
+    Labels,
 }
 
-impl Args {
-    fn takes(&self, dead: &Dead) -> bool {
-        let named = self.ids.is_empty() || self.ids.iter().any(|id| dead.id.starts_with(id.as_str()));
-        named && self.filter.takes(dead)
-    }
-
-    /// The lane that a letter came from, unless told; what came from elsewhere counts as live.
-    fn lane(&self, dead: &Dead, topology: &Topology) -> Lane {
-        match self.to {
-            Some(To::Live) => Lane::Live,
-            Some(To::Bulk) => Lane::Bulk,
-            None if dead.queue.as_deref() == Some(topology.lane(Lane::Bulk).as_str()) => Lane::Bulk,
-            None => Lane::Live,
+impl From<To> for InputQueue {
+    fn from(to: To) -> InputQueue {
+        match to {
+            To::Images => InputQueue::Requests(Lane::Live),
+            To::Bulk => InputQueue::Requests(Lane::Bulk),
+            To::Labels => InputQueue::Corrections,
         }
     }
+}
+
+/// What became of the letters that were chosen.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Summary {
+    replayed: u64,
+    /// Ids of those that stay, because it is not known which queue they came from.
+    of_unknown_origin: Vec<String>,
 }
 
 pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
     if args.ids.is_empty() && args.filter.is_empty() && !args.all {
         return Err(End::usage("which ones? Name ids or a filter (--reason, --queue, --submission), or say --all"));
     }
-    let topology = Topology::new(&config.broker);
-    let submitter = Submitter::connect(&config.broker).await?;
-    let mut letters = DeadLetters::open(&config.broker).await?;
-    let bar = ProgressBar::new(letters.left().into()).with_style(style());
+    let mut letters = Box::new(RabbitDeadLetters::open(&config.broker).await?);
+    let bar = ProgressBar::new(letters.remaining().into()).with_style(style());
+    let summary = replay(args, letters.as_mut(), &Topology::new(&config.broker), &bar).await;
+    bar.finish_and_clear();
+    letters.close().await;
+    summary?.tell(args)
+}
+
+/// Replays the letters that are chosen, until none is left or Ctrl-C.
+async fn replay(
+    args: &Args,
+    letters: &mut dyn DeadLetters,
+    topology: &Topology,
+    bar: &ProgressBar,
+) -> Result<Summary, End> {
     let mut pace = args.rate.map(paced);
     let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
-    let mut replayed = 0_u64;
+    let mut summary = Summary::default();
     loop {
         let next = tokio::select! {
             _ = &mut interrupted => break,
@@ -80,36 +100,64 @@ pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
         };
         let Some(letter) = next else { break };
         bar.inc(1);
-        let dead = Dead::of(&letter);
-        if !args.takes(&dead) {
+        let view = LetterView::of(&letter);
+        if !args.choose(&view) {
             continue;
         }
-        let lane = args.lane(&dead, &topology);
+        let Some(queue) = args.to.map(InputQueue::from).or(view.origin) else {
+            summary.of_unknown_origin.push(view.id);
+            continue;
+        };
         if args.dry_run {
             if !args.json {
-                printed(&format!("{}  to {}  {}", dead.id, topology.lane(lane), harmless(&dead.reason)))?;
+                print_line(&format!("{}  to {}  {}", view.id, topology.input(queue), harmless(&view.reason)))?;
             }
         } else {
             if let Some(pace) = &mut pace {
                 pace.tick().await;
             }
-            // In this order: a crash between the two leaves it in both, and the second verdict is the first one again.
-            submitter.replay(lane, &letter).await?;
-            letter.acknowledge().await?;
+            letters.replay(letter, queue).await?;
         }
-        replayed += 1;
+        summary.replayed += 1;
     }
-    bar.finish_and_clear();
-    letters.close().await;
-    submitter.close().await;
-    if args.json {
-        return printed(&json!({ "replayed": replayed, "dry_run": args.dry_run }).to_string());
+    Ok(summary)
+}
+
+impl Args {
+    fn choose(&self, letter: &LetterView) -> bool {
+        let named = self.ids.is_empty() || self.ids.iter().any(|id| letter.id.starts_with(id.as_str()));
+        named && self.filter.matches(letter)
     }
-    let done = if args.dry_run { "would be replayed" } else { "replayed" };
-    printed(&format!("{replayed} {done}"))?;
-    match args.ids.is_empty() || replayed > 0 {
-        true => Ok(()),
-        false => Err(End::work("no dead letter has such an id; `assay dead list` shows them")),
+}
+
+impl Summary {
+    fn tell(&self, args: &Args) -> Result<(), End> {
+        let Summary { replayed, of_unknown_origin } = self;
+        let (dry_run, left) = (args.dry_run, of_unknown_origin.len());
+        print_line(&if args.json {
+            json!({ "replayed": replayed, "of_unknown_origin": left, "dry_run": dry_run }).to_string()
+        } else {
+            format!("{replayed} {}", if dry_run { "would be replayed" } else { "replayed" })
+        })?;
+        if left > 0 {
+            return Err(End::work(self.unknown_origin()));
+        }
+        match args.ids.is_empty() || *replayed > 0 {
+            true => Ok(()),
+            false => Err(End::work("no dead letter has such an id; `assay dead list` shows them")),
+        }
+    }
+
+    fn unknown_origin(&self) -> String {
+        let mut ids: Vec<_> = self.of_unknown_origin.iter().take(MAX_NAMED).map(String::as_str).collect();
+        if self.of_unknown_origin.len() > MAX_NAMED {
+            ids.push("…");
+        }
+        let (count, ids) = (self.of_unknown_origin.len(), ids.join(", "));
+        format!(
+            "{count} not replayed, because no header says which queue they came from ({ids}); \
+             name it with --to images, --to bulk or --to labels"
+        )
     }
 }
 
@@ -122,4 +170,100 @@ fn paced(rate: NonZeroU32) -> Interval {
 fn style() -> ProgressStyle {
     ProgressStyle::with_template("{bar:30} {pos} of {len} looked at, {per_sec}, {eta} left")
         .expect("the template is well formed")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use broker::memory::{Fault, Memory};
+    use broker::wire::{Message, headers};
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn args(arguments: &[&str]) -> Args {
+        Command::try_parse_from([&["replay"], arguments].concat()).unwrap().args
+    }
+
+    async fn replayed(broker: &Memory, arguments: &[&str]) -> Result<Summary, End> {
+        let topology = Topology::new(&Config::load(None).unwrap().broker);
+        let mut letters = broker.dead_letters();
+        replay(&args(arguments), &mut letters, &topology, &ProgressBar::hidden()).await
+    }
+
+    fn letter(body: &str, queue: Option<&str>) -> Message {
+        let mut message = Message { body: body.into(), ..Message::default() };
+        if let Some(queue) = queue {
+            message.properties.headers.insert(headers::QUEUE.into(), queue.into());
+        }
+        message
+    }
+
+    fn bodies(broker: &Memory, queue: InputQueue) -> Vec<String> {
+        broker.ready(queue).into_iter().map(|message| String::from_utf8(message.body).unwrap()).collect()
+    }
+
+    const IMAGES: InputQueue = InputQueue::Requests(Lane::Live);
+    const BULK: InputQueue = InputQueue::Requests(Lane::Bulk);
+
+    #[tokio::test]
+    async fn each_letter_is_replayed_to_the_queue_that_it_came_from() {
+        let broker = Memory::new(1);
+        for (body, queue) in [("a", "memory.images"), ("b", "memory.images.bulk"), ("c", "memory.labels")] {
+            broker.put_dead(letter(body, Some(queue)));
+        }
+        let summary = replayed(&broker, &["--all"]).await.unwrap();
+        assert_eq!(summary, Summary { replayed: 3, of_unknown_origin: vec![] });
+        let found = [IMAGES, BULK, InputQueue::Corrections].map(|queue| bodies(&broker, queue));
+        assert_eq!(found, [["a"], ["b"], ["c"]]);
+        assert!(broker.dead().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_letter_of_unknown_origin_stays_until_a_queue_is_named() {
+        let broker = Memory::new(1);
+        let letters = [letter("a", None), letter("b", Some("another.images")), letter("c", Some("memory.labels"))];
+        for letter in letters.clone() {
+            broker.put_dead(letter);
+        }
+        let summary = replayed(&broker, &["--all"]).await.unwrap();
+        assert_eq!((summary.replayed, summary.of_unknown_origin.len()), (1, 2));
+        let end = summary.tell(&args(&["--all"])).unwrap_err();
+        assert_eq!(end.code(), 1);
+        let message = end.message().unwrap();
+        for part in ["2 not replayed", &summary.of_unknown_origin[0], "--to images, --to bulk or --to labels"] {
+            assert!(message.contains(part), "{part} is not in {message}");
+        }
+        assert_eq!(broker.dead(), letters[..2]);
+        let summary = replayed(&broker, &["--all", "--to", "labels"]).await.unwrap();
+        assert_eq!((summary.replayed, summary.of_unknown_origin.len()), (2, 0));
+        assert_eq!(bodies(&broker, InputQueue::Corrections), ["c", "a", "b"]);
+    }
+
+    #[tokio::test]
+    async fn a_letter_that_could_not_be_published_stays_as_it_was() {
+        let broker = Memory::new(1);
+        let dead = letter("a", Some("memory.labels"));
+        broker.put_dead(dead.clone());
+        for fault in [Fault::Lost, Fault::Unroutable] {
+            broker.fail_publications([fault]);
+            assert_eq!(replayed(&broker, &["--all"]).await.unwrap_err().code(), 3);
+            assert_eq!(broker.dead(), [dead.clone()]);
+        }
+        assert_eq!(replayed(&broker, &["--all", "--dry-run"]).await.unwrap().replayed, 1);
+        assert_eq!(broker.dead(), [dead]);
+        assert!(bodies(&broker, InputQueue::Corrections).is_empty());
+    }
+
+    #[test]
+    fn the_queue_is_named_as_in_its_own_name_and_live_is_images() {
+        let named = |name| InputQueue::from(args(&["--all", "--to", name]).to.unwrap());
+        assert_eq!([named("images"), named("live"), named("bulk")], [IMAGES, IMAGES, BULK]);
+        assert_eq!(named("labels"), InputQueue::Corrections);
+    }
 }

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use super::Args;
 use super::source::{Entry, Source};
 use crate::commands::End;
+use artefact::persist;
 
 /// Between two savings of the place, and two lines where there is no terminal.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
@@ -72,11 +73,7 @@ impl State {
             return Ok(());
         }
         let failed = |error: std::io::Error| End::work(format!("{} can't be written: {error}", self.path.display()));
-        let mut unfinished = self.path.clone().into_os_string();
-        unfinished.push(".new");
-        let unfinished = PathBuf::from(unfinished);
-        std::fs::write(&unfinished, json!(self.record).to_string()).map_err(failed)?;
-        std::fs::rename(&unfinished, &self.path).map_err(failed)
+        persist(&self.path, json!(self.record).to_string().as_bytes()).map_err(failed)
     }
 
     /// The work is done: nothing is left to go on with.

@@ -21,7 +21,7 @@ use objects::{Listed, Objects};
 /// Entries read ahead of what is submitted.
 const AHEAD: usize = 256;
 
-/// A place in a source: everything up to and including it is done.
+/// A position in a source: everything up to and including it is enqueued.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Entry {
@@ -69,7 +69,7 @@ impl Source {
         }
     }
 
-    /// What tells one source from another.
+    /// The name of the source in the saved position.
     pub fn name(&self) -> String {
         match self {
             Source::Prefix { bucket, prefix } => format!("s3://{bucket}/{prefix}"),
@@ -87,8 +87,11 @@ impl Source {
         stop: CancellationToken,
     ) -> (mpsc::Receiver<Found>, Reading) {
         let (sender, receiver) = mpsc::channel(AHEAD);
-        let reader =
-            Reader { maker: Maker { args: args.clone(), tenants: config.broker.tenants.clone() }, sender, stop };
+        let reader = Reader {
+            builder: RequestBuilder { args: args.clone(), tenants: config.broker.tenants.clone() },
+            sender,
+            stop,
+        };
         let objects = config.objects.clone();
         let reading = tokio::spawn(async move {
             match self {
@@ -102,11 +105,11 @@ impl Source {
                 }
                 Source::Manifest(file) => {
                     reader
-                        .lines(open(&file).await?, skipped(position.as_ref()), |maker, line| maker.of_json(line))
+                        .lines(open(&file).await?, skipped(position.as_ref()), |builder, line| builder.of_json(line))
                         .await
                 }
                 Source::Keys { file, bucket } => {
-                    let key = |maker: &Maker, line: &str| maker.of_object(&bucket, line, None);
+                    let key = |builder: &RequestBuilder, line: &str| builder.of_object(&bucket, line, None);
                     reader.lines(open(&file).await?, skipped(position.as_ref()), key).await
                 }
             }
@@ -133,7 +136,7 @@ async fn open(file: &Path) -> Result<Box<dyn AsyncBufRead + Send + Unpin>, End> 
 }
 
 struct Reader {
-    maker: Maker,
+    builder: RequestBuilder,
     sender: mpsc::Sender<Found>,
     stop: CancellationToken,
 }
@@ -149,7 +152,7 @@ impl Reader {
                 if object.key.ends_with('/') && object.bytes == 0 {
                     continue;
                 }
-                let request = self.maker.of_object(&bucket, &object.key, object.etag.as_deref());
+                let request = self.builder.of_object(&bucket, &object.key, object.etag.as_deref());
                 if self.stop.is_cancelled() || self.sender.send((Entry::Key(object.key), request)).await.is_err() {
                     return false;
                 }
@@ -165,7 +168,7 @@ impl Reader {
         self,
         file: Box<dyn AsyncBufRead + Send + Unpin>,
         skip: u64,
-        request: impl Fn(&Maker, &str) -> Result<Request, String>,
+        request: impl Fn(&RequestBuilder, &str) -> Result<Request, String>,
     ) -> Result<bool, End> {
         let mut lines = file.lines();
         let mut number = 0;
@@ -179,7 +182,7 @@ impl Reader {
             if number <= skip || line.trim().is_empty() {
                 continue;
             }
-            let found = (Entry::Line(number), request(&self.maker, line.trim_end_matches('\r')));
+            let found = (Entry::Line(number), request(&self.builder, line.trim_end_matches('\r')));
             if self.sender.send(found).await.is_err() {
                 return Ok(false);
             }
@@ -187,13 +190,13 @@ impl Reader {
     }
 }
 
-/// Makes requests, all in the same manner.
-struct Maker {
+/// Builds requests by the arguments and the configuration.
+struct RequestBuilder {
     args: Args,
     tenants: BTreeMap<String, String>,
 }
 
-impl Maker {
+impl RequestBuilder {
     fn of_object(&self, bucket: &str, key: &str, etag: Option<&str>) -> Result<Request, String> {
         self.of_document(Map::from_iter([
             ("bucket".to_string(), json!(bucket)),

@@ -4,7 +4,8 @@ use std::fmt::Write;
 use std::path::Path;
 
 use crate::commands::table::{fit, harmless};
-use learn::evaluation::{Confusion, Evaluation, Figure, Figures, OriginTrack};
+use figures::{Confusion, Figure, Figures};
+use learn::evaluation::{Evaluation, OriginTrack};
 
 const NAME: usize = 24;
 /// Unreadable files that are named.

@@ -17,15 +17,15 @@ use database::Database;
 use domain::ImageRef;
 use labels::annotations::{self, Annotation};
 use labels::postgres::Postgres;
-use labels::{Heard, Label, Labels, Source};
+use labels::{Label, Labels, Recorded, Source};
 use objects::s3::S3;
 use objects::{FetchError, Objects, digest};
 
 /// Images hashed at a time.
 const WIDTH: usize = 8;
-/// Labels taken down in one transaction.
+/// Labels recorded in one transaction.
 const CHUNK: usize = 500;
-/// Between two lines where there is no terminal.
+/// Between two lines of progress where there is no terminal.
 const TELL_EVERY: Duration = Duration::from_secs(10);
 
 #[derive(Debug, clap::Args)]
@@ -48,7 +48,7 @@ pub(super) struct Args {
     /// Who says so; user@host unless given.
     #[arg(long)]
     actor: Option<String>,
-    /// Read and hash everything, and take nothing down.
+    /// Read and hash everything, and record nothing.
     #[arg(long)]
     dry_run: bool,
     /// The summary in JSON.
@@ -89,7 +89,7 @@ pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
     let text = std::fs::read_to_string(&args.annotations).map_err(unreadable)?;
     let annotations = annotations::read(&text, &vocabulary)
         .map_err(|error| End::usage(format!("{}: {error}", args.annotations.display())))?;
-    let labels = Postgres::on(&Database::connect(&config.ledger).await?);
+    let labels = Postgres::on(&Database::connect(&config.database).await?);
     let root = Root::of(&args.root, config).await?;
     let actor = args.actor.clone().unwrap_or_else(actor);
     let began = Instant::now();
@@ -106,7 +106,7 @@ pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
                 Ok(sha256) => read.push(label(args, &root, &actor, annotation, sha256)),
                 Err(Missing::Image(problem)) => {
                     summary.missing += 1;
-                    bar.say(&format!("{}: {problem}", harmless(&annotation.path)));
+                    bar.print(&format!("{}: {problem}", harmless(&annotation.path)));
                 }
                 Err(Missing::All(end)) => return Err(end),
             }
@@ -116,10 +116,10 @@ pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
             summary.new += read.len() as u64;
             continue;
         }
-        for heard in labels.say(&read).await? {
+        for heard in labels.record(&read).await? {
             match heard {
-                Heard::New => summary.new += 1,
-                Heard::Known => summary.known += 1,
+                Recorded::New => summary.new += 1,
+                Recorded::Duplicate => summary.known += 1,
             }
         }
     }
@@ -157,7 +157,7 @@ impl Summary {
                 json!({"new": new, "known": known, "missing": missing, "dry_run": dry_run, "seconds": seconds})
             );
         } else if args.dry_run {
-            println!("{new} could be imported, {missing} missing, {seconds:.1} s; nothing was taken down");
+            println!("{new} could be imported, {missing} missing, {seconds:.1} s; nothing was recorded");
         } else {
             println!("{new} new, {known} known before, {missing} missing, {seconds:.1} s");
         }
@@ -244,7 +244,7 @@ impl Bar {
         }
     }
 
-    fn say(&self, line: &str) {
+    fn print(&self, line: &str) {
         self.bar.suspend(|| eprintln!("{line}"));
     }
 

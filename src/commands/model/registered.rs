@@ -1,6 +1,7 @@
 //! The commands of `assay model` that look at the registry, or change it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -13,8 +14,9 @@ use crate::commands::table::{fit, harmless};
 use crate::config::Config;
 use artefact::Manifest;
 use database::Database;
+use objects::s3::S3;
 use registry::postgres::Postgres;
-use registry::{ArtefactError, By, Candidate, Change, Kind, Promotion, Registry, RegistryError, Store};
+use registry::{ArtefactError, By, Candidate, Change, Kind, LeaseError, Promotion, Registry, RegistryError, Store};
 
 #[derive(Debug, Args)]
 pub(super) struct Register {
@@ -44,9 +46,10 @@ pub(super) struct Promote {
 }
 
 async fn open(config: &Config) -> Result<(Postgres, Store), End> {
-    let database = Database::connect(&config.ledger).await?;
+    let database = Database::connect(&config.database).await?;
     database.check().await?;
-    Ok((Postgres::on(&database), Store::open(&config.registry, &config.objects).await))
+    let objects = Arc::new(S3::connect(&config.objects).await);
+    Ok((Postgres::on(&database), Store::new(&config.registry, objects)))
 }
 
 /// The detector's settings with a folder for a model, which is that of the active version where the registry is asked for.
@@ -153,7 +156,7 @@ pub(super) async fn promote(args: &Promote, config: &Config) -> Result<(), End> 
     let replaces = match args.expect.as_deref() {
         Some("none") => None,
         Some(version) => Some(version.to_string()),
-        // Whoever changes it from here on changes it behind our back, and is found out.
+        // If it changes after this, the promotion fails, since it compares.
         None => registry.active().await?.map(|active| active.version),
     };
     let change = Change {
@@ -192,6 +195,15 @@ impl From<RegistryError> for End {
             RegistryError::Artefact(error) => error.into(),
             RegistryError::Unknown { .. } | RegistryError::NothingActive => End::usage(error),
             _ => End::work(error),
+        }
+    }
+}
+
+impl From<LeaseError> for End {
+    fn from(error: LeaseError) -> End {
+        match error {
+            LeaseError::Database(error) => error.into(),
+            LeaseError::Fenced(error) => End::work(error),
         }
     }
 }

@@ -1,17 +1,4 @@
-//! The promises of `broker::Broker`, on the one in memory and on RabbitMQ.
-
-mod stages;
-
-use broker::wire::{self, Message, Properties};
-use broker::{Consumer, Lane, Publication};
-use domain::delivery::{Job, Settlement};
-use domain::{Context, Failure, FailureCode, ImageRef, Outcome, Purpose, Request, SubmissionKey};
-use futures_util::future::join_all;
-use serde_json::json;
-use time::OffsetDateTime;
-
-use crate::support::rabbit::{soon, until};
-use stages::{InMemory, RealRabbit, Stage};
+//! The promises of the ports in `broker`, on the one in memory and on RabbitMQ: here those of `Broker`.
 
 macro_rules! promises {
     ($($name:ident)*) => {
@@ -24,19 +11,35 @@ macro_rules! promises {
     };
 }
 
+mod corrections;
+mod dead_letters;
+mod stages;
+mod submission;
+
+use broker::wire::{self, Message, Properties};
+use broker::{Consumer, Lane, Publication};
+use domain::delivery::{Job, Settlement};
+use domain::{Context, Failure, FailureCode, ImageRef, Outcome, Purpose, Request, SubmissionKey};
+use futures_util::future::join_all;
+use serde_json::json;
+use time::OffsetDateTime;
+
+use crate::support::rabbit::{soon, until};
+use stages::{InMemory, RealRabbit, Stage};
+
 promises! {
     a_message_becomes_a_job_with_its_context
-    no_more_than_the_prefetch_is_out
-    what_is_released_or_dropped_comes_again
+    no_more_than_the_prefetch_is_unacknowledged
+    a_released_or_dropped_message_comes_again
     a_dead_message_keeps_body_and_headers
-    what_is_put_off_comes_again_in_its_lane_as_the_next_attempt
-    what_cannot_be_read_goes_to_the_dead_letters
+    a_retried_message_comes_again_in_its_lane_as_the_next_attempt
+    a_message_that_cannot_be_read_is_dead_lettered
     a_message_with_many_requests_is_settled_when_all_are
-    an_event_that_asks_for_nothing_is_taken_out
-    after_a_cut_the_work_comes_again_and_old_tickets_mean_nothing
+    an_event_that_asks_for_nothing_is_acknowledged
+    after_a_lost_connection_messages_come_again_and_old_tickets_have_no_effect
     an_outcome_is_published_under_its_ids_as_often_as_asked
     many_outcomes_are_published_at_once
-    whoever_asked_for_an_answer_gets_one
+    a_request_with_reply_to_gets_a_reply
     a_stopped_consumer_takes_no_more_and_its_jobs_can_be_settled
     closing_waits_for_every_settlement
 }
@@ -90,7 +93,7 @@ async fn a_message_becomes_a_job_with_its_context<S: Stage>() {
     stage.end().await;
 }
 
-async fn no_more_than_the_prefetch_is_out<S: Stage>() {
+async fn no_more_than_the_prefetch_is_unacknowledged<S: Stage>() {
     let stage = S::set(3).await;
     for index in 0..10 {
         stage.submit(Lane::Bulk, native(&format!("b{index}"))).await;
@@ -101,9 +104,9 @@ async fn no_more_than_the_prefetch_is_out<S: Stage>() {
         held.push(next(&mut consumer).await);
     }
     until("the rest waits", || async { stage.waiting(Lane::Bulk).await == 7 }).await;
-    assert_eq!(stage.broker().waiting(Lane::Bulk).await.unwrap(), 7, "the broker itself says the same");
+    assert_eq!(stage.broker().waiting(Lane::Bulk).await.unwrap(), 7, "by the broker itself");
     assert_eq!(stage.broker().waiting(Lane::Live).await.unwrap(), 0);
-    assert!(consumer.jobs.try_recv().is_err(), "a fourth message is out");
+    assert!(consumer.jobs.try_recv().is_err(), "a fourth message is unacknowledged");
     // Each settlement makes room for one more.
     for round in 0..7 {
         held.pop().unwrap().ticket.settle(Settlement::Done);
@@ -116,7 +119,7 @@ async fn no_more_than_the_prefetch_is_out<S: Stage>() {
     stage.end().await;
 }
 
-async fn what_is_released_or_dropped_comes_again<S: Stage>() {
+async fn a_released_or_dropped_message_comes_again<S: Stage>() {
     let stage = S::set(1).await;
     let mut consumer = stage.broker().consume(Lane::Live).await.unwrap();
     stage.submit(Lane::Live, native("a")).await;
@@ -148,7 +151,7 @@ async fn a_dead_message_keeps_body_and_headers<S: Stage>() {
     stage.end().await;
 }
 
-async fn what_is_put_off_comes_again_in_its_lane_as_the_next_attempt<S: Stage>() {
+async fn a_retried_message_comes_again_in_its_lane_as_the_next_attempt<S: Stage>() {
     let stage = S::set(4).await;
     let mut live = stage.broker().consume(Lane::Live).await.unwrap();
     let mut bulk = stage.broker().consume(Lane::Bulk).await.unwrap();
@@ -176,14 +179,14 @@ async fn what_is_put_off_comes_again_in_its_lane_as_the_next_attempt<S: Stage>()
     stage.end().await;
 }
 
-async fn what_cannot_be_read_goes_to_the_dead_letters<S: Stage>() {
+async fn a_message_that_cannot_be_read_is_dead_lettered<S: Stage>() {
     let stage = S::set(4).await;
     let mut consumer = stage.broker().consume(Lane::Live).await.unwrap();
     let garbage = Message { body: b"\xff\x00 no JSON".to_vec(), properties: Properties::default() };
     stage.submit(Lane::Live, garbage.clone()).await;
     stage.submit(Lane::Live, native("after")).await;
     let job = next(&mut consumer).await;
-    assert_eq!(id(&job), "after", "what can't be read is never handed out");
+    assert_eq!(id(&job), "after", "what can't be read is never delivered");
     job.ticket.settle(Settlement::Done);
     let dead = stage.take_dead(1).await.remove(0);
     assert_eq!(dead.body, garbage.body);
@@ -210,7 +213,7 @@ async fn a_message_with_many_requests_is_settled_when_all_are<S: Stage>() {
     for job in jobs {
         job.ticket.settle(Settlement::Done);
     }
-    // One part let go, and the whole message comes again.
+    // One part released, and the whole message comes again.
     last.ticket.settle(Settlement::Released);
     for index in 0..5 {
         let job = next(&mut consumer).await;
@@ -221,7 +224,7 @@ async fn a_message_with_many_requests_is_settled_when_all_are<S: Stage>() {
     stage.end().await;
 }
 
-async fn an_event_that_asks_for_nothing_is_taken_out<S: Stage>() {
+async fn an_event_that_asks_for_nothing_is_acknowledged<S: Stage>() {
     let stage = S::set(1).await;
     let mut consumer = stage.broker().consume(Lane::Live).await.unwrap();
     stage.submit(Lane::Live, event(&["ObjectRemoved:Delete"])).await;
@@ -232,7 +235,7 @@ async fn an_event_that_asks_for_nothing_is_taken_out<S: Stage>() {
     stage.end().await;
 }
 
-async fn after_a_cut_the_work_comes_again_and_old_tickets_mean_nothing<S: Stage>() {
+async fn after_a_lost_connection_messages_come_again_and_old_tickets_have_no_effect<S: Stage>() {
     let stage = S::set(3).await;
     let mut consumer = stage.broker().consume(Lane::Live).await.unwrap();
     for name in ["a", "b", "c", "d"] {
@@ -258,7 +261,7 @@ async fn after_a_cut_the_work_comes_again_and_old_tickets_mean_nothing<S: Stage>
     }
     seen.sort();
     assert_eq!(seen, ["a", "b", "c", "d"]);
-    // And publishing goes on over the mended line.
+    // And publishing goes on over the next connection.
     let outcome = outcome("a");
     let publication = Publication { outcome: &outcome, context: &Context::default() };
     stage.broker().publish(publication).await.unwrap();
@@ -302,16 +305,16 @@ async fn many_outcomes_are_published_at_once<S: Stage>() {
     stage.end().await;
 }
 
-async fn whoever_asked_for_an_answer_gets_one<S: Stage>() {
+async fn a_request_with_reply_to_gets_a_reply<S: Stage>() {
     let stage = S::set(4).await;
-    let queue = stage.answer_queue().await;
+    let queue = stage.reply_queue().await;
     let outcome = outcome("a");
     let asked = Context { reply_to: Some(queue.clone()), correlation_id: Some("mine".into()), ..Context::default() };
     stage.broker().publish(Publication { outcome: &outcome, context: &asked }).await.unwrap();
-    let answer = stage.take_answer(&queue).await;
+    let answer = stage.take_reply(&queue).await;
     assert_eq!(answer.properties.correlation_id.as_deref(), Some("mine"));
     assert_eq!(answer.body, serde_json::to_vec(&outcome).unwrap());
-    // Nobody there to hear it: the outcome stands all the same.
+    // Where the queue of `reply_to` is missing, the outcome is published all the same.
     let gone = Context { reply_to: Some("nobody-is-here".into()), ..Context::default() };
     stage.broker().publish(Publication { outcome: &outcome, context: &gone }).await.unwrap();
     let taken = stage.take_published(2).await;
@@ -327,7 +330,7 @@ async fn a_stopped_consumer_takes_no_more_and_its_jobs_can_be_settled<S: Stage>(
     }
     let held = [next(&mut consumer).await, next(&mut consumer).await];
     consumer.stop.cancel();
-    // Whatever was on its way is let go; then the jobs end.
+    // What was on its way is released; then the jobs end.
     soon("the end of the jobs", async { while consumer.jobs.recv().await.is_some() {} }).await;
     for job in held {
         job.ticket.settle(Settlement::Done);

@@ -4,12 +4,12 @@ mod postgres;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
+use database::migrate;
 use domain::{ImageRef, ModelRef, Outcome, OutcomeId, SubmissionKey, Verdict};
 use ledger::memory::{Call, Fault, Memory};
-use ledger::postgres::{Postgres, migrate};
-use ledger::{Content, Found, Ledger, LedgerError, Recorded, WorkerReport};
+use ledger::postgres::Postgres;
+use ledger::{Content, Found, Ledger, LedgerError, Recorded};
 use serde_json::json;
 use time::OffsetDateTime;
 use tokio::task::JoinSet;
@@ -52,7 +52,6 @@ suite! {
     scores_are_found_by_tenant_bytes_and_model
     an_outcome_is_found_by_its_id
     the_latest_verdict_on_an_image_is_found
-    a_report_replaces_the_last_one_of_the_same_worker
     asking_nothing_answers_nothing
     a_healthy_ledger_says_so
 }
@@ -174,31 +173,6 @@ async fn the_latest_verdict_on_an_image_is_found(ledger: Subject) {
     assert_eq!(ledger.latest("acme", &missing).await.unwrap(), None);
 }
 
-async fn a_report_replaces_the_last_one_of_the_same_worker(ledger: Subject) {
-    let report = |name: &str, state: &str, queue_wait_s| WorkerReport {
-        name: name.into(),
-        version: "1".into(),
-        device: "cuda:0".into(),
-        model_version: "2026.11.1".into(),
-        model_sha256: "b".repeat(64),
-        state: state.into(),
-        in_flight: 7,
-        oldest_in_flight_s: 0.25,
-        queue_wait_s,
-        started_at: OffsetDateTime::from_unix_timestamp(1_795_000_000).unwrap(),
-    };
-    let hour = Duration::from_secs(3600);
-    assert_eq!(ledger.workers(hour).await.unwrap(), []);
-    for said in [report("b/1", "ready", None), report("a/1", "ready", None), report("b/1", "draining", Some(1.5))] {
-        ledger.report(&said).await.unwrap();
-    }
-    let seen = ledger.workers(hour).await.unwrap();
-    assert!(seen.iter().all(|seen| seen.ago < hour));
-    let seen: Vec<_> = seen.into_iter().map(|seen| seen.report).collect();
-    assert_eq!(seen, [report("a/1", "ready", None), report("b/1", "draining", Some(1.5))]);
-    assert_eq!(ledger.workers(Duration::ZERO).await.unwrap(), [], "what is older than asked for is left out");
-}
-
 async fn the_predecessor_is_the_latest_earlier_generation(ledger: Subject) {
     let mut other = verdict_of(key("a", 4));
     other.tenant = "other".into();
@@ -298,16 +272,19 @@ async fn a_healthy_ledger_says_so(ledger: Subject) {
     ledger.check().await.unwrap();
 }
 
-/// The stand-in must be able to do what the network did to the real one in `postgres`.
+/// The ledger in memory must be able to fail like the real one in `postgres`.
 #[tokio::test]
-async fn the_stand_in_fails_like_a_database() {
+async fn the_ledger_in_memory_fails_like_a_database() {
     let ledger = Memory::new();
     let outcome = verdict(key("a", 0));
-    for (fault, written) in [(Fault::Unreachable, false), (Fault::Failed, false), (Fault::ReplyLost, true)] {
+    for (fault, written) in
+        [(Fault::Unreachable, false), (Fault::DiskFull, false), (Fault::Forbidden, false), (Fault::ReplyLost, true)]
+    {
         ledger.fail_next(Call::Record, fault, 1);
         assert_eq!(ledger.find(&[key("a", 0)]).await.unwrap(), [Found::default()]);
         let error = ledger.record(std::slice::from_ref(&outcome)).await.unwrap_err();
-        assert_eq!(matches!(error, LedgerError::Failed { .. }), fault == Fault::Failed);
+        assert_eq!(matches!(error, LedgerError::Hindered { .. }), fault == Fault::DiskFull);
+        assert_eq!(error.is_transient(), fault != Fault::Forbidden);
         assert_eq!(ledger.outcomes().len(), usize::from(written), "{fault:?}");
     }
     let again = ledger.record(std::slice::from_ref(&outcome)).await.unwrap();

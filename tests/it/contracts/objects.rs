@@ -123,6 +123,7 @@ suite! {
     listing_stops_when_nobody_listens
     a_bucket_is_there_or_not
     many_at_once_get_their_own
+    files_are_stored_and_come_back_whole
 }
 
 fn sha256(bytes: &[u8]) -> String {
@@ -182,7 +183,7 @@ async fn what_is_not_there_is_not_found(subject: impl Subject, prefix: String) {
 async fn a_version_where_none_are_kept_is_refused(subject: impl Subject, prefix: String) {
     let put = subject.put(PLAIN, &format!("{prefix}/1"), b"bytes").await;
     let error = fetch(&subject, &ImageRef { version_id: Some("v1".into()), ..put.clone() }).await.unwrap_err();
-    // Some servers look for the version in vain, others overlook the question, which is found out.
+    // Some servers find no such version, others ignore it, which is noticed.
     assert!(matches!(error, FetchError::NotFound { .. } | FetchError::Mismatch { .. }), "{error:?}");
     // What S3 calls the version of an object that has none.
     let null = ImageRef { version_id: Some("null".into()), ..put };
@@ -319,9 +320,9 @@ async fn many_at_once_get_their_own(subject: impl Subject, prefix: String) {
     tasks.join_all().await;
 }
 
-/// The stand-in must be able to do what the bad servers in `s3` do.
+/// The object store in memory must be able to fail like the faulty servers in `s3`.
 #[tokio::test]
-async fn the_stand_in_fails_like_a_server() {
+async fn the_store_in_memory_fails_like_a_server() {
     let memory = Memory::new();
     let (bad, good) = (memory.put(PLAIN, "bad", "bytes"), memory.put(PLAIN, "good", "bytes"));
     let pause = Duration::from_millis(20);
@@ -331,4 +332,25 @@ async fn the_stand_in_fails_like_a_server() {
         assert_eq!(memory.fetch(&bad, LIMIT).await.err().map(|error| error.is_transient()), expected);
         assert!(memory.fetch(&good, LIMIT).await.is_ok());
     }
+}
+
+async fn files_are_stored_and_come_back_whole(subject: impl Subject, prefix: String) {
+    let folder = std::env::temp_dir().join(&prefix);
+    std::fs::create_dir(&folder).unwrap();
+    let (from, to) = (folder.join("from"), folder.join("to"));
+    let bytes: Vec<u8> = (0..3 << 20).map(|n: u32| (n % 251) as u8).collect();
+    std::fs::write(&from, &bytes).unwrap();
+    let (objects, key) = (subject.objects(), format!("{prefix}/weights"));
+    objects.upload(PLAIN, &key, &from).await.unwrap();
+    let sha256 = objects.download(PLAIN, &key, &to).await.unwrap();
+    assert_eq!(sha256, hex::encode(Sha256::digest(&bytes)));
+    assert!(std::fs::read(&to).unwrap() == bytes);
+
+    let missing = objects.download(PLAIN, &format!("{prefix}/nothing"), &to).await.unwrap_err();
+    assert!(matches!(missing, FetchError::NotFound { .. }), "{missing}");
+    let no_file = objects.upload(PLAIN, &key, &folder.join("nothing")).await.unwrap_err();
+    assert!(no_file.to_string().contains("can't be read"), "{no_file}");
+    let no_bucket = objects.upload("no-such-bucket", &key, &from).await.unwrap_err();
+    assert!(matches!(&no_bucket, StoreError::Bucket { bucket, .. } if bucket == "no-such-bucket"), "{no_bucket}");
+    std::fs::remove_dir_all(folder).unwrap();
 }

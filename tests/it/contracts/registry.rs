@@ -1,17 +1,13 @@
-//! The promises of `registry`.
+//! The promises of `registry::Registry`.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use registry::memory::Memory;
 use registry::postgres::Postgres;
-use registry::{
-    Acquired, By, Change, Kind, Lease, NewModel, Promotion, Registered, Registry, RegistryError, Run, RunState,
-};
-use serde_json::{Value, json};
+use registry::{By, Change, Kind, NewModel, Promotion, Registered, Registry, RegistryError};
+use serde_json::json;
 use tokio::task::JoinSet;
-use uuid::Uuid;
 
 use crate::support::rabbit::{soon, until};
 
@@ -27,15 +23,10 @@ on_memory_and_postgres! {
     of_many_promotions_at_once_one_wins
     promoting_what_is_active_changes_nothing
     what_is_not_registered_is_not_promoted
-    a_lease_has_one_holder_at_a_time
-    a_lease_that_ran_out_or_was_given_back_is_free
-    of_many_who_want_a_lease_one_gets_it
-    an_earlier_holder_can_write_nothing_more
-    a_run_is_written_down_until_it_has_ended
     a_promotion_is_announced
 }
 
-fn model(version: &str) -> NewModel {
+pub(super) fn model(version: &str) -> NewModel {
     NewModel {
         version: version.into(),
         sha256: "a".repeat(64),
@@ -48,7 +39,7 @@ fn model(version: &str) -> NewModel {
     }
 }
 
-fn change(version: &str, replaces: Option<&str>) -> Change {
+pub(super) fn change(version: &str, replaces: Option<&str>) -> Change {
     Change {
         version: version.into(),
         replaces: replaces.map(Into::into),
@@ -66,17 +57,6 @@ async fn with_models(registry: &Subject, versions: &[&str]) {
 
 async fn promoted(registry: &Subject, version: &str, replaces: Option<&str>) -> Promotion {
     registry.promote(&change(version, replaces), By::Person).await.unwrap()
-}
-
-async fn acquired(registry: &Subject, holder: &str, ttl: Duration) -> Lease {
-    match registry.acquire("retrain", holder, ttl).await.unwrap() {
-        Acquired::Mine(lease) => lease,
-        held => panic!("{held:?}"),
-    }
-}
-
-fn run(id: u128, state: RunState) -> Run {
-    Run { id: Uuid::from_u128(id), state, snapshot: None, candidate: None, report: Value::Null }
 }
 
 async fn a_registered_version_is_found_unchanged(registry: Subject) {
@@ -165,108 +145,24 @@ async fn what_is_not_registered_is_not_promoted(registry: Subject) {
     assert_eq!(registry.active().await.unwrap(), None);
 }
 
-async fn a_lease_has_one_holder_at_a_time(registry: Subject) {
-    let lease = acquired(&registry, "a", HOUR).await;
-    assert_eq!((lease.epoch, lease.holder.as_str(), lease.name.as_str()), (1, "a", "retrain"));
-    for holder in ["b", "a"] {
-        let held = registry.acquire("retrain", holder, HOUR).await.unwrap();
-        assert_eq!(held, Acquired::Held { by: "a".into(), until: lease.expires_at });
-    }
-    let other = registry.acquire("another", "b", HOUR).await.unwrap();
-    assert!(matches!(other, Acquired::Mine(lease) if lease.epoch == 1), "leases of other names are others");
-    let renewed = registry.renew(&lease, 2 * HOUR).await.unwrap();
-    assert!(renewed.epoch == 1 && renewed.expires_at > lease.expires_at);
-}
-
-async fn a_lease_that_ran_out_or_was_given_back_is_free(registry: Subject) {
-    let first = acquired(&registry, "a", Duration::ZERO).await;
-    // It ran out, but nobody took it.
-    registry.record_run(&run(1, RunState::Running), &first).await.unwrap();
-    let second = acquired(&registry, "b", HOUR).await;
-    assert_eq!(second.epoch, 2);
-    registry.release(&first).await.unwrap();
-    assert!(matches!(registry.acquire("retrain", "c", HOUR).await.unwrap(), Acquired::Held { .. }));
-    registry.release(&second).await.unwrap();
-    assert_eq!(acquired(&registry, "c", HOUR).await.epoch, 3);
-}
-
-async fn of_many_who_want_a_lease_one_gets_it(registry: Subject) {
-    let mut tasks = JoinSet::new();
-    for holder in 0..12 {
-        let registry = registry.clone();
-        tasks.spawn(async move { registry.acquire("retrain", &holder.to_string(), HOUR).await.unwrap() });
-    }
-    let (mine, held): (Vec<_>, Vec<_>) =
-        tasks.join_all().await.into_iter().partition(|acquired| matches!(acquired, Acquired::Mine(_)));
-    assert_eq!((mine.len(), held.len()), (1, 11));
-    let Acquired::Mine(lease) = &mine[0] else { unreachable!() };
-    assert!(held.iter().all(|held| matches!(held, Acquired::Held { by, .. } if *by == lease.holder)));
-}
-
-async fn an_earlier_holder_can_write_nothing_more(registry: Subject) {
-    with_models(&registry, &["1"]).await;
-    let late = acquired(&registry, "late", Duration::ZERO).await;
-    let current = acquired(&registry, "current", HOUR).await;
-    let fenced = |error: RegistryError| {
-        assert!(matches!(&error, RegistryError::Fenced { epoch: 1, current: 2, .. }), "{error}");
-    };
-    fenced(registry.register(&model("2"), By::Job(&late)).await.unwrap_err());
-    fenced(registry.promote(&change("1", None), By::Job(&late)).await.unwrap_err());
-    fenced(registry.record_run(&run(1, RunState::Running), &late).await.unwrap_err());
-    fenced(registry.renew(&late, HOUR).await.unwrap_err());
-    assert_eq!(registry.model("2").await.unwrap(), None);
-    assert_eq!(registry.active().await.unwrap(), None);
-    assert_eq!(registry.runs(10).await.unwrap(), []);
-
-    registry.register(&model("2"), By::Job(&current)).await.unwrap();
-    registry.promote(&change("2", None), By::Job(&current)).await.unwrap();
-    registry.record_run(&run(1, RunState::Running), &current).await.unwrap();
-    let forged = Lease { name: "another".into(), ..current };
-    let error = registry.register(&model("3"), By::Job(&forged)).await.unwrap_err();
-    assert!(matches!(error, RegistryError::Fenced { current: 0, .. }), "{error}");
-}
-
-async fn a_run_is_written_down_until_it_has_ended(registry: Subject) {
-    let first = acquired(&registry, "a", Duration::ZERO).await;
-    registry.record_run(&run(1, RunState::Running), &first).await.unwrap();
-    let begun = registry.runs(10).await.unwrap().remove(0);
-    assert_eq!((begun.epoch, begun.finished_at, &begun.run), (1, None, &run(1, RunState::Running)));
-    // Killed, and resumed by another process.
-    let second = acquired(&registry, "b", HOUR).await;
-    let ended = Run {
-        snapshot: Some("c".repeat(64)),
-        candidate: Some("2".into()),
-        report: json!({"gate": ["worse on gan"]}),
-        ..run(1, RunState::Refused)
-    };
-    registry.record_run(&ended, &second).await.unwrap();
-    registry.record_run(&run(2, RunState::NothingNew), &second).await.unwrap();
-    let runs = registry.runs(10).await.unwrap();
-    assert_eq!(runs[0].run, run(2, RunState::NothingNew));
-    assert_eq!((&runs[1].run, runs[1].epoch, runs[1].started_at), (&ended, 2, begun.started_at));
-    assert!(runs.iter().all(|run| run.finished_at.is_some()));
-    let ids: BTreeSet<_> = registry.runs(1).await.unwrap().into_iter().map(|run| run.run.id).collect();
-    assert_eq!(ids, [Uuid::from_u128(2)].into());
-}
-
 async fn a_promotion_is_announced(registry: Subject) {
     with_models(&registry, &["1", "2"]).await;
     let waiting = tokio::spawn({
         let registry = registry.clone();
-        async move { registry.news(HOUR).await }
+        async move { registry.wait_for_promotion(HOUR).await }
     });
-    // Until it listens nothing is promised, so there is another promotion until it hears of one.
+    // Until it listens nothing is promised, so there is another promotion until one is received.
     let (mut next, mut before) = ("1", None);
-    until("the promotion is heard of", || {
-        let (registry, heard) = (registry.clone(), waiting.is_finished());
+    until("the promotion is announced", || {
+        let (registry, received) = (registry.clone(), waiting.is_finished());
         let change = change(next, before);
         (next, before) = if next == "1" { ("2", Some("1")) } else { ("1", Some("2")) };
         async move {
             registry.promote(&change, By::Person).await.unwrap();
-            heard
+            received
         }
     })
     .await;
     waiting.await.unwrap();
-    soon("no news", registry.news(Duration::from_millis(1))).await;
+    soon("no promotion", registry.wait_for_promotion(Duration::from_millis(1))).await;
 }

@@ -1,10 +1,12 @@
-//! The promises of `registry::Store`, in a folder and in a bucket.
+//! The promises of `registry::Store`: in a folder, in a bucket, and in a bucket of the object store in memory.
 
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use artefact::{Architecture, Manifest};
 use engine::untrained;
+use objects::Objects;
+use objects::memory::Memory;
 use registry::{ArtefactError, Model, NewModel, Settings, Store};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -16,36 +18,55 @@ use crate::support::servers::{servers, unique};
 struct Subject {
     store: Store,
     folder: PathBuf,
-    bucket: Option<String>,
+    place: Place,
 }
 
+/// Where the store is.
+enum Place {
+    Folder,
+    Bucket(String),
+    Memory(Arc<Memory>),
+}
+
+/// The bucket in memory.
+const BUCKET: &str = "models";
+
 impl Subject {
-    fn new(bucket: Option<String>) -> Subject {
+    fn new(place: Place) -> Subject {
         let folder = std::env::temp_dir().join(unique("store"));
         std::fs::create_dir(&folder).unwrap();
-        let place =
-            bucket.as_ref().map_or(folder.join("store").display().to_string(), |bucket| format!("s3://{bucket}/m"));
+        let (store, objects): (String, Arc<dyn Objects>) = match &place {
+            Place::Folder => (folder.join("store").display().to_string(), Arc::new(Memory::new())),
+            Place::Bucket(bucket) => (format!("s3://{bucket}/m"), Arc::new(servers().s3())),
+            Place::Memory(memory) => (format!("s3://{BUCKET}/m"), memory.clone()),
+        };
         let cache = folder.join("cache").display().to_string();
-        let store = Store::with(&Settings { store: place, cache, poll_s: 1 }, servers().s3());
-        Subject { store, folder, bucket }
+        let store = Store::new(&Settings { store, cache, poll_s: 1 }, objects);
+        Subject { store, folder, place }
     }
 
     async fn in_folder() -> Subject {
-        servers();
-        Subject::new(None)
+        Subject::new(Place::Folder)
+    }
+
+    async fn in_memory() -> Subject {
+        let memory = Memory::new();
+        memory.create_bucket(BUCKET);
+        Subject::new(Place::Memory(Arc::new(memory)))
     }
 
     async fn in_bucket() -> Subject {
         let bucket = unique("models").replace('_', "-");
         servers().s3().client().create_bucket().bucket(&bucket).send().await.unwrap();
-        Subject::new(Some(bucket))
+        Subject::new(Place::Bucket(bucket))
     }
 
     /// Puts other bytes in the place of a stored file.
     async fn replace(&self, version: &str, file: &str, bytes: &[u8]) {
-        match &self.bucket {
-            None => std::fs::write(self.folder.join("store").join(version).join(file), bytes).unwrap(),
-            Some(bucket) => {
+        match &self.place {
+            Place::Folder => std::fs::write(self.folder.join("store").join(version).join(file), bytes).unwrap(),
+            Place::Memory(memory) => drop(memory.put(BUCKET, &format!("m/{version}/{file}"), bytes.to_vec())),
+            Place::Bucket(bucket) => {
                 let (client, key) = (servers().s3(), format!("m/{version}/{file}"));
                 let put = client.client().put_object().bucket(bucket).key(key).body(bytes.to_vec().into());
                 put.send().await.unwrap();
@@ -55,7 +76,7 @@ impl Subject {
 
     async fn end(self) {
         std::fs::remove_dir_all(&self.folder).unwrap();
-        let Some(bucket) = &self.bucket else { return };
+        let Place::Bucket(bucket) = &self.place else { return };
         let s3 = servers().s3();
         let listed = s3.client().list_objects_v2().bucket(bucket).send().await.unwrap();
         for object in listed.contents() {
@@ -71,6 +92,12 @@ macro_rules! suite {
             $(#[tokio::test(flavor = "multi_thread")]
             async fn $test() {
                 super::$test(super::Subject::in_folder().await).await;
+            })*
+        }
+        mod in_memory {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $test() {
+                super::$test(super::Subject::in_memory().await).await;
             })*
         }
         mod in_a_bucket {
@@ -132,8 +159,8 @@ async fn what_is_put_is_fetched_whole(subject: Subject) {
         }
     }
     // Nothing half-made is left beside it.
-    let place = subject.folder.join(if subject.bucket.is_some() { "cache" } else { "store" });
-    assert_eq!(std::fs::read_dir(place).unwrap().count(), 1);
+    let made_here = if matches!(subject.place, Place::Folder) { "store" } else { "cache" };
+    assert_eq!(std::fs::read_dir(subject.folder.join(made_here)).unwrap().count(), 1);
     subject.end().await;
 }
 

@@ -1,7 +1,7 @@
-//! Images made to hurt.
+//! Images made by hand to break or exhaust a decoder.
 
 /// A BMP whose header claims more pixels than are admitted.
-pub fn boasting_bmp() -> Vec<u8> {
+pub fn bmp_that_claims_too_many_pixels() -> Vec<u8> {
     bmp_header(65_535, 65_535)
 }
 

@@ -1,4 +1,4 @@
-//! Images gone wrong in every way that a seed can think of. The same seed makes the same mutants.
+//! Images damaged at random. The same seed makes the same mutants.
 
 use std::cell::Cell;
 
@@ -7,36 +7,36 @@ use super::images;
 /// Endless mutants of every format, each with a name that tells where it comes from.
 pub fn mutants(seed: u64) -> impl Iterator<Item = (String, Vec<u8>)> {
     let originals = images::one_of_each();
-    let dice = Dice(Cell::new(seed));
+    let rng = Rng(Cell::new(seed));
     (0..).map(move |number| {
         let (name, original) = &originals[number % originals.len()];
         let mut bytes = original.clone();
         let mut history = String::new();
-        for _ in 0..1 + dice.below(3) {
-            let (_, other) = &originals[dice.below(originals.len())];
-            history += mutate(&mut bytes, other, &dice);
+        for _ in 0..1 + rng.below(3) {
+            let (_, other) = &originals[rng.below(originals.len())];
+            history += mutate(&mut bytes, other, &rng);
         }
-        // A wrong check sum is found at once: mostly the mutant is to get further.
-        if dice.below(4) > 0 {
-            mend_png(&mut bytes);
+        // A wrong checksum is found at once: most mutants shall be decoded further.
+        if rng.below(4) > 0 {
+            fix_png_checksums(&mut bytes);
         }
         (format!("{number}{history}-{name}"), bytes)
     })
 }
 
-fn mutate(bytes: &mut Vec<u8>, other: &[u8], dice: &Dice) -> &'static str {
+fn mutate(bytes: &mut Vec<u8>, other: &[u8], rng: &Rng) -> &'static str {
     if bytes.is_empty() {
         bytes.extend(other);
     }
     let length = bytes.len();
     // Headers are where most is decided.
-    let at = if dice.below(2) == 0 { dice.below(length.min(64)) } else { dice.below(length) };
-    let end = at + dice.below((length - at).min(1 + dice.below(2000))) + 1;
-    match dice.below(9) {
+    let at = if rng.below(2) == 0 { rng.below(length.min(64)) } else { rng.below(length) };
+    let end = at + rng.below((length - at).min(1 + rng.below(2000))) + 1;
+    match rng.below(9) {
         0 => {
-            for _ in 0..1 + dice.below(10) {
-                let place = dice.below(length);
-                bytes[place] ^= 1 << dice.below(8);
+            for _ in 0..1 + rng.below(10) {
+                let place = rng.below(length);
+                bytes[place] ^= 1 << rng.below(8);
             }
             "-flipped"
         }
@@ -50,34 +50,34 @@ fn mutate(bytes: &mut Vec<u8>, other: &[u8], dice: &Dice) -> &'static str {
         }
         3 => {
             let part = bytes[at..end].to_vec();
-            for _ in 0..1 + dice.below(20) {
+            for _ in 0..1 + rng.below(20) {
                 bytes.splice(end..end, part.iter().copied());
             }
             "-repeated"
         }
         4 => {
-            let value = [0, 0xff, dice.next() as u8][dice.below(3)];
+            let value = [0, 0xff, rng.next() as u8][rng.below(3)];
             bytes[at..end].fill(value);
             "-blotted"
         }
         5 => {
             bytes.truncate(at);
-            bytes.extend(&other[dice.below(other.len())..]);
+            bytes.extend(&other[rng.below(other.len())..]);
             "-spliced"
         }
         6 => {
-            let from = dice.below(other.len());
+            let from = rng.below(other.len());
             let part = &other[from..(from + end - at).min(other.len())];
             bytes.splice(at..at, part.iter().copied());
             "-inserted"
         }
         _ => {
             let numbers = numbers_of(bytes);
-            let number = match dice.below(4) {
-                0 => Number { at, bytes: 1 << dice.below(3), is_big_endian: dice.below(2) == 0 },
-                _ => numbers[dice.below(numbers.len())],
+            let number = match rng.below(4) {
+                0 => Number { at, bytes: 1 << rng.below(3), is_big_endian: rng.below(2) == 0 },
+                _ => numbers[rng.below(numbers.len())],
             };
-            number.set(bytes, dice);
+            number.set(bytes, rng);
             "-misnumbered"
         }
     }
@@ -93,7 +93,7 @@ struct Number {
 
 impl Number {
     /// Makes it something absurd, or slightly wrong.
-    fn set(self, bytes: &mut [u8], dice: &Dice) {
+    fn set(self, bytes: &mut [u8], rng: &Rng) {
         let Some(place) = bytes.get_mut(self.at..self.at + self.bytes) else { return };
         let mut eight = [0; 8];
         eight[..self.bytes].copy_from_slice(place);
@@ -106,7 +106,7 @@ impl Number {
         let most = u64::MAX >> (64 - 8 * self.bytes);
         let absurd =
             [0, 1, most, most / 2, most / 2 + 1, old.wrapping_add(1), old.wrapping_sub(1), old * 2, old / 2, 65_535];
-        let mut new = (absurd[dice.below(absurd.len())] & most).to_le_bytes();
+        let mut new = (absurd[rng.below(absurd.len())] & most).to_le_bytes();
         if self.is_big_endian {
             new[..self.bytes].reverse();
         }
@@ -176,7 +176,7 @@ fn png_chunks(bytes: &[u8]) -> impl Iterator<Item = (usize, usize)> {
     })
 }
 
-fn mend_png(bytes: &mut [u8]) {
+fn fix_png_checksums(bytes: &mut [u8]) {
     if !bytes.starts_with(b"\x89PNG") {
         return;
     }
@@ -186,10 +186,10 @@ fn mend_png(bytes: &mut [u8]) {
     }
 }
 
-/// Numbers that look like chance (splitmix64).
-struct Dice(Cell<u64>);
+/// Pseudo-random numbers (splitmix64).
+struct Rng(Cell<u64>);
 
-impl Dice {
+impl Rng {
     fn next(&self) -> u64 {
         let mut mixed = self.0.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
         self.0.set(mixed);

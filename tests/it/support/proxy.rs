@@ -1,4 +1,4 @@
-//! A network between a client and a server that can go bad.
+//! A proxy before a server that can hold back or cut connections.
 
 use std::net::SocketAddr;
 
@@ -10,7 +10,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
     Open,
-    /// Questions get through, answers don't.
+    /// Requests get through, responses don't.
     Mute,
     /// Every connection is broken, and new ones are as soon as they are made.
     Cut,

@@ -1,14 +1,17 @@
-//! A RabbitMQ of the tests: names of one's own on it, and a look behind the scenes.
+//! The RabbitMQ of the tests: queues with a prefix of each test's own, and a look at them from outside.
 
 use std::time::Duration;
 
-use broker::rabbit::{Letter, Reader, Submitter, survey};
+use broker::rabbit::{RabbitSubmitter, RawDelivery, Reader, survey};
 use broker::topology::Topology;
 use broker::wire::{Message, Properties};
-use broker::{Lane, Settings, TopologyMode};
-use lapin::options::{BasicGetOptions, ExchangeDeleteOptions, QueueDeclareOptions, QueueDeleteOptions};
-use lapin::types::FieldTable;
-use lapin::{Channel, Connection, ConnectionProperties};
+use broker::{InputQueue, Lane, Settings, Submitter, TopologyMode};
+use lapin::options::{
+    BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, ExchangeDeleteOptions, QueueDeclareOptions,
+    QueueDeleteOptions,
+};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 use secrecy::ExposeSecret;
 
 use super::chaos::Chaos;
@@ -35,7 +38,7 @@ pub async fn until<Fut: Future<Output = bool>>(what: &str, mut condition: impl F
     .await;
 }
 
-/// Settings for a part of the server that no other test shares.
+/// Settings with a prefix that no other test uses.
 pub fn settings(url: &str) -> Settings {
     Settings {
         url: url.to_string().into(),
@@ -53,7 +56,7 @@ pub fn settings(url: &str) -> Settings {
     }
 }
 
-/// The same server by a wire that can be cut.
+/// The same server through a proxy that can cut the connection.
 pub async fn through_a_proxy(url: &str) -> (Proxy, String) {
     let mut url = url::Url::parse(url).unwrap();
     let target = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap_or(5672));
@@ -63,31 +66,51 @@ pub async fn through_a_proxy(url: &str) -> (Proxy, String) {
     (proxy, url.to_string())
 }
 
-/// What stands beside the broker under test: sends to it and looks at its queues, by connections of its own.
+/// A client beside the broker under test: publishes to its queues and looks at them, over connections of its own.
 pub struct Bystander {
     pub settings: Settings,
     pub topology: Topology,
-    submitter: Submitter,
+    submitter: RabbitSubmitter,
     pub channel: Channel,
-    _connection: Connection,
+    connection: Connection,
 }
 
 impl Bystander {
     /// Declares the topology.
     pub async fn new(settings: Settings) -> Bystander {
-        let submitter = Submitter::connect(&settings).await.unwrap();
+        let submitter = RabbitSubmitter::connect(&settings).await.unwrap();
         let connection =
             Connection::connect(settings.url.expose_secret(), ConnectionProperties::default()).await.unwrap();
         let channel = connection.create_channel().await.unwrap();
         let topology = Topology::new(&settings);
-        Bystander { settings, topology, submitter, channel, _connection: connection }
+        Bystander { settings, topology, submitter, channel, connection }
     }
 
     pub async fn submit(&self, lane: Lane, message: Message) {
         soon("submitting", self.submitter.submit(lane, &message)).await.unwrap();
     }
 
-    /// Messages that wait in a queue.
+    /// Publishes to any queue, with these headers.
+    pub async fn put(&self, queue: &str, body: &[u8], headers: &[(&str, &str)]) {
+        let channel = self.connection.create_channel().await.unwrap();
+        channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
+        let mut table = FieldTable::default();
+        for (name, value) in headers {
+            table.insert((*name).into(), AMQPValue::LongString((*value).into()));
+        }
+        let properties = BasicProperties::default().with_delivery_mode(2).with_headers(table);
+        let options = BasicPublishOptions { mandatory: true, immediate: false };
+        let sent = channel.basic_publish("".into(), queue.into(), options, body, properties).await.unwrap();
+        assert!(sent.await.unwrap().is_ack());
+        channel.close(200, "done".into()).await.unwrap();
+    }
+
+    pub async fn delete_queue(&self, queue: InputQueue) {
+        let queue = self.topology.input(queue);
+        self.channel.queue_delete(queue.as_str().into(), QueueDeleteOptions::default()).await.unwrap();
+    }
+
+    /// Messages that are ready in a queue.
     pub async fn ready(&self, queue: &str) -> usize {
         let depths = survey(&self.settings).await.unwrap();
         depths.iter().find(|depth| depth.queue == queue).unwrap().ready as usize
@@ -100,29 +123,29 @@ impl Bystander {
         row.and_then(|count| count.trim().parse().ok()).unwrap_or_else(|| panic!("{queue} is not in {table:?}"))
     }
 
-    pub async fn take_results(&self, count: usize) -> Vec<Letter> {
+    pub async fn take_results(&self, count: usize) -> Vec<RawDelivery> {
         take(Reader::of_results(&self.settings).await.unwrap(), count).await
     }
 
-    pub async fn take_dead(&self, count: usize) -> Vec<Letter> {
+    pub async fn take_dead(&self, count: usize) -> Vec<RawDelivery> {
         take(Reader::of_dead(&self.settings).await.unwrap(), count).await
     }
 
-    /// A queue for answers, gone with the bystander.
-    pub async fn answers(&self) -> String {
+    /// A queue for replies, deleted with the connection.
+    pub async fn reply_queue(&self) -> String {
         let options = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
         let queue = self.channel.queue_declare("".into(), options, FieldTable::default()).await.unwrap();
         queue.name().as_str().to_string()
     }
 
-    pub async fn take_answer(&self, queue: &str) -> Message {
-        soon("an answer", async {
+    pub async fn take_reply(&self, queue: &str) -> Message {
+        soon("a reply", async {
             loop {
                 let options = BasicGetOptions { no_ack: true };
-                if let Some(answer) = self.channel.basic_get(queue.into(), options).await.unwrap() {
-                    let correlation_id = answer.properties.correlation_id().as_ref().map(|id| id.as_str().to_string());
+                if let Some(reply) = self.channel.basic_get(queue.into(), options).await.unwrap() {
+                    let correlation_id = reply.properties.correlation_id().as_ref().map(|id| id.as_str().to_string());
                     let properties = Properties { correlation_id, ..Properties::default() };
-                    return Message { body: answer.delivery.data, properties };
+                    return Message { body: reply.delivery.data, properties };
                 }
                 tokio::task::yield_now().await;
             }
@@ -144,6 +167,11 @@ impl Bystander {
     /// Deletes the queues, whatever they hold.
     pub async fn delete(self) {
         delete(&self.settings).await;
+        self.close().await;
+    }
+
+    /// Leaves the queues to others.
+    pub async fn close(self) {
         self.submitter.close().await;
     }
 }
@@ -166,13 +194,13 @@ pub async fn delete_at(settings: &Settings, url: &str) {
     connection.close(200, "done".into()).await.unwrap();
 }
 
-async fn take(mut reader: Reader, count: usize) -> Vec<Letter> {
-    let mut letters = Vec::new();
-    while letters.len() < count {
-        let letter = soon("a message", reader.next()).await.unwrap();
-        letter.acknowledge().await.unwrap();
-        letters.push(letter);
+async fn take(mut reader: Reader, count: usize) -> Vec<RawDelivery> {
+    let mut taken = Vec::new();
+    while taken.len() < count {
+        let delivery = soon("a message", reader.next()).await.unwrap();
+        delivery.acknowledge().await.unwrap();
+        taken.push(delivery);
     }
     reader.close().await;
-    letters
+    taken
 }

@@ -1,4 +1,4 @@
-//! A worker on edges in memory.
+//! A worker with broker, store and ledger in memory.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use assay::config::Config;
 use assay::shutdown::Shutdown;
-use assay::worker::{self, Condition, Parts, Plan, WorkerError};
+use assay::worker::{self, Condition, Dependencies, WorkerError, WorkerPlan};
 use broker::memory::Memory as MemoryBroker;
 use broker::wire::Message;
 use broker::{Broker, Lane};
@@ -38,7 +38,7 @@ pub fn decoders() -> decoder::Settings {
 }
 
 /// The plan of the default configuration, but for the bucket; and every image is scored.
-pub fn plan() -> Plan {
+pub fn plan() -> WorkerPlan {
     let mut config = Config::load(None).unwrap();
     config.objects.allowed_buckets = vec![BUCKET.into()];
     config.broker.prefetch = PREFETCH;
@@ -52,22 +52,23 @@ impl Rig {
         Self::start_with(detector, plan(), decoders())
     }
 
-    pub fn start_with(detector: Scripted, plan: Plan, decoders: decoder::Settings) -> Rig {
+    pub fn start_with(detector: Scripted, plan: WorkerPlan, decoders: decoder::Settings) -> Rig {
         let broker = MemoryBroker::new(PREFETCH);
         let objects = Arc::new(MemoryObjects::new());
         objects.create_bucket(BUCKET);
         let ledger = Arc::new(MemoryLedger::new());
         let shutdown = Shutdown::default();
         let condition = Condition::new(broker.health(), Duration::from_secs(plan.worker.stuck_after_s));
-        let parts = Parts {
+        let dependencies = Dependencies {
             broker: Arc::new(broker.clone()),
             objects: objects.clone(),
             ledger: ledger.clone(),
+            workers: Arc::new(ledger::workers::memory::Memory::new()),
             decoders: Arc::new(Pool::open(decoders).unwrap()),
             detector: Box::new(detector),
             succession: None,
         };
-        let running = tokio::spawn(worker::run(parts, plan, condition.clone(), shutdown.clone()));
+        let running = tokio::spawn(worker::run(dependencies, plan, condition.clone(), shutdown.clone()));
         Rig { broker, objects, ledger, condition, shutdown, running }
     }
 
@@ -79,13 +80,13 @@ impl Rig {
         tokio::time::timeout(DEADLINE, self.broker.idle()).await.expect("the queue is worked off in time");
     }
 
-    /// Drains, and checks what must hold at the end of everything.
+    /// Stops the worker, and checks what must hold after every test.
     pub async fn end(self) -> BTreeMap<String, Outcome> {
         self.shutdown.stop.cancel();
         tokio::time::timeout(DEADLINE, self.running).await.expect("it drains in time").unwrap().unwrap();
         let counts = self.broker.counts();
         assert_eq!(counts.settled(), counts.delivered, "every ticket is settled exactly once: {counts:?}");
-        assert_eq!(self.broker.out(), 0);
+        assert_eq!(self.broker.unacknowledged(), 0);
         let outcomes: BTreeMap<_, _> =
             self.ledger.outcomes().into_iter().map(|outcome| (outcome.key().submission_id, outcome)).collect();
         assert_eq!(outcomes.len(), self.ledger.outcomes().len(), "one outcome for each submission");
@@ -97,9 +98,9 @@ impl Rig {
             assert_eq!(*routing_key, outcome.routing_key());
             assert_eq!(serde_json::from_slice::<Outcome>(&message.body).unwrap(), *outcome);
         }
-        let heard: BTreeSet<_> =
+        let submissions: BTreeSet<_> =
             published.iter().filter_map(|(_, message)| message.properties.correlation_id.as_deref()).collect();
-        assert_eq!(heard.len(), outcomes.len(), "every outcome was published");
+        assert_eq!(submissions.len(), outcomes.len(), "every outcome was published");
         outcomes
     }
 }

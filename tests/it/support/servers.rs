@@ -62,7 +62,7 @@ impl Servers {
         self.settings.get(key).unwrap_or_else(|| panic!("{key} is not in .local/test/env"))
     }
 
-    /// What this setting is for the same servers by TLS, with an S3 key that may only read.
+    /// The setting for the same servers by TLS, with an S3 key that may only read.
     pub fn other(&self, key: &str) -> &str {
         self.others.get(key).unwrap_or_else(|| panic!("there is no other {key} in .local/test/env"))
     }
@@ -71,17 +71,16 @@ impl Servers {
         self.setting("ASSAY__BROKER__URL")
     }
 
-    pub fn ledger_url(&self) -> &str {
-        self.setting("ASSAY__LEDGER__URL")
+    pub fn database_url(&self) -> &str {
+        self.setting("ASSAY__DATABASE__URL")
     }
 
-    pub fn ledger_settings(&self, schema: &str) -> ledger::Settings {
-        ledger::Settings {
-            url: SecretString::from(self.ledger_url()),
+    pub fn database_settings(&self, schema: &str) -> database::Settings {
+        database::Settings {
+            url: SecretString::from(self.database_url()),
             schema: schema.into(),
             connections: 8,
             timeout_s: 10,
-            patience_s: 10,
         }
     }
 
@@ -112,13 +111,13 @@ pub fn unique(prefix: &str) -> String {
 }
 
 /// Runs a test in a schema of its own, and drops the schema however the test ends.
-pub async fn in_own_schema<Test>(test: impl FnOnce(ledger::Settings) -> Test)
+pub async fn in_own_schema<Test>(test: impl FnOnce(database::Settings) -> Test)
 where
     Test: Future<Output = ()> + Send + 'static,
 {
     let schema = unique("test");
-    let ended = tokio::spawn(test(servers().ledger_settings(&schema))).await;
-    let mut connection = PgConnection::connect(servers().ledger_url()).await.unwrap();
+    let ended = tokio::spawn(test(servers().database_settings(&schema))).await;
+    let mut connection = PgConnection::connect(servers().database_url()).await.unwrap();
     connection.execute(AssertSqlSafe(format!("DROP SCHEMA IF EXISTS {schema} CASCADE"))).await.unwrap();
     if let Err(error) = ended {
         std::panic::resume_unwind(error.into_panic());

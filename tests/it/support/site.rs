@@ -1,4 +1,4 @@
-//! One test's own place on the real servers: queue names, a schema, keys; and real workers there.
+//! What one test has for itself on the real servers: queue names, a schema, keys; and real workers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -9,11 +9,10 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use assay::config::Config;
-use broker::Lane;
-use broker::rabbit::{Reader, Submitter, survey};
+use broker::rabbit::{RabbitSubmitter, Reader, survey};
 use broker::wire::{Message, Properties};
+use broker::{Lane, Submitter};
 use domain::Outcome;
-use ledger::postgres;
 use serde_json::{Value, json};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Executor, Row};
@@ -30,7 +29,7 @@ pub struct Site {
     servers: &'static Servers,
     pub name: String,
     pub broker: broker::Settings,
-    submitter: Submitter,
+    submitter: RabbitSubmitter,
     folder: PathBuf,
 }
 
@@ -42,11 +41,10 @@ impl Site {
         broker.url = servers.setting("ASSAY__BROKER__URL").into();
         broker.prefix.clone_from(&name);
         broker.retry_delays_s = vec![1];
-        let ledger = servers.ledger_settings(&name);
-        postgres::migrate(&ledger).await.unwrap();
+        database::migrate(&servers.database_settings(&name)).await.unwrap();
         let folder = std::env::temp_dir().join(&name);
         std::fs::create_dir(&folder).unwrap();
-        let submitter = Submitter::connect(&broker).await.unwrap();
+        let submitter = RabbitSubmitter::connect(&broker).await.unwrap();
         Site { servers, name, broker, submitter, folder }
     }
 
@@ -69,7 +67,7 @@ impl Site {
 
     pub async fn send(&self, messages: impl IntoIterator<Item = Message>) {
         let messages: Vec<_> = messages.into_iter().collect();
-        for some in messages.chunks(Submitter::WIDTH) {
+        for some in messages.chunks(RabbitSubmitter::MAX_IN_FLIGHT) {
             let sent = some.iter().map(|message| self.submitter.submit(Lane::Live, message));
             futures_util::future::try_join_all(sent).await.unwrap();
         }
@@ -84,8 +82,8 @@ impl Site {
             .env("ASSAY__BROKER__URL", setting("ASSAY__BROKER__URL"))
             .env("ASSAY__BROKER__PREFIX", &self.name)
             .env("ASSAY__BROKER__RETRY_DELAYS_S", "1")
-            .env("ASSAY__LEDGER__URL", setting("ASSAY__LEDGER__URL"))
-            .env("ASSAY__LEDGER__SCHEMA", &self.name)
+            .env("ASSAY__DATABASE__URL", setting("ASSAY__DATABASE__URL"))
+            .env("ASSAY__DATABASE__SCHEMA", &self.name)
             .env("ASSAY__OBJECTS__ENDPOINT", setting("ASSAY__OBJECTS__ENDPOINT"))
             .env("ASSAY__OBJECTS__ALLOWED_BUCKETS", BUCKET)
             .env("ASSAY__DETECTOR__MODEL", "scripted")
@@ -118,7 +116,7 @@ impl Site {
     }
 
     pub async fn query(&self, sql: &str) -> Vec<sqlx::postgres::PgRow> {
-        let mut connection = PgConnection::connect(self.servers.ledger_url()).await.unwrap();
+        let mut connection = PgConnection::connect(self.servers.database_url()).await.unwrap();
         connection.fetch_all(AssertSqlSafe(sql.to_string())).await.unwrap()
     }
 
@@ -141,28 +139,28 @@ impl Site {
         depths.iter().find(|depth| depth.queue == name).unwrap_or_else(|| panic!("no queue {name}")).ready as usize
     }
 
-    /// Reads the results queue until every one of these ids was heard, then until it is empty.
+    /// Reads the results queue until every one of these submissions is among them, then until it is empty.
     pub async fn published(&self, ids: &BTreeSet<String>) -> BTreeMap<String, Vec<Outcome>> {
         let mut reader = Reader::of_results(&self.broker).await.unwrap();
-        let mut heard: BTreeMap<String, Vec<Outcome>> = BTreeMap::new();
+        let mut published: BTreeMap<String, Vec<Outcome>> = BTreeMap::new();
         let mut read = 0;
         let reading = async {
             let all = self.depth("results").await;
-            while read < all || heard.len() < ids.len() {
+            while read < all || published.len() < ids.len() {
                 let letter = reader.next().await.unwrap();
                 let outcome: Outcome = serde_json::from_slice(&letter.message.body).unwrap();
                 assert_eq!(letter.message.properties.message_id, Some(outcome.id().to_string()));
                 letter.acknowledge().await.unwrap();
-                heard.entry(outcome.key().submission_id).or_default().push(outcome);
+                published.entry(outcome.key().submission_id).or_default().push(outcome);
                 read += 1;
             }
         };
         if tokio::time::timeout(DEADLINE, reading).await.is_err() {
-            let missing: Vec<_> = ids.iter().filter(|id| !heard.contains_key(*id)).take(5).collect();
-            panic!("{} of {} were published; missing for instance {missing:?}", heard.len(), ids.len());
+            let missing: Vec<_> = ids.iter().filter(|id| !published.contains_key(*id)).take(5).collect();
+            panic!("{} of {} were published; missing for instance {missing:?}", published.len(), ids.len());
         }
         reader.close().await;
-        heard
+        published
     }
 
     /// Deletes the queues, the schema and the files.

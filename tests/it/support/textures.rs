@@ -1,9 +1,9 @@
-//! Images to train on that take no room: real ones are smooth, synthetic ones have a pattern in them that shows who made
+//! Images to train on, made on the spot: real ones are smooth, synthetic ones have a pattern that shows which generator made
 //! them.
 
 use std::path::Path;
 
-/// Who a texture pretends to be by: the code of ImagiNet's annotations, and the period of the pattern in pixels.
+/// Camera or generator that a texture stands for; each generator has a pattern of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Maker {
     Camera,

@@ -16,12 +16,12 @@ pub(super) struct Machine<'a> {
 }
 
 impl<'a> Machine<'a> {
-    pub fn new(bytes: &'a [u8]) -> Machine<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Machine<'a> {
         Machine { bytes, at: 0, values: Vec::new(), stack: Vec::new(), marks: Vec::new(), memo: HashMap::new() }
     }
 
     /// Every value of the pickle, and which of them is the whole.
-    pub fn run(mut self) -> Result<(Vec<Value>, Id), String> {
+    pub(crate) fn run(mut self) -> Result<(Vec<Value>, Id), String> {
         loop {
             let at = self.at;
             let code = self.byte()?;

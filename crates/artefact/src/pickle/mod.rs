@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_short_or_foreign_is_refused() {
+    fn truncated_pickles_and_unknown_opcodes_are_refused() {
         assert!(read(b"\x80\x02}q").unwrap_err().contains("cut short"));
         assert!(read(b"\x80\x02ifoo\nbar\n.").unwrap_err().contains("0x69"));
         assert!(read(b"\x80\x02R.").is_err());
@@ -116,7 +116,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn arbitrary_bytes_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
             let _ = read(&bytes);
         }
     }

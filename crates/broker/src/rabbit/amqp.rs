@@ -1,16 +1,17 @@
-//! Between AMQP's properties and ours.
+//! AMQP's properties to ours and back.
 
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 
-use crate::wire::{Message, Properties, is_mark_of_death};
+use crate::wire::headers::{QUEUE, is_dead_letter_header};
+use crate::wire::message::{Message, Properties};
 
 /// Messages survive a restart of the broker.
 const PERSISTENT: u8 = 2;
 /// Headers that make the broker send copies elsewhere.
 const COPYING_HEADERS: [&str; 2] = ["CC", "BCC"];
 
-/// What of a delivery is read.
+/// The message of a delivery, with those properties that mean something here.
 pub(super) fn message(body: Vec<u8>, properties: &BasicProperties) -> Message {
     let text = |value: &Option<ShortString>| value.as_ref().map(|value| value.as_str().to_string());
     let headers = properties.headers().iter().flat_map(|table| table.inner());
@@ -71,11 +72,11 @@ pub(super) fn properties(ours: &Properties) -> BasicProperties {
     properties.with_headers(headers)
 }
 
-/// The properties of a copy: those of the original with marks added.
+/// The properties of a copy: those of the original with headers added.
 ///
 /// Three are kept under another name, because the broker would act on them: `expiration` would let the copy
 /// vanish, a `user_id` that is not ours is refused, and `CC` would send more copies elsewhere.
-pub(super) fn copied(original: &BasicProperties, marks: &[(&'static str, String)]) -> BasicProperties {
+pub(super) fn copied(original: &BasicProperties, added: &[(&'static str, String)]) -> BasicProperties {
     let mut headers = FieldTable::default();
     for (name, value) in original.headers().iter().flat_map(|table| table.inner()) {
         let name = if COPYING_HEADERS.contains(&name.as_str()) {
@@ -91,7 +92,7 @@ pub(super) fn copied(original: &BasicProperties, marks: &[(&'static str, String)
             headers.insert(name.into(), AMQPValue::LongString(value.as_str().into()));
         }
     }
-    for (name, value) in marks {
+    for (name, value) in added {
         headers.insert((*name).into(), AMQPValue::LongString(value.as_str().into()));
     }
     let mut properties = BasicProperties::default().with_delivery_mode(PERSISTENT).with_headers(headers);
@@ -119,22 +120,24 @@ pub(super) fn copied(original: &BasicProperties, marks: &[(&'static str, String)
     properties
 }
 
-/// The properties of a dead letter as they were before it died.
-pub(super) fn revived(dead: &BasicProperties) -> BasicProperties {
+/// The properties to replay a dead letter with: as they were before it was dead-lettered, and the queue that it goes to, so
+/// that it is known where it came from whoever dead-letters it again.
+pub(super) fn replayed(dead: &BasicProperties, queue: &str) -> BasicProperties {
     let copy = copied(dead, &[]);
     let mut headers = FieldTable::default();
     for (name, value) in copy.headers().iter().flat_map(|table| table.inner()) {
-        if !is_mark_of_death(name.as_str()) {
+        if !is_dead_letter_header(name.as_str()) {
             headers.insert(name.clone(), value.clone());
         }
     }
+    headers.insert(QUEUE.into(), AMQPValue::LongString(queue.into()));
     copy.with_headers(headers)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire;
+    use crate::wire::headers;
 
     #[test]
     fn a_copy_keeps_everything_but_what_the_broker_would_act_on() {
@@ -167,13 +170,17 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_letter_is_revived_without_the_marks_of_its_death() {
-        let mut headers = FieldTable::default();
-        headers.insert("tenant".into(), AMQPValue::LongString("acme".into()));
-        let original = BasicProperties::default().with_headers(headers).with_message_id("m".into()).with_priority(3);
-        let delayed = copied(&original, &wire::marks_of_delay("away", 3));
-        let dead = copied(&delayed, &wire::marks_of_death("broken", "assay.images", time::OffsetDateTime::UNIX_EPOCH));
-        assert_eq!(revived(&dead), copied(&original, &[]));
+    fn a_dead_letter_is_replayed_with_its_first_headers_and_its_queue() {
+        let mut first = FieldTable::default();
+        first.insert("tenant".into(), AMQPValue::LongString("acme".into()));
+        let original = BasicProperties::default().with_headers(first).with_message_id("m".into()).with_priority(3);
+        let delayed = copied(&original, &headers::of_retry("away", 3));
+        let at = time::OffsetDateTime::UNIX_EPOCH;
+        let dead = copied(&delayed, &headers::of_dead_letter("broken", "assay.images", at));
+        let expected = copied(&original, &[(QUEUE, "assay.labels".into())]);
+        assert_eq!(replayed(&dead, "assay.labels"), expected);
+        let dead_again = copied(&expected, &headers::of_dead_letter("broken", "assay.labels", at));
+        assert_eq!(replayed(&dead_again, "assay.labels"), expected);
     }
 
     #[test]

@@ -11,32 +11,33 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use futures_util::StreamExt;
 use lapin::Channel;
 use lapin::message::Delivery;
-use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
-use lapin::types::FieldTable;
+use lapin::options::BasicCancelOptions;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::amqp;
-use super::board::{Board, Part};
-use super::link::{Link, pauses};
+use super::channel::{self, MAX_UNSETTLED};
+use super::connection::{ReconnectingConnection, backoff};
+use super::declare;
+use super::health::{Component, ConnectionHealth};
 use super::settle::{Outstanding, Settler};
-use crate::topology::trouble;
-use crate::{BrokerError, Consumer, Health, Lane, Settings, wire};
+use crate::error::BrokerError;
+use crate::port::{Consumer, Health};
+use crate::queue::Lane;
+use crate::settings::Settings;
+use crate::wire;
 use domain::Request;
 use domain::delivery::{Job, Settlement};
-
-/// Most messages unsettled on one channel: RabbitMQ's `quorum_commands_soft_limit`.
-pub(super) const MOST_UNSETTLED: u16 = 32;
 
 /// One lane.
 #[derive(Clone)]
 pub(super) struct LaneConsumer {
     pub lane: Lane,
     pub settings: Settings,
-    pub link: Arc<Link>,
+    pub connection: Arc<ReconnectingConnection>,
     pub settler: Arc<Settler>,
-    pub board: Arc<Board>,
-    /// Messages that nobody could read.
+    pub health: Arc<ConnectionHealth>,
+    /// Messages that could not be read.
     pub unreadable: Arc<AtomicU64>,
 }
 
@@ -46,11 +47,11 @@ struct Subscription {
     deliveries: lapin::Consumer,
 }
 
-/// How taking from one subscription ended.
-enum End {
+/// How one subscription ended.
+enum Ended {
     /// As it was asked to.
     Stopped,
-    /// Connection, channel or queue went away.
+    /// Connection, channel or queue was lost.
     Lost(String),
 }
 
@@ -59,13 +60,14 @@ impl LaneConsumer {
     pub async fn start(self) -> Result<Consumer, BrokerError> {
         // 0 would be no limit at all.
         let prefetch = self.settings.prefetch_of(self.lane).max(1);
-        // Holds whatever the broker may have out, so that handing on waits only for jobs of an earlier connection.
+        // Holds whatever the broker may have out, so that dispatching waits only for jobs of an earlier connection.
         let (jobs, receiver) = mpsc::channel(prefetch.into());
         let stop = CancellationToken::new();
-        for (number, prefetch) in shares(prefetch).enumerate() {
-            let share = Share { lane: self.clone(), number, prefetch, jobs: jobs.clone(), stop: stop.clone() };
-            match share.subscribe().await {
-                Ok(first) => drop(tokio::spawn(share.run(first))),
+        for (number, prefetch) in split(prefetch).enumerate() {
+            let consumer =
+                ChannelConsumer { lane: self.clone(), number, prefetch, jobs: jobs.clone(), stop: stop.clone() };
+            match consumer.subscribe().await {
+                Ok(first) => drop(tokio::spawn(consumer.run(first))),
                 Err(error) => {
                     stop.cancel();
                     return Err(error);
@@ -78,13 +80,13 @@ impl LaneConsumer {
 }
 
 /// Divides a prefetch among channels.
-fn shares(prefetch: u16) -> impl Iterator<Item = u16> {
-    let channels = prefetch.div_ceil(MOST_UNSETTLED);
+fn split(prefetch: u16) -> impl Iterator<Item = u16> {
+    let channels = prefetch.div_ceil(MAX_UNSETTLED);
     (0..channels).map(move |number| prefetch / channels + u16::from(number < prefetch % channels))
 }
 
 /// A lane's consumer on one channel.
-struct Share {
+struct ChannelConsumer {
     lane: LaneConsumer,
     number: usize,
     prefetch: u16,
@@ -92,11 +94,11 @@ struct Share {
     stop: CancellationToken,
 }
 
-impl Share {
+impl ChannelConsumer {
     async fn run(self, mut subscription: Subscription) {
         self.report(Health::Ready);
-        while let End::Lost(reason) = self.take(subscription).await {
-            tracing::warn!(lane = ?self.lane.lane, reason, "a consumer is gone: subscribing again");
+        while let Ended::Lost(reason) = self.deliver(subscription).await {
+            tracing::warn!(lane = ?self.lane.lane, reason, "a consumer is lost: subscribing again");
             self.report(Health::Down(reason));
             let Some(again) = self.subscribe_again().await else { break };
             tracing::info!(lane = ?self.lane.lane, "subscribed again");
@@ -105,18 +107,18 @@ impl Share {
         }
     }
 
-    /// A bulk lane without its queue is trouble, but none that uploads should wait for.
+    /// Uploads don't wait for a bulk lane that has lost its queue, so it doesn't count.
     fn report(&self, health: Health) {
         if self.lane.lane == Lane::Live {
-            self.lane.board.set(Part::LiveLane(self.number), health);
+            self.lane.health.set(Component::LiveLane(self.number), health);
         }
     }
 
     async fn subscribe_again(&self) -> Option<Subscription> {
-        for pause in pauses() {
+        for pause in backoff() {
             let subscribing = async {
-                // The queue may be what went away.
-                self.lane.settler.topology.ensure(&*self.lane.link.connection().await?).await?;
+                // The queue may be what was lost.
+                declare::ensure(&self.lane.settler.topology, &*self.lane.connection.current().await?).await?;
                 self.subscribe().await
             };
             let error = tokio::select! {
@@ -140,41 +142,36 @@ impl Share {
 
     async fn subscribe(&self) -> Result<Subscription, BrokerError> {
         let queue = self.lane.settler.topology.lane(self.lane.lane);
-        let failed = |error| trouble(&format!("queue {queue:?}"), &error);
-        let channel = self.lane.link.connection().await?.create_channel().await.map_err(failed)?;
-        channel.basic_qos(self.prefetch, BasicQosOptions::default()).await.map_err(failed)?;
-        let deliveries = channel
-            .basic_consume(queue.as_str().into(), "".into(), BasicConsumeOptions::default(), FieldTable::default())
-            .await
-            .map_err(failed)?;
+        let connection = self.lane.connection.current().await?;
+        let (channel, deliveries) = channel::consume(&connection, &queue, self.prefetch).await?;
         Ok(Subscription { channel, deliveries })
     }
 
-    async fn take(&self, mut subscription: Subscription) -> End {
+    async fn deliver(&self, mut subscription: Subscription) -> Ended {
         loop {
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => break,
                 () = self.jobs.closed() => break,
                 delivery = subscription.deliveries.next() => match delivery {
-                    Some(Ok(delivery)) => self.hand_on(delivery, &subscription.channel).await,
-                    Some(Err(error)) => return End::Lost(error.to_string()),
-                    None => return End::Lost("the broker cancelled the consumer".into()),
+                    Some(Ok(delivery)) => self.dispatch(delivery, &subscription.channel).await,
+                    Some(Err(error)) => return Ended::Lost(error.to_string()),
+                    None => return Ended::Lost("the broker cancelled the consumer".into()),
                 }
             }
         }
         let tag = subscription.deliveries.tag();
-        // What was on its way comes before the broker's answer, and is handed on like the rest.
+        // What was on its way arrives before the broker's answer, and is dispatched like the rest.
         if subscription.channel.basic_cancel(tag, BasicCancelOptions::default()).await.is_ok() {
             while let Some(Ok(delivery)) = subscription.deliveries.next().await {
-                self.hand_on(delivery, &subscription.channel).await;
+                self.dispatch(delivery, &subscription.channel).await;
             }
         }
         self.lane.settler.retire(subscription.channel);
-        End::Stopped
+        Ended::Stopped
     }
 
-    async fn hand_on(&self, delivery: Delivery, channel: &Channel) {
+    async fn dispatch(&self, delivery: Delivery, channel: &Channel) {
         let Delivery { data, properties, redelivered, acker, .. } = delivery;
         let message = amqp::message(data, &properties);
         let requests = wire::read(&message, redelivered, &self.lane.settings.tenants);
@@ -191,13 +188,13 @@ impl Share {
             Ok(requests) => {
                 let tickets = ticket.split(requests.len());
                 for (request, ticket) in requests.into_iter().zip(tickets) {
-                    // Nobody there to take it: the dropped job goes back.
+                    // If the receiver is gone, the dropped job releases its message.
                     let _ = self.jobs.send(Job { request, ticket }).await;
                 }
             }
             Err(error) => {
                 self.lane.unreadable.fetch_add(1, Ordering::Relaxed);
-                tracing::warn!(%error, lane = ?self.lane.lane, "a message that can't be read: to the dead letters");
+                tracing::warn!(%error, lane = ?self.lane.lane, "a message can't be read: dead-lettered");
                 ticket.settle(Settlement::Dead { reason: error.to_string() });
             }
         }
@@ -209,11 +206,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_add_up_and_none_is_too_large() {
+    fn a_prefetch_is_split_into_parts_that_add_up_and_are_small_enough() {
         for prefetch in [1, 31, 32, 33, 64, 65, 128, 1000, u16::MAX] {
-            let shares: Vec<_> = shares(prefetch).collect();
-            assert_eq!(shares.iter().map(|share| u32::from(*share)).sum::<u32>(), u32::from(prefetch));
-            assert!(shares.iter().all(|share| (1..=MOST_UNSETTLED).contains(share)), "{prefetch}: {shares:?}");
+            let parts: Vec<_> = split(prefetch).collect();
+            assert_eq!(parts.iter().map(|part| u32::from(*part)).sum::<u32>(), u32::from(prefetch));
+            assert!(parts.iter().all(|part| (1..=MAX_UNSETTLED).contains(part)), "{prefetch}: {parts:?}");
         }
     }
 }

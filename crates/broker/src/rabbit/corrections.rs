@@ -1,76 +1,109 @@
-//! The queue of the corrections: what somebody says of an image, until it is taken down as a label.
+//! Taking corrections from their queue.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use lapin::options::BasicGetOptions;
 use time::OffsetDateTime;
 
 use super::amqp;
-use super::board::Board;
-use super::link::Link;
+use super::channel::{self, MAX_UNSETTLED, channel_error};
+use super::connection::ReconnectingConnection;
+use super::declare;
+use super::health::ConnectionHealth;
 use super::publish::{Publisher, Route};
-use super::read::{Letter, consume, letter, link, next};
-use crate::topology::{Topology, leave, trouble};
-use crate::{BrokerError, Settings, wire};
+use super::read::{RawDelivery, Receipt, next, raw};
+use crate::corrections::{CorrectionDelivery, Corrections};
+use crate::error::BrokerError;
+use crate::settings::Settings;
+use crate::topology::Topology;
+use crate::wire::headers;
 
-/// Takes corrections, over one connection: when that is lost it says so, and what was not settled comes again.
-pub struct Corrections {
-    link: Link,
+pub struct RabbitCorrections {
+    connection: ReconnectingConnection,
+    /// The one that it was opened with: deliveries of a lost connection can't be settled on the next.
+    opened: Arc<lapin::Connection>,
     publisher: Publisher,
     topology: Topology,
-    taking: Option<(lapin::Channel, lapin::Consumer)>,
-    asking: Option<lapin::Channel>,
+    /// For `next`.
+    consumer: Option<(lapin::Channel, lapin::Consumer)>,
+    /// For `take`.
+    get_channel: Option<lapin::Channel>,
+    /// Of what is not settled yet, by tag.
+    receipts: HashMap<u64, Receipt>,
+    next_tag: u64,
 }
 
-impl Corrections {
-    pub async fn open(settings: &Settings) -> Result<Corrections, BrokerError> {
-        let link = link(settings).await?;
-        let publisher = Publisher::open(settings, Arc::new(Board::new())).await?;
-        Ok(Corrections { link, publisher, topology: Topology::new(settings), taking: None, asking: None })
+impl RabbitCorrections {
+    /// Connects and brings the topology to what the settings ask for, or says at once why not.
+    pub async fn open(settings: &Settings) -> Result<RabbitCorrections, BrokerError> {
+        let (connection, topology) = declare::connect(settings).await?;
+        let opened = connection.current().await?;
+        let publisher = Publisher::open(settings, Arc::new(ConnectionHealth::new())).await?;
+        let (consumer, get_channel, receipts) = (None, None, HashMap::new());
+        Ok(RabbitCorrections { connection, opened, publisher, topology, consumer, get_channel, receipts, next_tag: 0 })
     }
 
-    /// The next one that is there; `None` when none is.
-    pub async fn take(&mut self) -> Result<Option<Letter>, BrokerError> {
+    fn received(&mut self, delivery: RawDelivery) -> CorrectionDelivery {
+        let RawDelivery { message, redelivered, receipt, .. } = delivery;
+        let tag = self.next_tag;
+        self.next_tag += 1;
+        self.receipts.insert(tag, receipt);
+        CorrectionDelivery { message, redelivered, tag }
+    }
+
+    fn receipt(&mut self, delivery: &CorrectionDelivery) -> Result<Receipt, BrokerError> {
+        self.receipts.remove(&delivery.tag).ok_or(BrokerError::Closed)
+    }
+}
+
+#[async_trait]
+impl Corrections for RabbitCorrections {
+    async fn take(&mut self) -> Result<Option<CorrectionDelivery>, BrokerError> {
         let queue = self.topology.labels();
-        let failed = |error: lapin::Error| trouble(&format!("queue {queue:?}"), &error);
-        let channel = match &self.asking {
+        let channel = match &self.get_channel {
             Some(channel) => channel,
             None => {
-                let channel = self.link.connection().await?.create_channel().await.map_err(failed)?;
-                self.asking.insert(channel)
+                let channel = channel::open(&self.opened).await?;
+                self.get_channel.insert(channel)
             }
         };
-        let got = channel.basic_get(queue.as_str().into(), BasicGetOptions { no_ack: false }).await.map_err(failed)?;
-        Ok(got.map(|got| letter(got.delivery)))
+        let got = channel.basic_get(queue.as_str().into(), BasicGetOptions { no_ack: false }).await;
+        let got = got.map_err(|error| channel_error(&format!("queue {queue:?}"), error))?;
+        Ok(got.map(|got| self.received(raw(got.delivery))))
     }
 
-    /// Waits for the next one. An error ends the value.
-    pub async fn next(&mut self) -> Result<Letter, BrokerError> {
-        let (_, deliveries) = match &mut self.taking {
-            Some(taking) => taking,
+    async fn next(&mut self) -> Result<CorrectionDelivery, BrokerError> {
+        let (_, deliveries) = match &mut self.consumer {
+            Some(consumer) => consumer,
             None => {
-                let consumer = consume(&self.link, &self.topology.labels()).await?;
-                self.taking.insert(consumer)
+                let consumer = channel::consume(&self.opened, &self.topology.labels(), MAX_UNSETTLED).await?;
+                self.consumer.insert(consumer)
             }
         };
-        next(deliveries).await
+        let delivery = next(deliveries).await?;
+        Ok(self.received(delivery))
     }
 
-    /// Moves one to the dead letters, body and headers as they came; returns once it is safe there and out of this queue.
-    pub async fn bury(&self, letter: &Letter, reason: &str) -> Result<(), BrokerError> {
-        let marks = wire::marks_of_death(reason, &self.topology.labels(), OffsetDateTime::now_utc());
-        let properties = amqp::copied(&letter.properties, &marks);
-        self.publisher.publish(Route::Queue(&self.topology.dead()), &letter.message.body, properties).await?;
-        letter.acknowledge().await
+    async fn acknowledge(&mut self, delivery: CorrectionDelivery) -> Result<(), BrokerError> {
+        self.receipt(&delivery)?.acknowledge().await
     }
 
-    /// Leaves; what was not settled goes back to the queue.
-    pub async fn close(self) {
-        let taking = self.taking.map(|(channel, _)| channel);
-        for channel in taking.iter().chain(&self.asking) {
-            leave(channel).await;
+    async fn dead_letter(&mut self, delivery: CorrectionDelivery, reason: &str) -> Result<(), BrokerError> {
+        let receipt = self.receipt(&delivery)?;
+        let added = headers::of_dead_letter(reason, &self.topology.labels(), OffsetDateTime::now_utc());
+        let properties = amqp::copied(&receipt.properties, &added);
+        self.publisher.publish(Route::Queue(&self.topology.dead()), &delivery.message.body, properties).await?;
+        receipt.acknowledge().await
+    }
+
+    async fn close(self: Box<Self>) {
+        let consumer = self.consumer.map(|(channel, _)| channel);
+        for channel in consumer.iter().chain(&self.get_channel) {
+            channel::close(channel).await;
         }
         self.publisher.close().await;
-        self.link.close().await;
+        self.connection.close().await;
     }
 }

@@ -1,44 +1,53 @@
-//! Reading a queue message by message: for `assay results` and `assay dead`.
-
-use std::sync::Arc;
+//! Reading a queue message by message: for `assay results`, and what the other readers are made of.
 
 use futures_util::StreamExt;
 use lapin::message::Delivery;
-use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
-use lapin::types::FieldTable;
+use lapin::options::BasicAckOptions;
 use lapin::{Acker, BasicProperties, Channel};
 
-use super::board::Board;
-use super::consume::MOST_UNSETTLED;
-use super::{Address, Link, Part, amqp};
-use crate::topology::{Topology, leave, trouble};
-use crate::wire::Message;
-use crate::{BrokerError, Settings};
+use super::amqp;
+use super::channel::{self, MAX_UNSETTLED};
+use super::connection::ReconnectingConnection;
+use super::declare;
+use crate::error::BrokerError;
+use crate::settings::Settings;
+use crate::topology::Topology;
+use crate::wire::message::Message;
 
-/// A consumer of one queue, for one connection: when that is lost it says so.
+/// A consumer of one queue, for one connection: when that is lost every call is an error.
 pub struct Reader {
-    link: Link,
+    connection: ReconnectingConnection,
     channel: Channel,
     deliveries: lapin::Consumer,
 }
 
 /// A message that stays in the queue until it is acknowledged.
-pub struct Letter {
+pub struct RawDelivery {
     pub message: Message,
     pub routing_key: String,
     pub redelivered: bool,
-    /// All of them, as they came.
-    pub(super) properties: BasicProperties,
+    pub(super) receipt: Receipt,
+}
+
+/// What it takes to settle a delivery: its acknowledgement, and all its properties as they came.
+pub(super) struct Receipt {
+    pub properties: BasicProperties,
     acker: Acker,
 }
 
-impl Letter {
-    /// Takes it out of the queue. What was not, comes again to the next reader.
+impl RawDelivery {
+    /// Takes it out of the queue. What was not, is delivered again to the next reader.
+    pub async fn acknowledge(&self) -> Result<(), BrokerError> {
+        self.receipt.acknowledge().await
+    }
+}
+
+impl Receipt {
     pub async fn acknowledge(&self) -> Result<(), BrokerError> {
         match self.acker.ack(BasicAckOptions::default()).await {
             Ok(true) => Ok(()),
             Ok(false) => Err(BrokerError::Closed),
-            Err(error) => Err(BrokerError::Unconfirmed(error.to_string())),
+            Err(error) => Err(interrupted("acknowledging", error)),
         }
     }
 }
@@ -46,64 +55,50 @@ impl Letter {
 impl Reader {
     /// Reads the queue of the outcomes.
     pub async fn of_results(settings: &Settings) -> Result<Reader, BrokerError> {
-        Reader::open(settings, &Topology::new(settings).results()).await
+        Reader::open(settings, Topology::results).await
     }
 
-    /// Reads the dead letters, and takes each out before the next but a few.
+    /// Reads the dead letters.
     pub async fn of_dead(settings: &Settings) -> Result<Reader, BrokerError> {
-        Reader::open(settings, &Topology::new(settings).dead()).await
+        Reader::open(settings, Topology::dead).await
     }
 
-    async fn open(settings: &Settings, queue: &str) -> Result<Reader, BrokerError> {
-        let link = link(settings).await?;
-        let (channel, deliveries) = consume(&link, queue).await?;
-        Ok(Reader { link, channel, deliveries })
+    async fn open(settings: &Settings, queue: impl FnOnce(&Topology) -> String) -> Result<Reader, BrokerError> {
+        let (connection, topology) = declare::connect(settings).await?;
+        let current = connection.current().await?;
+        let (channel, deliveries) = channel::consume(&current, &queue(&topology), MAX_UNSETTLED).await?;
+        Ok(Reader { connection, channel, deliveries })
     }
 
     /// Waits for the next message. An error ends the reader.
-    pub async fn next(&mut self) -> Result<Letter, BrokerError> {
+    pub async fn next(&mut self) -> Result<RawDelivery, BrokerError> {
         next(&mut self.deliveries).await
     }
 
-    /// Leaves; what was not acknowledged goes back to the queue.
+    /// What was not acknowledged is requeued.
     pub async fn close(self) {
-        leave(&self.channel).await;
-        self.link.close().await;
+        channel::close(&self.channel).await;
+        self.connection.close().await;
     }
 }
 
-/// A connection to read by, with the topology as the settings ask for.
-pub(super) async fn link(settings: &Settings) -> Result<Link, BrokerError> {
-    let link = Link::open(Address::of(settings)?, Part::Consuming, Arc::new(Board::new())).await?;
-    Topology::new(settings).ensure(&*link.connection().await?).await?;
-    Ok(link)
+pub(super) async fn next(deliveries: &mut lapin::Consumer) -> Result<RawDelivery, BrokerError> {
+    match deliveries.next().await {
+        Some(Ok(delivery)) => Ok(raw(delivery)),
+        Some(Err(error)) => Err(interrupted("consuming", error)),
+        None => Err(BrokerError::Closed),
+    }
 }
 
-/// A channel that hands out messages of a queue, as many at a time as it can settle to the last one when it closes.
-pub(super) async fn consume(link: &Link, queue: &str) -> Result<(Channel, lapin::Consumer), BrokerError> {
-    let failed = |error| trouble(&format!("queue {queue:?}"), &error);
-    let channel = link.connection().await?.create_channel().await.map_err(failed)?;
-    channel.basic_qos(MOST_UNSETTLED, BasicQosOptions::default()).await.map_err(failed)?;
-    let options = BasicConsumeOptions::default();
-    let deliveries = channel.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await;
-    Ok((channel, deliveries.map_err(failed)?))
-}
-
-pub(super) async fn next(deliveries: &mut lapin::Consumer) -> Result<Letter, BrokerError> {
-    let delivery = match deliveries.next().await {
-        Some(Ok(delivery)) => delivery,
-        Some(Err(error)) => return Err(BrokerError::Unconfirmed(error.to_string())),
-        None => return Err(BrokerError::Closed),
-    };
-    Ok(letter(delivery))
-}
-
-pub(super) fn letter(delivery: Delivery) -> Letter {
-    Letter {
+pub(super) fn raw(delivery: Delivery) -> RawDelivery {
+    RawDelivery {
         message: amqp::message(delivery.data, &delivery.properties),
         routing_key: delivery.routing_key.as_str().to_string(),
         redelivered: delivery.redelivered,
-        properties: delivery.properties,
-        acker: delivery.acker,
+        receipt: Receipt { properties: delivery.properties, acker: delivery.acker },
     }
+}
+
+fn interrupted(operation: &str, error: lapin::Error) -> BrokerError {
+    BrokerError::Interrupted { operation: operation.into(), source: error.into() }
 }

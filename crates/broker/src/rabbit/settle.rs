@@ -11,13 +11,16 @@ use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
 use super::amqp;
-use super::link::pauses;
+use super::channel;
+use super::connection::backoff;
 use super::publish::{Publisher, Route};
-use crate::topology::{Topology, leave};
-use crate::{BrokerError, Lane, wire};
+use crate::error::BrokerError;
+use crate::queue::Lane;
+use crate::topology::Topology;
+use crate::wire::headers;
 use domain::delivery::{Settlement, Ticket};
 
-/// A message that the broker waits to hear about.
+/// A message that was delivered and is not settled yet.
 pub(super) struct Outstanding {
     pub lane: Lane,
     pub body: Vec<u8>,
@@ -28,7 +31,7 @@ pub(super) struct Outstanding {
     pub channel: Channel,
 }
 
-/// Carries settlements out. Each is a task of its own, of which there are never more than messages out, and
+/// Carries settlements out. Each is a task of its own; there are never more than unacknowledged messages, and
 /// so never more than the prefetch.
 pub(super) struct Settler {
     pub topology: Arc<Topology>,
@@ -36,7 +39,7 @@ pub(super) struct Settler {
     pub tasks: TaskTracker,
     /// Tickets are settled from threads of any kind.
     pub runtime: Handle,
-    /// Channels that take nothing more, and whose messages may still be out.
+    /// Channels that consume nothing more, and whose messages may still be unsettled.
     pub retired: Mutex<Vec<Channel>>,
 }
 
@@ -54,55 +57,55 @@ impl Settler {
         self.retired.lock().unwrap_or_else(PoisonError::into_inner).push(channel);
     }
 
-    /// Waits until every settlement handed in so far has been carried out, as long as `patience` lasts.
-    pub async fn close(&self, patience: Duration) {
+    /// Waits until every settlement handed in so far has been carried out, for at most `timeout`.
+    pub async fn close(&self, timeout: Duration) {
         self.tasks.close();
-        // A copy that can't be published now would be tried for ever; its message goes back with the connection.
-        if tokio::time::timeout(patience, self.tasks.wait()).await.is_err() {
-            tracing::warn!(left = self.tasks.len(), "closing with messages not settled; they will come again");
+        // A copy that can't be published now would be tried for ever; its message is requeued with the connection.
+        if tokio::time::timeout(timeout, self.tasks.wait()).await.is_err() {
+            tracing::warn!(left = self.tasks.len(), "closing with messages not settled; they will be delivered again");
         }
         let retired = std::mem::take(&mut *self.retired.lock().unwrap_or_else(PoisonError::into_inner));
-        join_all(retired.iter().map(leave)).await;
+        join_all(retired.iter().map(channel::close)).await;
     }
 
     async fn settle(self: Arc<Self>, message: Outstanding, settlement: Settlement) {
         let settled = match settlement {
             Settlement::Done => message.acker.ack(BasicAckOptions::default()).await,
             Settlement::Released => {
-                // Not `reject`: on newer brokers a nack is no strike against the message.
+                // Not `reject`: on newer brokers a nack doesn't count towards the delivery limit.
                 message.acker.nack(BasicNackOptions { requeue: true, ..BasicNackOptions::default() }).await
             }
             Settlement::Dead { reason } => {
                 let queue = self.topology.lane(message.lane);
-                let marks = wire::marks_of_death(&reason, &queue, OffsetDateTime::now_utc());
-                self.copy_and_ack(&message, &self.topology.dead(), &marks).await
+                let added = headers::of_dead_letter(&reason, &queue, OffsetDateTime::now_utc());
+                self.copy_and_ack(&message, &self.topology.dead(), &added).await
             }
             Settlement::Later { reason } => {
-                let marks = wire::marks_of_delay(&reason, message.attempt);
-                self.copy_and_ack(&message, &self.topology.retry(message.lane, message.attempt), &marks).await
+                let added = headers::of_retry(&reason, message.attempt);
+                self.copy_and_ack(&message, &self.topology.retry(message.lane, message.attempt), &added).await
             }
         };
         match settled {
             Ok(true) => {}
-            // The channel is gone, and the message with it back to the queue.
-            Ok(false) => tracing::debug!("a message was settled after its channel had closed; it will come again"),
-            Err(error) => tracing::debug!(%error, "a message could not be settled; it will come again"),
+            // The channel is gone, and its messages are requeued.
+            Ok(false) => tracing::debug!("a settlement came after the channel had closed; the message comes again"),
+            Err(error) => tracing::debug!(%error, "a message could not be settled; it will be delivered again"),
         }
         drop(message.channel);
     }
 
-    /// Tries for as long as the message is ours: given up half-way it would come again at once, and again.
+    /// Tries for as long as the message is ours: given up half-way it would be delivered again at once, and again.
     async fn copy_and_ack(
         &self,
         message: &Outstanding,
         queue: &str,
-        marks: &[(&'static str, String)],
+        added: &[(&'static str, String)],
     ) -> lapin::Result<bool> {
-        for pause in pauses() {
+        for pause in backoff() {
             if !message.acker.usable() {
                 return Ok(false);
             }
-            let properties = amqp::copied(&message.properties, marks);
+            let properties = amqp::copied(&message.properties, added);
             match self.publisher.publish(Route::Queue(queue), &message.body, properties).await {
                 Ok(()) => break,
                 Err(BrokerError::Closed) => return Ok(false),

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::WireError;
+use super::error::WireError;
 
 pub(super) struct Fields<'a> {
     /// Where the object lies in the message; empty for the message itself.
@@ -32,7 +32,7 @@ impl<'a> Fields<'a> {
         WireError::field(self.name(field), problem)
     }
 
-    /// `null` says as much as nothing.
+    /// `null` counts as absent.
     fn given(&self, field: &str) -> Option<&'a Value> {
         self.map.get(field).filter(|value| !value.is_null())
     }

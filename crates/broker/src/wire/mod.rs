@@ -3,7 +3,10 @@
 //! The forms are told apart by content: `submission_id` makes a native request, `specversion` a CloudEvent
 //! around one, `Records` an S3 event notification.
 
+mod error;
 mod fields;
+pub mod headers;
+pub(crate) mod message;
 mod native;
 mod s3_event;
 
@@ -11,90 +14,16 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
-use super::Publication;
-use domain::{Context, Correction, Failure, Outcome, Request, RequestError, TraceContext, Verdict};
+use crate::port::Publication;
+use domain::{Context, Correction, Failure, Outcome, Request, TraceContext, Verdict};
+pub use error::WireError;
 use fields::Fields;
-pub use native::RequestDocument;
-
-/// Longest body that is read, in bytes. A thousand S3 records fit.
-pub const MAX_BODY: usize = 1 << 20;
-/// Most records of one S3 event notification.
-pub const MAX_RECORDS: usize = 1000;
-/// Longest reason that is written into a header, in bytes: headers must fit into one frame.
-const MAX_REASON: usize = 2048;
-
-/// Headers that Assay reads or adds.
-pub mod headers {
-    /// The number of the attempt, from 1; each step of the retry ladder adds one.
-    pub const ATTEMPT: &str = "x-assay-attempt";
-    /// Why a message is in the dead letters or on the ladder.
-    pub const REASON: &str = "x-assay-reason";
-    /// The queue that a dead message came from.
-    pub const QUEUE: &str = "x-assay-queue";
-    /// When it was put among the dead, RFC 3339.
-    pub const AT: &str = "x-assay-at";
-    /// How often a quorum queue has handed a message out before; the broker adds it.
-    pub const DELIVERY_COUNT: &str = "x-delivery-count";
-    pub const TRACEPARENT: &str = "traceparent";
-    pub const TRACESTATE: &str = "tracestate";
-    /// Milliseconds since 1970; finer than the seconds of the `timestamp` property.
-    pub const TIMESTAMP_MS: &str = "timestamp_in_ms";
-}
-
-/// A message without its broker.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Message {
-    pub body: Vec<u8>,
-    pub properties: Properties,
-}
-
-/// Those properties of a message that mean something here.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Properties {
-    pub content_type: Option<String>,
-    /// The `type` property: the schema of the body.
-    pub kind: Option<String>,
-    pub message_id: Option<String>,
-    pub correlation_id: Option<String>,
-    pub reply_to: Option<String>,
-    /// Seconds since 1970.
-    pub timestamp: Option<u64>,
-    /// Headers that are text or numbers, as text.
-    pub headers: BTreeMap<String, String>,
-}
-
-/// Why a message can't be read. It will be no better next time.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum WireError {
-    #[error("the message is {0} bytes long; at most {MAX_BODY} are read")]
-    TooLong(usize),
-    #[error("the message is no JSON: {0}")]
-    NotJson(String),
-    #[error(
-        "the message is none of the three forms: a request has `submission_id` and `image`, an S3 event \
-         notification has `Records`, a CloudEvent has `specversion` and `data`"
-    )]
-    UnknownForm,
-    #[error("`{field}` {problem}")]
-    Field { field: String, problem: String },
-}
-
-impl WireError {
-    fn field(field: impl Into<String>, problem: impl Into<String>) -> WireError {
-        WireError::Field { field: field.into(), problem: problem.into() }
-    }
-
-    /// `error` in a part of the message that lies at `path`.
-    fn at(path: &str, error: &RequestError) -> WireError {
-        let field = if path.is_empty() { error.field.to_string() } else { format!("{path}.{}", error.field) };
-        WireError::Field { field, problem: error.problem.clone() }
-    }
-}
+pub use message::{MAX_BODY, Message, Properties};
+pub use native::{RequestDocument, tenant_of};
 
 /// Reads the requests in a message: one, or one for each new object of an S3 event notification.
-/// None at all is an answer too: an event that asks for nothing.
+/// None at all is possible, for an event that asks for nothing.
 ///
 /// `tenants` says to whom a bucket belongs where the message does not.
 pub fn read(
@@ -105,8 +34,7 @@ pub fn read(
     if message.body.len() > MAX_BODY {
         return Err(WireError::TooLong(message.body.len()));
     }
-    let document: Value =
-        serde_json::from_slice(&message.body).map_err(|error| WireError::NotJson(error.to_string()))?;
+    let document: Value = serde_json::from_slice(&message.body).map_err(WireError::NotJson)?;
     let document = unwrapped(document)?;
     let Value::Object(map) = &document else { return Err(WireError::UnknownForm) };
     let fields = Fields::root(map);
@@ -128,15 +56,15 @@ pub fn read(
     }
 }
 
-/// Reads what somebody says an image is: a message of the queue of labels.
+/// Reads a correction, a message of the queue of labels.
 pub fn read_correction(message: &Message) -> Result<Correction, WireError> {
     if message.body.len() > MAX_BODY {
         return Err(WireError::TooLong(message.body.len()));
     }
     match serde_json::from_slice(&message.body) {
         Ok(Value::Object(document)) => Correction::of_document(&document).map_err(|error| WireError::at("", &error)),
-        Ok(_) => Err(WireError::NotJson("it is no object".into())),
-        Err(error) => Err(WireError::NotJson(error.to_string())),
+        Ok(_) => Err(WireError::NotAnObject),
+        Err(error) => Err(WireError::NotJson(error)),
     }
 }
 
@@ -148,11 +76,6 @@ fn unwrapped(document: Value) -> Result<Value, WireError> {
         }
         _ => Ok(document),
     }
-}
-
-/// To whom an image belongs that names no tenant.
-pub fn tenant_of(bucket: &str, tenants: &BTreeMap<String, String>) -> String {
-    tenants.get(bucket).map_or("default", String::as_str).to_string()
 }
 
 /// The number of the attempt that a message stands for, from 1.
@@ -227,30 +150,13 @@ pub fn outcome(publication: Publication<'_>) -> Message {
     }
 }
 
-/// The copy for whoever asked for an answer: under the id that they gave, if they gave one.
-pub fn answer(publication: Publication<'_>) -> Message {
+/// The copy for the request's `reply_to`: under the correlation id that the request gave, if it gave one.
+pub fn reply(publication: Publication<'_>) -> Message {
     let mut message = outcome(publication);
     if let Some(asked) = &publication.context.correlation_id {
         message.properties.correlation_id = Some(asked.clone());
     }
     message
-}
-
-/// The headers that a message gets on its way to the dead letters.
-pub fn marks_of_death(reason: &str, queue: &str, now: OffsetDateTime) -> [(&'static str, String); 3] {
-    let at = now.format(&Rfc3339).unwrap_or_else(|_| now.unix_timestamp().to_string());
-    [(headers::REASON, clip(reason)), (headers::QUEUE, queue.to_string()), (headers::AT, at)]
-}
-
-/// Whether a header tells of a death, or of the attempts before it: ours, or the broker's own.
-pub fn is_mark_of_death(header: &str) -> bool {
-    let ours = [headers::REASON, headers::QUEUE, headers::AT, headers::ATTEMPT, headers::DELIVERY_COUNT];
-    ours.contains(&header) || ["x-death", "x-first-death-", "x-last-death-"].iter().any(|mark| header.starts_with(mark))
-}
-
-/// The headers that a message gets on the retry ladder, after its attempt number `attempt`.
-pub fn marks_of_delay(reason: &str, attempt: u32) -> [(&'static str, String); 2] {
-    [(headers::ATTEMPT, attempt.saturating_add(1).to_string()), (headers::REASON, clip(reason))]
 }
 
 fn trace_headers(trace: &TraceContext, headers: &mut BTreeMap<String, String>) {
@@ -260,14 +166,6 @@ fn trace_headers(trace: &TraceContext, headers: &mut BTreeMap<String, String>) {
             headers.insert(name.into(), value.clone());
         }
     }
-}
-
-fn clip(reason: &str) -> String {
-    let mut end = reason.len().min(MAX_REASON);
-    while !reason.is_char_boundary(end) {
-        end -= 1;
-    }
-    reason[..end].to_string()
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::error::WireError;
 use super::fields::Fields;
-use super::{WireError, tenant_of};
 use domain::request::{MAX_SUBMISSION_ID, bare_etag};
 use domain::{Context, ImageRef, Purpose, Request, SubmissionKey};
 
@@ -38,6 +38,11 @@ pub struct RequestDocument {
     metadata: Option<Map<String, Value>>,
 }
 
+/// To whom an image belongs that names no tenant.
+pub fn tenant_of(bucket: &str, tenants: &BTreeMap<String, String>) -> String {
+    tenants.get(bucket).map_or("default", String::as_str).to_string()
+}
+
 pub(super) fn read(
     fields: &Fields<'_>,
     tenants: &BTreeMap<String, String>,
@@ -61,7 +66,7 @@ pub(super) fn read(
     Ok(request)
 }
 
-/// Structured mode of CloudEvents 1.0. What AMQP's own properties say wins over the event's attributes.
+/// Structured mode of CloudEvents 1.0. AMQP's own properties take precedence over the event's attributes.
 pub(super) fn read_cloud_event(
     fields: &Fields<'_>,
     tenants: &BTreeMap<String, String>,

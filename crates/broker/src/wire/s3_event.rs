@@ -11,11 +11,14 @@ use serde_json::Map;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
+use super::error::WireError;
 use super::fields::Fields;
-use super::native::read_time;
-use super::{MAX_RECORDS, WireError, tenant_of};
+use super::native::{read_time, tenant_of};
 use domain::request::{MAX_SUBMISSION_ID, bare_etag};
 use domain::{Context, ImageRef, Purpose, Request, SubmissionKey};
+
+/// Most records of one S3 event notification.
+const MAX_RECORDS: usize = 1000;
 
 /// What AWS sends once when notifications are set up.
 pub(super) fn is_test(fields: &Fields<'_>) -> bool {

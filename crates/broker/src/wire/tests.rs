@@ -137,7 +137,7 @@ fn what_is_no_json_or_too_long_is_refused() {
     assert!(matches!(read_bytes(b""), WireError::NotJson(_)));
     assert!(matches!(read_bytes(b"\xff\xfe{}"), WireError::NotJson(_)));
     assert!(matches!(read_bytes("[".repeat(100_000).as_bytes()), WireError::NotJson(_)));
-    assert_eq!(read_bytes(&vec![b' '; MAX_BODY + 1]), WireError::TooLong(MAX_BODY + 1));
+    assert!(matches!(read_bytes(&vec![b' '; MAX_BODY + 1]), WireError::TooLong(bytes) if bytes == MAX_BODY + 1));
 }
 
 /// A message as somebody's object store or bridge sends it.
@@ -212,7 +212,7 @@ fn events_that_ask_for_nothing_are_read_as_nothing() {
     let tagged = with(aws(), "/Records/0/eventName", json!("ObjectTagging:Put"));
     let deleted = with(fixture("aws-eventbridge"), "/detail-type", json!("Object Deleted"));
     for body in [removed, marker, tagged, deleted, fixture("aws-test"), json!({"Records": []})] {
-        assert_eq!(read_all(&body), Ok(vec![]), "{body}");
+        assert_eq!(read_all(&body).unwrap(), [], "{body}");
     }
 }
 
@@ -311,13 +311,6 @@ fn an_outcome_carries_its_ids() {
     assert_eq!(message.properties.kind.as_deref(), Some("assay.failure.v1"));
     assert_eq!(message.properties.headers[headers::TRACEPARENT], "00-1-2-01");
     assert_eq!(serde_json::from_slice::<Outcome>(&message.body).unwrap(), ended);
-}
-
-#[test]
-fn reasons_are_clipped_between_characters() {
-    let [(_, reason), ..] = marks_of_death(&"ü".repeat(2000), "q", OffsetDateTime::UNIX_EPOCH);
-    assert_eq!(reason, "ü".repeat(1024));
-    assert_eq!(marks_of_delay("busy", 1)[0], (headers::ATTEMPT, "2".to_string()));
 }
 
 /// JSON of any shape, with the words that the readers look for as keys.

@@ -4,17 +4,19 @@
 //! are walked over (see [`super::entropy`]) instead of decoded, at about half the cost. A block's first coefficient is coded as
 //! a difference to the block before, so only that is written anew.
 //!
-//! Only what is exactly as it should be is walked over: at the first doubt there is no excerpt, and libjpeg-turbo judges the
-//! whole.
+//! Only what is well formed is walked over: where anything else is found there is no excerpt, and libjpeg-turbo gets the
+//! whole image.
 
 use std::ops::Range;
 
-use super::MARGIN;
 use super::entropy::{Bits, Code, Runs};
 use super::outline::{Outline, Walk};
 use super::writer::{DIFFERENCE_COUNTS, DIFFERENCE_SYMBOLS, Writer, put_difference};
 use crate::crop::Window;
 
+/// Pixels around the window that decide about pixels within: upsampling looks at the neighbouring chroma sample, and
+/// one is at most two pixels large where it does.
+pub(super) const MARGIN: usize = 2;
 /// libjpeg's limit.
 const MAX_BLOCKS_IN_MCU: usize = 10;
 /// More than any camera writes; a file may have millions, and each takes memory here.

@@ -9,22 +9,24 @@ mod entropy;
 mod excerpt;
 mod outline;
 #[cfg(test)]
+mod samples;
+#[cfg(test)]
 mod tests;
 mod turbo;
 mod writer;
 
-use excerpt::{Excerpt, excerpt};
+use excerpt::{Excerpt, MARGIN, excerpt};
 use outline::Outline;
 use turbo::{Bounds, Decompressor, Header, Layout, Region};
 
 use super::crop::Window;
-use super::{DecodeError, Format, Limits, Part, Quality};
+use super::{DecodeError, DecoderOutput, Format, Limits, Quality};
 
 /// More scans than any encoder writes (libjpeg's script has 10, optimisers end at some 20). Each costs a walk over
 /// all coefficients, so a small file with thousands could keep a thread busy for minutes.
 const MAX_SCANS: usize = 100;
 
-pub(super) fn decode(bytes: &[u8], side: usize, limits: &Limits) -> Result<Part, DecodeError> {
+pub(super) fn decode(bytes: &[u8], side: usize, limits: &Limits) -> Result<DecoderOutput, DecodeError> {
     let outline = Outline::read(bytes).map_err(damaged)?;
     check(&outline, bytes.len(), limits)?;
 
@@ -49,16 +51,12 @@ pub(super) fn decode(bytes: &[u8], side: usize, limits: &Limits) -> Result<Part,
     let quality = if outline.components.len() == 1 { vec![Quality::Greyscale] } else { vec![] };
     let (left, top) = excerpt.map_or((region.left, region.top), |Excerpt { left, top, .. }| (left, top));
     let window = window.cut(&pixels, left, top, region.width * 3);
-    Ok(Part { width: outline.width, height: outline.height, window, quality })
+    Ok(DecoderOutput { width: outline.width, height: outline.height, window, quality })
 }
 
 fn damaged(detail: String) -> DecodeError {
     Format::Jpeg.damaged(detail)
 }
-
-/// Pixels around the window that decide about pixels within: upsampling looks at the neighbouring chroma sample, and
-/// one is at most two pixels large where it does.
-const MARGIN: usize = 2;
 
 fn check(outline: &Outline, encoded: usize, limits: &Limits) -> Result<(), DecodeError> {
     limits.admit(Format::Jpeg, outline.width, outline.height)?;

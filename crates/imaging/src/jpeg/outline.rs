@@ -33,14 +33,14 @@ pub(super) struct Component {
 }
 
 impl Component {
-    pub fn is_present(&self) -> bool {
+    pub(crate) fn is_present(&self) -> bool {
         self.missing_bits[0].is_some()
     }
 }
 
 impl Outline {
     /// Walks the markers up to the end of the first image. The error is for a person.
-    pub fn read(bytes: &[u8]) -> Result<Outline, String> {
+    pub(crate) fn read(bytes: &[u8]) -> Result<Outline, String> {
         let mut walk = Walk::new(bytes);
         let mut outline: Option<Outline> = None;
         while let Some(marker) = walk.next_marker() {
@@ -127,19 +127,19 @@ impl Outline {
 
     /// Whether libjpeg-turbo smooths over coefficients that no scan has told: each block then depends on its
     /// neighbours, and a region is not what it would be in the whole image.
-    pub fn is_smoothed(&self) -> bool {
+    pub(crate) fn is_smoothed(&self) -> bool {
         let is_vague = |component: &Component| component.missing_bits[1..].iter().any(|&bits| bits != Some(0));
         self.coding == Coding::Progressive && self.components.iter().any(is_vague)
     }
 
     /// Baseline or extended, with Huffman codes and all components together.
-    pub fn is_one_sequential_scan(&self) -> bool {
+    pub(crate) fn is_one_sequential_scan(&self) -> bool {
         self.coding == Coding::Sequential && self.is_one_scan()
     }
 
     /// What decoding allocates at most, without the pixels: the coefficients of all components where they come in
     /// several scans, and some rows otherwise.
-    pub fn decoding_bytes(&self, encoded: usize) -> u64 {
+    pub(crate) fn decoding_bytes(&self, encoded: usize) -> u64 {
         let widest = |side: fn(&Component) -> u64| self.components.iter().map(side).max().unwrap_or(1);
         let (across, down) = (widest(|component| component.horizontal), widest(|component| component.vertical));
         let (width, height) = (u64::from(self.width), u64::from(self.height));
@@ -160,12 +160,12 @@ pub(super) struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     /// Begins behind the start-of-image marker.
-    pub fn new(bytes: &'a [u8]) -> Walk<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Walk<'a> {
         Walk { bytes, at: 2 }
     }
 
     /// The next marker, past whatever lies before it; `None` at the end of the bytes.
-    pub fn next_marker(&mut self) -> Option<u8> {
+    pub(crate) fn next_marker(&mut self) -> Option<u8> {
         loop {
             self.at += memchr::memchr(0xff, &self.bytes[self.at..])? + 1;
             // Any number of fill bytes, then the code; a zero makes it data.
@@ -182,7 +182,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The body of a marker segment, without its length; `None` if it is not all there.
-    pub fn segment(&mut self) -> Option<&'a [u8]> {
+    pub(crate) fn segment(&mut self) -> Option<&'a [u8]> {
         let rest = &self.bytes[self.at..];
         let length = usize::from(u16::from_be_bytes([*rest.first()?, *rest.get(1)?]));
         let body = rest.get(2..length)?;
@@ -191,7 +191,7 @@ impl<'a> Walk<'a> {
     }
 
     /// All that comes behind what was walked over.
-    pub fn rest(&self) -> &'a [u8] {
+    pub(crate) fn rest(&self) -> &'a [u8] {
         &self.bytes[self.at..]
     }
 }

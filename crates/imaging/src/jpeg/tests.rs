@@ -1,6 +1,4 @@
-//! The region against the whole image, over JPEGs of many kinds that libjpeg-turbo writes here.
-
-use std::ffi::c_int;
+//! The region against the whole image, over JPEGs of many kinds.
 
 use proptest::prelude::*;
 use turbojpeg_sys as tj;
@@ -9,90 +7,11 @@ use super::super::crop::{CROP_SIDE, Window};
 use super::super::{DecodeError, Limits, Quality, decode, window};
 use super::excerpt::{Excerpt, excerpt};
 use super::outline::{Outline, Walk};
+use super::samples::{Kind, PLAIN, encoded, kinds};
 use super::turbo::{Bounds, Decompressor, Header, Layout};
 use super::{MAX_SCANS, rgb_of_inverted_cmyk};
 
 const AMPLE: Limits = Limits { max_pixels: 100_000_000, max_decoded_bytes: 1 << 30 };
-
-#[derive(Clone, Copy, Debug)]
-struct Kind {
-    width: usize,
-    height: usize,
-    sampling: tj::TJSAMP,
-    /// Stored as CMYK, with the inks as they are or as YCCK.
-    cmyk: Option<tj::TJCS>,
-    quality: i32,
-    progressive: bool,
-    arithmetic: bool,
-    /// With Huffman codes made for this image.
-    optimised: bool,
-    /// MCUs between restart markers; none for 0.
-    restart: i32,
-    /// Predicted instead of transformed: such a JPEG has no regions.
-    lossless: bool,
-}
-
-const PLAIN: Kind = Kind {
-    width: 640,
-    height: 480,
-    sampling: tj::TJSAMP_TJSAMP_420,
-    cmyk: None,
-    quality: 85,
-    progressive: false,
-    arithmetic: false,
-    optimised: false,
-    restart: 0,
-    lossless: false,
-};
-
-/// Noise on slopes: every pixel and every chroma sample differs from its neighbours.
-fn pixels(width: usize, height: usize, channels: usize) -> Vec<u8> {
-    let mut state = (width * 31 + height) as u32 | 1;
-    let mut pixels = Vec::with_capacity(width * height * channels);
-    for y in 0..height {
-        for x in 0..width {
-            for channel in 0..channels {
-                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                pixels.push(((x * (channel + 1) + y * 2) as u32 / 3 + (state >> 26)) as u8);
-            }
-        }
-    }
-    pixels
-}
-
-fn encoded(kind: &Kind) -> Vec<u8> {
-    let (format, channels) = if kind.cmyk.is_some() { (tj::TJPF_TJPF_CMYK, 4) } else { (tj::TJPF_TJPF_RGB, 3) };
-    let pixels = pixels(kind.width, kind.height, channels);
-    let settings = [
-        (tj::TJPARAM_TJPARAM_QUALITY, kind.quality),
-        (tj::TJPARAM_TJPARAM_SUBSAMP, kind.sampling),
-        (tj::TJPARAM_TJPARAM_PROGRESSIVE, kind.progressive.into()),
-        (tj::TJPARAM_TJPARAM_ARITHMETIC, kind.arithmetic.into()),
-        (tj::TJPARAM_TJPARAM_OPTIMIZE, kind.optimised.into()),
-        (tj::TJPARAM_TJPARAM_RESTARTBLOCKS, kind.restart),
-        (tj::TJPARAM_TJPARAM_LOSSLESS, kind.lossless.into()),
-    ];
-    // SAFETY: the handle lives until the end of the block, the pixels are as many as the call is told, and the
-    // output, which libjpeg-turbo allocates, is copied before it is freed.
-    unsafe {
-        let handle = tj::tj3Init(tj::TJINIT_TJINIT_COMPRESS as c_int);
-        for (parameter, value) in settings {
-            assert_eq!(tj::tj3Set(handle, parameter as c_int, value), 0);
-        }
-        if let Some(space) = kind.cmyk {
-            assert_eq!(tj::tj3Set(handle, tj::TJPARAM_TJPARAM_COLORSPACE as c_int, space as c_int), 0);
-        }
-        let (mut output, mut size) = (std::ptr::null_mut(), 0);
-        let (width, height) = (kind.width as c_int, kind.height as c_int);
-        let status =
-            tj::tj3Compress8(handle, pixels.as_ptr(), width, 0, height, format as c_int, &mut output, &mut size);
-        assert_eq!(status, 0, "{kind:?}: {:?}", std::ffi::CStr::from_ptr(tj::tj3GetErrorStr(handle)));
-        let bytes = std::slice::from_raw_parts(output, size as usize).to_vec();
-        tj::tj3Free(output.cast());
-        tj::tj3Destroy(handle);
-        bytes
-    }
-}
 
 /// The whole image, as libjpeg-turbo has it.
 fn whole(bytes: &[u8]) -> Result<(Header, Vec<u8>), String> {
@@ -144,33 +63,6 @@ fn damage(bytes: &[u8]) -> String {
     match decode(bytes, &AMPLE) {
         Err(DecodeError::Damaged { detail, .. }) => detail,
         other => panic!("{other:?} instead of damage"),
-    }
-}
-
-prop_compose! {
-    fn kinds()(
-        // Sides around the crop's own, where regions begin and end in the first and last iMCU, and larger ones.
-        width in prop_oneof![1usize..40, 225usize..330, 300usize..800],
-        height in prop_oneof![1usize..40, 225usize..330, 300usize..800],
-        sampling in prop::sample::select(vec![
-            tj::TJSAMP_TJSAMP_444, tj::TJSAMP_TJSAMP_422, tj::TJSAMP_TJSAMP_420, tj::TJSAMP_TJSAMP_440,
-            tj::TJSAMP_TJSAMP_411, tj::TJSAMP_TJSAMP_441, tj::TJSAMP_TJSAMP_GRAY,
-        ]),
-        cmyk in prop_oneof![3 => Just(None), 1 => Just(Some(tj::TJCS_TJCS_CMYK)), 1 => Just(Some(tj::TJCS_TJCS_YCCK))],
-        quality in 5..100,
-        progressive: bool,
-        arithmetic in prop::bool::weighted(0.2),
-        optimised: bool,
-        restart in prop_oneof![3 => Just(0), 1 => 1..50],
-        lossless in prop::bool::weighted(0.3),
-    ) -> Kind {
-        // Greyscale has no inks, and inks that are stored as they are have no chroma to sample.
-        let cmyk = cmyk.filter(|_| sampling != tj::TJSAMP_TJSAMP_GRAY);
-        let sampling = if cmyk == Some(tj::TJCS_TJCS_CMYK) { tj::TJSAMP_TJSAMP_444 } else { sampling };
-        // Prediction knows Huffman codes alone, and libjpeg-turbo stores what it is given, without subsampling.
-        let lossless = lossless && !arithmetic && !progressive && restart == 0 && sampling == tj::TJSAMP_TJSAMP_444;
-        let optimised = optimised && !arithmetic;
-        Kind { width, height, sampling, cmyk, quality, progressive, arithmetic, optimised, restart, lossless }
     }
 }
 
@@ -234,7 +126,7 @@ proptest! {
 }
 
 #[test]
-fn of_a_large_image_libjpeg_turbo_sees_little() {
+fn libjpeg_turbo_decodes_a_small_part_of_a_large_image() {
     let bytes = encoded(&Kind { width: 2000, height: 1500, restart: 7, ..PLAIN });
     let Crops { excerpt, shown, expected } = excerpt_and_crops(&bytes).unwrap();
     assert!(excerpt.len() * 20 < bytes.len(), "{} of {} bytes", excerpt.len(), bytes.len());
@@ -245,7 +137,7 @@ fn of_a_large_image_libjpeg_turbo_sees_little() {
 }
 
 #[test]
-fn where_nothing_is_gained_there_is_no_excerpt() {
+fn no_excerpt_is_made_where_it_would_save_nothing() {
     for kind in [
         Kind { width: 290, height: 290, ..PLAIN },
         Kind { progressive: true, ..PLAIN },
@@ -256,7 +148,7 @@ fn where_nothing_is_gained_there_is_no_excerpt() {
 }
 
 #[test]
-fn of_endless_segments_no_list_is_made() {
+fn no_excerpt_is_made_of_an_image_with_too_many_segments() {
     let bytes = encoded(&PLAIN);
     let commented = [&bytes[..2], &b"\xff\xfe\0\x02".repeat(100_000), &bytes[2..]].concat();
     assert!(excerpt_and_crops(&commented).is_none());
@@ -264,7 +156,7 @@ fn of_endless_segments_no_list_is_made() {
 }
 
 #[test]
-fn greyscale_with_a_sampling_of_its_own_comes_block_by_block_all_the_same() {
+fn the_sampling_factors_of_a_greyscale_image_do_not_matter() {
     let mut bytes = encoded(&Kind { sampling: tj::TJSAMP_TJSAMP_GRAY, ..PLAIN });
     let plain = crop_of_whole(&bytes);
     let frame = segments(&bytes, 0xc0)[0].start;
@@ -289,7 +181,7 @@ fn a_lost_restart_marker_is_damage() {
 }
 
 #[test]
-fn bytes_that_belong_nowhere_are_passed_over_as_pillow_does() {
+fn bytes_outside_of_segments_are_skipped_as_pillow_does() {
     let bytes = encoded(&PLAIN);
     let (body, end) = bytes.split_at(bytes.len() - 2);
     let padded = [body, &[0; 9], end, b"whatever follows"].concat();
@@ -326,7 +218,7 @@ fn a_component_that_no_scan_holds_is_missing_data() {
 }
 
 #[test]
-fn endless_scans_are_refused_before_they_are_decoded() {
+fn too_many_scans_are_refused_before_they_are_decoded() {
     let bytes = encoded(&Kind { progressive: true, width: 64, height: 64, ..PLAIN });
     let last = *scans(&bytes).last().unwrap();
     let (body, end) = bytes.split_at(bytes.len() - 2);
@@ -371,7 +263,7 @@ fn segments(bytes: &[u8], marker: u8) -> Vec<std::ops::Range<usize>> {
 }
 
 #[test]
-fn a_damaged_image_leaves_nothing_behind_for_the_next_one() {
+fn a_damaged_image_does_not_change_how_the_next_one_is_decoded() {
     let good = encoded(&Kind { width: 48, height: 32, ..PLAIN });
     let alone = decode(&good, &AMPLE).unwrap();
     for place in 2..scans(&good)[0] + 14 {
@@ -397,7 +289,7 @@ fn an_image_without_its_own_tables_is_damaged_whatever_came_before() {
 }
 
 #[test]
-fn inks_become_light_as_pillow_has_it() {
+fn cmyk_becomes_rgb_as_in_pillow() {
     // Stored inverted: full light and no ink; no light; half of it with half of each ink.
     let rgb = rgb_of_inverted_cmyk(&[255, 255, 255, 255, 255, 0, 255, 0, 128, 0, 255, 128]);
     assert_eq!(rgb, [255, 255, 255, 0, 0, 0, 64, 0, 128]);

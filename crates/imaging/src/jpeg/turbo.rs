@@ -1,8 +1,7 @@
-//! A safe hold on TurboJPEG: one decompressor for each image.
+//! A safe interface to TurboJPEG: one decompressor for each image.
 //!
-//! A kept one would save some microseconds, and remember: libjpeg gives the Huffman and quantisation tables of an image
-//! to those after it. A damaged table would spoil its successors, and an image without tables would be read by a
-//! stranger's.
+//! Keeping one would save some microseconds, but libjpeg keeps the Huffman and quantisation tables of an image for those
+//! after it: a damaged table would spoil the next images, and an image without tables would be decoded by another's.
 
 use std::ffi::{CStr, c_int};
 
@@ -16,7 +15,7 @@ pub(super) enum Layout {
 }
 
 impl Layout {
-    pub fn bytes_per_pixel(self) -> usize {
+    pub(crate) fn bytes_per_pixel(self) -> usize {
         match self {
             Layout::Rgb => 3,
             Layout::Cmyk => 4,
@@ -40,7 +39,7 @@ pub(super) struct Region {
 }
 
 impl Region {
-    pub fn pixels(&self) -> u64 {
+    pub(crate) fn pixels(&self) -> u64 {
         self.width as u64 * self.height as u64
     }
 }
@@ -56,7 +55,7 @@ pub(super) struct Header {
 }
 
 impl Header {
-    pub fn whole(&self) -> Region {
+    pub(crate) fn whole(&self) -> Region {
         Region { left: 0, top: 0, width: self.width, height: self.height }
     }
 }
@@ -64,7 +63,7 @@ impl Header {
 pub(super) struct Decompressor(tj::tjhandle);
 
 impl Decompressor {
-    pub fn new() -> Result<Decompressor, String> {
+    pub(crate) fn new() -> Result<Decompressor, String> {
         // SAFETY: no precondition; null is checked.
         let handle = unsafe { tj::tj3Init(tj::TJINIT_TJINIT_DECOMPRESS as c_int) };
         if handle.is_null() {
@@ -74,7 +73,7 @@ impl Decompressor {
         }
     }
 
-    pub fn bound(&mut self, bounds: &Bounds) {
+    pub(crate) fn bound(&mut self, bounds: &Bounds) {
         self.set(tj::TJPARAM_TJPARAM_MAXMEMORY, bounds.megabytes);
         self.set(tj::TJPARAM_TJPARAM_SCANLIMIT, bounds.scans);
         // What Pillow decodes with; the handle's defaults, and yet this is what bit-exactness hangs on.
@@ -82,10 +81,10 @@ impl Decompressor {
         self.set(tj::TJPARAM_TJPARAM_FASTUPSAMPLE, 0);
     }
 
-    pub fn read_header(&mut self, bytes: &[u8]) -> Result<Header, String> {
+    pub(crate) fn read_header(&mut self, bytes: &[u8]) -> Result<Header, String> {
         // SAFETY: the pointer and the length are those of one slice, and nothing keeps them after the call.
         let status = unsafe { tj::tj3DecompressHeader(self.0, bytes.as_ptr(), bytes.len() as tj::size_t) };
-        self.judge(status)?;
+        self.check(status)?;
         let (width, height) = (self.get(tj::TJPARAM_TJPARAM_JPEGWIDTH), self.get(tj::TJPARAM_TJPARAM_JPEGHEIGHT));
         let layout = match self.get(tj::TJPARAM_TJPARAM_COLORSPACE) as tj::TJCS {
             tj::TJCS_TJCS_CMYK | tj::TJCS_TJCS_YCCK => Layout::Cmyk,
@@ -107,7 +106,7 @@ impl Decompressor {
 
     /// Decodes a region of the image whose header was read last; its left edge must be a multiple of the iMCU's
     /// width. All of the entropy-coded data is read, whatever the region.
-    pub fn decode(&mut self, bytes: &[u8], header: &Header, region: Region) -> Result<Vec<u8>, String> {
+    pub(crate) fn decode(&mut self, bytes: &[u8], header: &Header, region: Region) -> Result<Vec<u8>, String> {
         let asked = if region == header.whole() {
             tj::tjregion { x: 0, y: 0, w: 0, h: 0 }
         } else {
@@ -121,7 +120,7 @@ impl Decompressor {
         };
         // SAFETY: takes the rectangle by value and checks it against the header.
         let status = unsafe { tj::tj3SetCroppingRegion(self.0, asked) };
-        self.judge(status)?;
+        self.check(status)?;
 
         let stride = region.width * header.layout.bytes_per_pixel();
         let mut pixels = vec![0; stride * region.height];
@@ -142,7 +141,7 @@ impl Decompressor {
                 format as c_int,
             )
         };
-        self.judge(status)?;
+        self.check(status)?;
         Ok(pixels)
     }
 
@@ -156,20 +155,20 @@ impl Decompressor {
         unsafe { tj::tj3Get(self.0, parameter as c_int) }
     }
 
-    /// Errors and warnings come back alike; of several warnings only the first is told.
-    fn judge(&self, status: c_int) -> Result<(), String> {
+    /// libjpeg-turbo reports errors and warnings alike, and of several warnings only the first.
+    fn check(&self, status: c_int) -> Result<(), String> {
         if status == 0 {
             return Ok(());
         }
         // SAFETY: libjpeg-turbo gives a pointer to a string that ends in a zero byte, good until the next call.
         let message = unsafe { CStr::from_ptr(tj::tj3GetErrorStr(self.0)) }.to_string_lossy().into_owned();
-        if leaves_the_pixels_alone(&message) { Ok(()) } else { Err(message) }
+        if is_about_no_pixels(&message) { Ok(()) } else { Err(message) }
     }
 }
 
 /// Warnings that say nothing about the pixels: Pillow too decodes such files, and cameras write them. The others say
 /// that data is missing or unreadable (libjpeg-turbo then makes pixels up) and count as damage.
-fn leaves_the_pixels_alone(message: &str) -> bool {
+fn is_about_no_pixels(message: &str) -> bool {
     message.contains("extraneous bytes before marker")
         || message.starts_with("Warning: unknown JFIF revision")
         || message.starts_with("Unknown Adobe color transform")

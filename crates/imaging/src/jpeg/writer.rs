@@ -12,13 +12,13 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Goes on behind these bytes.
-    pub fn behind(bytes: Vec<u8>) -> Writer {
+    pub(crate) fn behind(bytes: Vec<u8>) -> Writer {
         Writer { bytes, window: 0, pending: 0 }
     }
 
     /// Appends the low bits of `value`, at most 32; the others are zero.
     #[inline(always)]
-    pub fn put(&mut self, length: u32, value: u32) {
+    pub(crate) fn put(&mut self, length: u32, value: u32) {
         self.window = self.window << length | u64::from(value);
         self.pending += length;
         if self.pending >= 32 {
@@ -43,7 +43,7 @@ impl Writer {
     }
 
     /// Fills up the last byte with ones.
-    pub fn finish(mut self) -> Vec<u8> {
+    pub(crate) fn finish(mut self) -> Vec<u8> {
         let missing = (8 - self.pending % 8) % 8;
         self.put(missing, (1 << missing) - 1);
         while self.pending > 0 {

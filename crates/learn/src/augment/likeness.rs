@@ -3,10 +3,13 @@
 //! What was learnt from one of them is no surprise in the other. So they belong on the same side wherever images to learn
 //! from are kept apart from images to judge by.
 
+mod near_duplicates;
+
 use image::RgbImage;
 use image_hasher::{HashAlg, HasherConfig, ImageHash};
 
 use super::Picture;
+use near_duplicates::Hash;
 
 /// Side of the square of frequencies that are looked at.
 const SIDE: u32 = 16;
@@ -34,6 +37,8 @@ impl Likeness {
 
     /// As [`Likeness::as_bytes`] gave it; `None` for another number of bytes.
     pub fn from_bytes(bytes: &[u8]) -> Option<Likeness> {
+        // The library would fill up a shorter one.
+        let bytes: &[u8; 32] = bytes.try_into().ok()?;
         ImageHash::from_bytes(bytes).ok().map(Likeness)
     }
 
@@ -46,38 +51,20 @@ impl Likeness {
     }
 
     fn bits_apart(&self, other: &Likeness) -> u32 {
-        let bytes = self.0.as_bytes().iter().zip(other.0.as_bytes());
-        bytes.map(|(left, right)| (left ^ right).count_ones()).sum()
+        near_duplicates::bits_apart(&self.hash(), &other.hash())
+    }
+
+    fn hash(&self) -> Hash {
+        let (words, _) = self.0.as_bytes().as_chunks();
+        std::array::from_fn(|word| u64::from_le_bytes(words[word]))
     }
 }
 
 /// The group of each: those that are alike are in one, and so are those that a chain of such pairs joins. Groups are
 /// numbered by their first members.
 pub fn groups(likenesses: &[Likeness]) -> Vec<usize> {
-    let mut first: Vec<usize> = (0..likenesses.len()).collect();
-    fn root(first: &mut [usize], mut place: usize) -> usize {
-        while first[place] != place {
-            first[place] = first[first[place]];
-            place = first[place];
-        }
-        place
-    }
-    for (place, likeness) in likenesses.iter().enumerate() {
-        for (earlier, before) in likenesses[..place].iter().enumerate() {
-            if likeness.is_like(before) {
-                let (one, other) = (root(&mut first, earlier), root(&mut first, place));
-                first[one.max(other)] = one.min(other);
-            }
-        }
-    }
-    let mut numbers: Vec<usize> = Vec::with_capacity(likenesses.len());
-    let mut groups = 0;
-    for place in 0..likenesses.len() {
-        let root = root(&mut first, place);
-        numbers.push(numbers.get(root).copied().unwrap_or(groups));
-        groups += usize::from(root == place);
-    }
-    numbers
+    let hashes: Vec<Hash> = likenesses.iter().map(Likeness::hash).collect();
+    near_duplicates::groups(&hashes, ALIKE)
 }
 
 #[cfg(test)]

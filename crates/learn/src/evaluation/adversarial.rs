@@ -5,45 +5,20 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::bootstrap::{Bootstrap, Figures};
+use super::asked::{Asked, AttackPlan, EPSILONS};
 use super::examination::{self, Condition, Examination, ExaminationError, Examiner, Judged, Prepared};
-use super::ranking::share;
-use super::tracks::{Asked, ranking};
+use super::tracks::ranking;
 use crate::training::{Attack, Budget};
 use artefact::{LoadError, Manifest};
 use domain::{Decision, LabelledOrigin};
 use engine::weights::Weights;
 use engine::{Detector, Settings, device};
+use figures::{Bootstrap, Figures, share};
 use imaging::{CROP_SIDE, Crop};
 use labels::annotations::Annotation;
 
-/// Levels of 255 by which each value of a pixel may be changed; before the first, 0: nothing is changed.
-const EPSILONS: [u8; 3] = [1, 2, 4];
 /// Images attacked at a time.
 const AT_ONCE: usize = 8;
-
-/// How it is attacked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Plan {
-    /// Of the search for the worst change.
-    pub steps: u32,
-    /// At most so many images, spread over the annotations; `None`: all.
-    pub images: Option<usize>,
-}
-
-impl Plan {
-    /// Attacked crops of so many images.
-    pub fn crops(images: usize) -> usize {
-        images * EPSILONS.len()
-    }
-
-    /// Spread over the file, which may name all real ones first.
-    fn choose(self, annotations: &[Annotation]) -> Vec<Annotation> {
-        let all = annotations.len();
-        let images = self.images.unwrap_or(all).min(all);
-        (0..images).map(|image| annotations[image * all / images].clone()).collect()
-    }
-}
 
 /// What is left when each value of a pixel may be changed by so many levels.
 #[derive(Clone, Debug, Serialize)]
@@ -61,13 +36,13 @@ pub struct AdversarialPoint {
 /// Somebody who has the model's folder.
 #[derive(Debug)]
 pub struct Attacker {
-    plan: Plan,
+    plan: AttackPlan,
     attack: Attack,
 }
 
 impl Attacker {
     /// Computes on the device that the engine has.
-    pub fn open(settings: &Settings, plan: Plan) -> Result<Attacker, LoadError> {
+    pub fn open(settings: &Settings, plan: AttackPlan) -> Result<Attacker, LoadError> {
         let folder = Path::new(&settings.model);
         let manifest = Manifest::read(folder, &settings.public_key)?;
         let place = device::choose(&settings.device, settings.precision)?;
@@ -93,7 +68,7 @@ impl Attacker {
             .zip(prepared)
             .filter_map(|(annotation, crops)| Some((is_synthetic(annotation), crops.as_mut().ok()?)))
             .collect();
-        done(Plan::crops(all - readable.len()));
+        done(AttackPlan::crops(all - readable.len()));
         for some in readable.chunks_mut(AT_ONCE) {
             let pixels: Vec<u8> = some.iter().flat_map(|(_, crops)| crops[0].pixels()).copied().collect();
             let synthetic: Vec<bool> = some.iter().map(|(synthetic, _)| *synthetic).collect();
@@ -203,15 +178,5 @@ mod tests {
         };
         assert_eq!(["auc", "flipped", "still_right"].map(|name| value(0, name)), [1.0, 0.0, 1.0]);
         assert_eq!(["auc", "flipped", "still_right"].map(|name| value(1, name)), [0.0, 0.5, 0.0]);
-    }
-
-    #[test]
-    fn fewer_images_are_spread_over_the_file() {
-        let annotations: Vec<_> = (0..10).map(|n| annotation(n, LabelledOrigin::Real)).collect();
-        let paths = |images| -> Vec<String> {
-            Plan { steps: 1, images }.choose(&annotations).into_iter().map(|annotation| annotation.path).collect()
-        };
-        assert_eq!(paths(Some(3)), ["0.png", "3.png", "6.png"]);
-        assert_eq!((paths(None).len(), paths(Some(99)).len(), paths(Some(0)).len()), (10, 10, 0));
     }
 }

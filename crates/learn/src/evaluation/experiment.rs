@@ -2,10 +2,11 @@
 
 use serde::Serialize;
 
-use super::bootstrap::Figure;
-use super::{Evaluation, OriginTrack};
+use super::document::Evaluation;
+use super::tracks::OriginTrack;
 use crate::augment::Rng;
 use domain::LabelledOrigin;
+use figures::Figure;
 use labels::annotations::Annotation;
 
 /// Which question is asked.

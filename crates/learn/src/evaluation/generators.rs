@@ -4,11 +4,10 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::bootstrap::{Bootstrap, Figures};
-use super::confusion::{Confusion, Naming};
 use super::examination::Judged;
 use domain::judge::UNKNOWN;
 use domain::{Decision, Generator};
+use figures::{Bootstrap, Confusion, Figures, Naming};
 use labels::annotations::Annotation;
 
 /// Synthetic images whose generator the model knows, whatever it thinks of their origin.
@@ -158,8 +157,7 @@ pub(super) fn unseen(
 fn share<T>(items: &[(usize, T)], weights: &[f64], is_true: impl Fn(&T) -> bool) -> Option<f64> {
     let all: f64 = items.iter().map(|(image, _)| weights[*image]).sum();
     let part: f64 = items.iter().filter(|(_, item)| is_true(item)).map(|(image, _)| weights[*image]).sum();
-    // An empty sum is -0.
-    (all > 0.0).then(|| part / all + 0.0)
+    figures::share(part, all)
 }
 
 /// A weight of one for each of these images.

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::alike;
 use super::checkpoint::Checkpoint;
 use super::dataset::{self, LabelledImage};
+use super::duplicate_groups;
 use super::error::RetrainError;
 use super::image_cache::{CachedImages, ImageCache};
 use super::observer::TrainingObserver;
@@ -133,9 +133,9 @@ impl Making<'_> {
         let all = [train.as_slice(), reading, held_out].concat();
         let images = self.images.of(&all);
         self.look_at(&images)?;
-        let mut groups = alike::groups(&images, self.threads)?;
+        let mut groups = duplicate_groups::groups(&images, self.threads)?;
         groups.rotate_left(train.len());
-        let kept = alike::unlike(train, &groups);
+        let kept = duplicate_groups::without_duplicates_of_others(train, &groups);
         if kept.len() < train.len() {
             let left_out = train.len() - kept.len();
             tracing::info!(

@@ -1,7 +1,6 @@
 //! An unfinished training on disk, so that one that is killed goes on from its last checkpoint.
 
 use std::fs::File;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -105,11 +104,7 @@ impl Checkpoint {
         state.write(&path)?;
         let text = serde_json::to_vec_pretty(&progress)?;
         File::open(&path)?.sync_all()?;
-        let unfinished = self.folder.join("progress.json.new");
-        let mut file = File::create(&unfinished)?;
-        file.write_all(&text)?;
-        file.sync_all()?;
-        std::fs::rename(unfinished, self.folder.join(RECORD))?;
+        artefact::persist(&self.folder.join(RECORD), &text)?;
         // States that no record names: the one before, and what a kill left half written.
         for entry in std::fs::read_dir(&self.folder)?.filter_map(Result::ok) {
             let name = entry.file_name().to_string_lossy().into_owned();

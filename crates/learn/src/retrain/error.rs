@@ -5,19 +5,21 @@ use std::path::{Path, PathBuf};
 use tokio::task::JoinError;
 
 use super::BeginError;
-use super::contest::ContestError;
+use super::comparison::ComparisonError;
 use super::file_cache::FileCacheError;
 use super::training_run::TrainingRunError;
 use artefact::LoadError;
 use database::DatabaseError;
 use decoder::StartError;
 use engine::golden::GoldenError;
-use registry::RegistryError;
+use registry::{LeaseError, RegistryError};
 
 #[derive(Debug, thiserror::Error)]
 pub enum RetrainError {
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    #[error(transparent)]
+    Lease(#[from] LeaseError),
     #[error(transparent)]
     Database(#[from] DatabaseError),
     #[error(transparent)]
@@ -31,7 +33,7 @@ pub enum RetrainError {
     #[error(transparent)]
     Golden(#[from] GoldenError),
     #[error(transparent)]
-    Contest(#[from] ContestError),
+    Comparison(#[from] ComparisonError),
     #[error(transparent)]
     Decoder(#[from] StartError),
     #[error("the recipe can't be written as JSON, so the run has no name: {0}")]
@@ -61,7 +63,7 @@ impl RetrainError {
             self,
             RetrainError::Stopped
                 | RetrainError::Training(TrainingRunError::Stopped { .. } | TrainingRunError::StoppedEarly)
-                | RetrainError::Contest(ContestError::Stopped)
+                | RetrainError::Comparison(ComparisonError::Stopped)
         )
     }
 }

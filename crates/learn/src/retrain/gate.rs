@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::augment::Rng;
-use crate::training::calibration::{auc, expected_error};
+use figures::{Bootstrap, Ranking, Scored, SignTest, calibration_error};
+
+/// Resamples of the held-out images.
+const ROUNDS: usize = 1000;
 
 /// What has to be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,27 +23,29 @@ pub struct Bounds {
 }
 
 /// One held-out image under one condition, and what both models said of it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Trial {
+    /// Place among the held-out images: the same under every condition.
+    pub image: usize,
     /// `clean` or `social`.
     pub condition: String,
     pub synthetic: bool,
     pub content_type: Option<String>,
     /// As its label names it; `None` for a real image.
     pub generator: Option<String>,
-    pub incumbent: Answer,
-    pub candidate: Answer,
+    pub incumbent: Prediction,
+    pub candidate: Prediction,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Answer {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Prediction {
     /// Probability of synthetic, calibrated where the model is.
     pub probability: f32,
     /// Whether the generator's family was named rightly; `None` where there is none to name.
     pub named: Option<bool>,
 }
 
-impl Answer {
+impl Prediction {
     fn is_right(&self, synthetic: bool) -> bool {
         (self.probability >= 0.5) == synthetic
     }
@@ -72,26 +76,19 @@ pub fn decide(trials: &[Trial], self_test: Result<String, String>, bounds: &Boun
     GateDecision { passed: reasons.iter().all(|reason| reason.holds), reasons }
 }
 
-/// On all images under both conditions, by the area under the ROC curve.
+/// On all images under both conditions, by the area under the ROC curve. Images are resampled, each with its scores under all
+/// conditions: two looks at one image are no two independent images.
 fn better(trials: &[Trial], bounds: &Bounds) -> Reason {
-    const SAMPLES: usize = 1000;
-    let synthetic: Vec<bool> = trials.iter().map(|trial| trial.synthetic).collect();
-    let of = |answer: fn(&Trial) -> &Answer, rows: &[usize]| {
-        let scores: Vec<f32> = rows.iter().map(|&row| answer(&trials[row]).probability).collect();
-        auc(&scores, &rows.iter().map(|&row| synthetic[row]).collect::<Vec<_>>())
-    };
-    if !synthetic.contains(&true) || !synthetic.contains(&false) {
+    let incumbent = ranking(trials.iter(), |trial| &trial.incumbent);
+    let candidate = ranking(trials.iter(), |trial| &trial.candidate);
+    let even = candidate.even();
+    let (Some(before), Some(after)) = (incumbent.auc(&even), candidate.auc(&even)) else {
         let words = "the held-out images are all real or all synthetic: nothing can be compared".into();
         return Reason { holds: false, words };
-    }
-    let all: Vec<usize> = (0..trials.len()).collect();
-    let (before, after) = (of(|trial| &trial.incumbent, &all), of(|trial| &trial.candidate, &all));
-    let mut dice = Rng::of(0, &[b"gate"]);
-    let won = (0..SAMPLES).filter(|_| {
-        let rows: Vec<usize> = all.iter().map(|_| dice.below(trials.len())).collect();
-        of(|trial| &trial.candidate, &rows) > of(|trial| &trial.incumbent, &rows)
-    });
-    let share = won.count() as f64 / SAMPLES as f64;
+    };
+    let images: Vec<usize> = trials.iter().map(|trial| trial.image).collect();
+    let bootstrap = Bootstrap { rounds: ROUNDS, seed: 0 };
+    let share = bootstrap.share_of_resamples(&images, |weights| candidate.auc(weights) > incumbent.auc(weights));
     Reason {
         holds: after > before && share >= bounds.confidence,
         words: format!(
@@ -102,11 +99,20 @@ fn better(trials: &[Trial], bounds: &Bounds) -> Reason {
     }
 }
 
-/// On every generator, every content type, and in naming the family.
+/// Of one model's probabilities.
+pub(super) fn ranking<'a>(trials: impl Iterator<Item = &'a Trial>, of: fn(&Trial) -> &Prediction) -> Ranking {
+    Ranking::of(trials.map(|trial| {
+        let probability = of(trial).probability;
+        Scored { image: trial.image, logit: probability, probability, synthetic: trial.synthetic }
+    }))
+}
+
+/// On every generator, every content type, and in naming the family; under each condition apart, so that an image is in each
+/// group once.
 fn no_worse(trials: &[Trial], bounds: &Bounds) -> Vec<Reason> {
     let mut groups: BTreeMap<String, Vec<(bool, bool)>> = BTreeMap::new();
     for trial in trials {
-        let right = |answer: &Answer| answer.is_right(trial.synthetic);
+        let right = |prediction: &Prediction| prediction.is_right(trial.synthetic);
         let pair = (right(&trial.incumbent), right(&trial.candidate));
         let mut put = |group: String, pair| groups.entry(group).or_default().push(pair);
         let generator =
@@ -122,15 +128,14 @@ fn no_worse(trials: &[Trial], bounds: &Bounds) -> Vec<Reason> {
     groups.into_iter().map(|(group, pairs)| compare(&group, &pairs, bounds)).collect()
 }
 
-/// An exact sign test on the images that only one of the two got right: were both equally good, each of these would fall to
-/// either side like a coin. Fewer than five of them show nothing at 5 %.
+/// By an exact sign test on the images that only one of the two got right.
 fn compare(group: &str, pairs: &[(bool, bool)], bounds: &Bounds) -> Reason {
-    let lost = pairs.iter().filter(|pair| **pair == (true, false)).count();
-    let won = pairs.iter().filter(|pair| **pair == (false, true)).count();
+    let test = SignTest::of(pairs);
+    let SignTest { lost, won } = test;
     let share = |right: usize| 100.0 * right as f64 / pairs.len().max(1) as f64;
     let before = share(pairs.iter().filter(|pair| pair.0).count());
     let after = share(pairs.iter().filter(|pair| pair.1).count());
-    let chance = at_least(lost, lost + won);
+    let chance = test.chance_of_losses();
     let holds = lost <= won || chance > bounds.noise;
     let verdict = match (holds, lost > won) {
         (true, false) => String::new(),
@@ -144,37 +149,10 @@ fn compare(group: &str, pairs: &[(bool, bool)], bounds: &Bounds) -> Reason {
     Reason { holds, words }
 }
 
-/// The chance of at least so many heads among as many throws of a coin.
-fn at_least(heads: usize, throws: usize) -> f64 {
-    let mut term = 0.5_f64.powi(throws.min(1000) as i32);
-    let mut sum = 0.0;
-    if throws > 1000 {
-        // By the bell, with the correction for whole numbers: exact terms would vanish.
-        let (mean, deviation) = (throws as f64 / 2.0, (throws as f64).sqrt() / 2.0);
-        return 0.5 * complementary_error((heads as f64 - 0.5 - mean) / deviation / std::f64::consts::SQRT_2);
-    }
-    for count in 0..=throws {
-        if count >= heads {
-            sum += term;
-        }
-        term *= (throws - count) as f64 / (count + 1) as f64;
-    }
-    sum.min(1.0)
-}
-
-/// 1 − erf(x), within 1.5e-7 (Abramowitz and Stegun, 7.1.26).
-fn complementary_error(x: f64) -> f64 {
-    let t = 1.0 / (1.0 + 0.327_591_1 * x.abs());
-    let series =
-        t * (0.254_829_592 + t * (-0.284_496_736 + t * (1.421_413_741 + t * (-1.453_152_027 + t * 1.061_405_429))));
-    let tail = series * (-x * x).exp();
-    if x >= 0.0 { tail } else { 2.0 - tail }
-}
-
 fn calibrated(trials: &[Trial], bounds: &Bounds) -> Reason {
-    let said: Vec<f32> = trials.iter().map(|trial| trial.candidate.probability).collect();
-    let synthetic: Vec<bool> = trials.iter().map(|trial| trial.synthetic).collect();
-    let error = expected_error(&said, &synthetic);
+    let (probabilities, synthetic): (Vec<f32>, Vec<bool>) =
+        trials.iter().map(|trial| (trial.candidate.probability, trial.synthetic)).unzip();
+    let error = calibration_error(&probabilities, &synthetic).unwrap_or_default();
     Reason {
         holds: error <= bounds.max_ece,
         words: format!("expected calibration error {error:.3}; {} is allowed", bounds.max_ece),
@@ -196,9 +174,10 @@ mod tests {
                 let answer = |shares: [f64; 3], turn: usize| {
                     let right = ((index * 7 + turn) % 60) as f64 / 60.0 < shares[group];
                     let probability = if right == synthetic { 0.9 } else { 0.1 };
-                    Answer { probability, named: synthetic.then_some(right) }
+                    Prediction { probability, named: synthetic.then_some(right) }
                 };
                 trials.push(Trial {
+                    image: trials.len(),
                     condition: "clean".into(),
                     synthetic,
                     content_type: Some(["photos", "faces"][index % 2].into()),
@@ -267,12 +246,40 @@ mod tests {
         assert!(!decide(&[], Ok(String::new()), &BOUNDS).passed, "nothing shown is nothing won");
     }
 
+    /// The same images under a second condition, with the same scores.
+    fn with_copies(trials: &[Trial]) -> Vec<Trial> {
+        let social = trials.iter().map(|trial| Trial { condition: "social".into(), ..trial.clone() });
+        trials.iter().cloned().chain(social).collect()
+    }
+
+    /// As [`better`] words it: the share of bootstrap samples in which the candidate is the better one.
+    fn share_won(trials: &[Trial]) -> String {
+        let words = better(trials, &BOUNDS).words;
+        words[words.find("the better one in").unwrap()..].into()
+    }
+
     #[test]
-    fn coins_fall_as_they_do() {
-        assert!((at_least(5, 5) - 1.0 / 32.0).abs() < 1e-12);
-        assert!((at_least(2, 3) - 0.5).abs() < 1e-12);
-        assert_eq!(at_least(0, 0), 1.0);
-        // Near the seam, both ways agree.
-        assert!((at_least(530, 1000) - at_least(530, 1001)).abs() < 0.004);
+    fn a_second_score_of_the_same_image_that_says_the_same_makes_nothing_more_certain() {
+        let once = trials([0.70; 3], [0.72; 3]);
+        let twice = with_copies(&once);
+        assert_eq!(share_won(&twice), share_won(&once));
+        // As many scores of other images would.
+        let others: Vec<Trial> =
+            twice.iter().cloned().enumerate().map(|(image, trial)| Trial { image, ..trial }).collect();
+        assert_ne!(share_won(&others), share_won(&once));
+    }
+
+    #[test]
+    fn an_image_counts_once_in_each_group_of_the_sign_test() {
+        let once = trials([0.7, 0.8, 0.7], [0.9, 0.7, 0.9]);
+        let twice = with_copies(&once);
+        let of_gan = |trials: &[Trial]| {
+            let reasons = no_worse(trials, &BOUNDS);
+            reasons.into_iter().filter(|reason| reason.words.starts_with("gan, ")).collect::<Vec<_>>()
+        };
+        let (single, both) = (of_gan(&once), of_gan(&twice));
+        assert_eq!((single.len(), both.len()), (1, 2));
+        assert_eq!((both[0].words.as_str(), both[0].holds), (single[0].words.as_str(), single[0].holds));
+        assert_eq!(both[1].words, single[0].words.replace("clean", "social"));
     }
 }

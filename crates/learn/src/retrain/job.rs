@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
 use super::candidate::{Candidate, Making, Sides};
-use super::contest;
+use super::comparison;
 use super::error::RetrainError;
 use super::file_cache::{Fetched, FileCache};
 use super::gate::{self, GateDecision, Trial};
@@ -31,7 +31,7 @@ use crate::training::Recipe;
 use decoder::Pool;
 use labels::{Labels, Vocabulary};
 use objects::{Allowed, Objects};
-use registry::{Acquired, Lease, Model, Registry, Store};
+use registry::{Acquired, Lease, Leases, Model, Registry, Store, TrainingRuns};
 
 /// Of which there is one for each database.
 const LEASE: &str = "retrain";
@@ -50,6 +50,8 @@ pub struct Job {
     pub max_object_bytes: u64,
     pub labels: Arc<dyn Labels>,
     pub registry: Arc<dyn Registry>,
+    pub leases: Arc<dyn Leases>,
+    pub runs: Arc<dyn TrainingRuns>,
     pub store: Store,
     pub objects: Arc<dyn Objects>,
     pub allowed: Allowed,
@@ -112,12 +114,12 @@ impl Job {
         stop: &CancellationToken,
     ) -> Result<Ended, RetrainError> {
         let ttl = Duration::from_secs(self.settings.lease_s);
-        let lease = match self.registry.acquire(LEASE, &self.holder, ttl).await? {
+        let lease = match self.leases.acquire(LEASE, &self.holder, ttl).await? {
             Acquired::Mine(lease) => lease,
             Acquired::Held { by, until } => return Ok(Ended::Busy { by, until }),
         };
         let stop = stop.child_token();
-        let held = HeldLease::keep(Arc::clone(&self.registry), lease, ttl, stop.clone());
+        let held = HeldLease::keep(Arc::clone(&self.leases), lease, ttl, stop.clone());
         let ended = self.run_with(held.lease(), mode, observer, &stop).await;
         held.release().await;
         ended
@@ -131,7 +133,7 @@ impl Job {
         stop: &CancellationToken,
     ) -> Result<Ended, RetrainError> {
         let (subject, plan) = self.plan().await?;
-        let record = RunRecord { registry: self.registry.as_ref(), lease, mode, identity: &subject.identity };
+        let record = RunRecord { runs: self.runs.as_ref(), lease, mode, identity: &subject.identity };
         if let Plan::NothingNew(reason) = plan {
             record.nothing_new(reason).await?;
             return Ok(Ended::NothingNew(reason));
@@ -153,7 +155,7 @@ impl Job {
         let (incumbent, incumbent_folder) = registry::fetch_active(self.registry.as_ref(), &self.store).await?;
         let shares = Shares { held_out: self.settings.held_out, reading: self.recipe.calibration.held_out };
         let snapshot = Arc::new(Snapshot::take(self.labels.as_ref(), &self.vocabulary, shares).await?);
-        let earlier = self.registry.runs(EARLIER_RUNS).await?;
+        let earlier = self.runs.latest(EARLIER_RUNS).await?;
         let identity = Identity::new(&snapshot, &incumbent, &self.recipe).map_err(RetrainError::Recipe)?;
         let min_images = self.settings.min_images;
         let plan =
@@ -243,7 +245,7 @@ impl Job {
             if stop.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         let models = [&subject.incumbent_folder, &candidate.folder].map(|folder| (folder.as_path(), &trusted));
-        let trials = contest::hold(&images.of(&sides.held_out), models[0], models[1], threads, seen)?;
+        let trials = comparison::compare(&images.of(&sides.held_out), models[0], models[1], threads, seen)?;
         let gate = gate::decide(&trials, self_test, &self.settings.bounds());
         let (reading_images, held_out_images) = (sides.reading.len(), sides.held_out.len());
         Ok(Compared { candidate, reading_images, held_out_images, trials, gate })

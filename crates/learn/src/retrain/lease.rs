@@ -6,12 +6,12 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use registry::{Lease, Registry, RegistryError};
+use registry::{Lease, LeaseError, Leases};
 
 /// A lease that a task of its own renews, whatever the job waits for meanwhile. Dropped, it is renewed no more and ends by
 /// itself.
 pub(super) struct HeldLease {
-    registry: Arc<dyn Registry>,
+    leases: Arc<dyn Leases>,
     lease: Lease,
     renewal: JoinHandle<()>,
 }
@@ -19,9 +19,9 @@ pub(super) struct HeldLease {
 impl HeldLease {
     /// Renews a lease from now on, three times as often as it would expire. If another job has taken it over, `stop` is
     /// cancelled.
-    pub fn keep(registry: Arc<dyn Registry>, lease: Lease, ttl: Duration, stop: CancellationToken) -> HeldLease {
-        let renewal = tokio::spawn(renew(Arc::clone(&registry), lease.clone(), ttl, stop));
-        HeldLease { registry, lease, renewal }
+    pub fn keep(leases: Arc<dyn Leases>, lease: Lease, ttl: Duration, stop: CancellationToken) -> HeldLease {
+        let renewal = tokio::spawn(renew(Arc::clone(&leases), lease.clone(), ttl, stop));
+        HeldLease { leases, lease, renewal }
     }
 
     pub fn lease(&self) -> &Lease {
@@ -31,7 +31,7 @@ impl HeldLease {
     /// Gives it back, so that the next job need not wait until it ends.
     pub async fn release(self) {
         self.renewal.abort();
-        if let Err(error) = self.registry.release(&self.lease).await {
+        if let Err(error) = self.leases.release(&self.lease).await {
             tracing::warn!(%error, "the lease could not be given back; it ends by itself");
         }
     }
@@ -43,12 +43,12 @@ impl Drop for HeldLease {
     }
 }
 
-async fn renew(registry: Arc<dyn Registry>, lease: Lease, ttl: Duration, stop: CancellationToken) {
+async fn renew(leases: Arc<dyn Leases>, lease: Lease, ttl: Duration, stop: CancellationToken) {
     loop {
         tokio::time::sleep(ttl / 3).await;
-        match registry.renew(&lease, ttl).await {
+        match leases.renew(&lease, ttl).await {
             Ok(_) => {}
-            Err(error @ RegistryError::Fenced { .. }) => {
+            Err(error @ LeaseError::Fenced(_)) => {
                 tracing::error!(%error, "stopping");
                 stop.cancel();
                 return;

@@ -3,21 +3,21 @@
 //! `assay train`: [`dataset`] says which images and what they are, [`image_cache`] gives their pixels, [`training_run`] goes from
 //! them to a model, leaving [`checkpoint`]s behind. `assay retrain`: the [`job`] takes a [`snapshot`] of the labels, asks the
 //! [`plan`] whether there is anything to do, fetches the images into the [`file_cache`], has a [`candidate`] made, lets it and
-//! the active model judge the same images ([`contest`]), lets the [`gate`] decide, and does what follows from that
+//! the active model judge the same images ([`comparison`]), lets the [`gate`] decide, and does what follows from that
 //! ([`promotion`]).
 //!
 //! Direction of use: each module may name those above it here, and none below.
-//! - images and their labels: [`prefetch`], [`dataset`], [`snapshot`], [`likenesses`], [`file_cache`], [`image_cache`], [`alike`]
+//! - images and their labels: [`prefetch`], [`dataset`], [`snapshot`], [`likenesses`], [`file_cache`], [`image_cache`], [`duplicate_groups`]
 //! - training: [`checkpoint`], [`observer`], `batches`, `first_weights`, [`training_run`]
-//! - judging: [`gate`], [`contest`]
-//! - the job: [`outcome`], [`error`], [`report`] with its [`page`], `lease`, [`plan`], `preparation`, `candidate`, `promotion`, `run_record`, [`job`]; [`push`]
+//! - judging: [`gate`], [`comparison`]
+//! - the job: [`outcome`], [`error`], [`report`] and its [`page`], `lease`, [`plan`], `preparation`, `candidate`, `promotion`, `run_record`, [`job`]; [`push`]
 
-pub mod alike;
 mod batches;
 mod candidate;
 pub mod checkpoint;
-pub mod contest;
+pub mod comparison;
 pub mod dataset;
+pub mod duplicate_groups;
 pub mod error;
 pub mod file_cache;
 mod first_weights;

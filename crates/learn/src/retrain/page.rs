@@ -1,14 +1,15 @@
-//! A run for a person to look at: the verdict, its reasons, and both models side by side.
+//! The files of a run: its report as a document, as text and as a page with both models side by side.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use serde::Serialize;
 
-use super::gate::{Answer, Trial};
+use super::error::RetrainError;
+use super::gate::{Prediction, Trial, ranking};
 use super::report::Report;
-use crate::evaluation::ranking::{self, Ranking};
 use crate::evaluation::report::{self, ReportError};
-use crate::evaluation::{Bootstrap, Figures};
+use figures::{Bootstrap, Curves, Figures};
 
 const TEMPLATE: &str = include_str!("page.html");
 /// Resamples of the held-out images, for the intervals.
@@ -42,12 +43,29 @@ struct Row<'a> {
     candidate: Figures,
 }
 
+impl Report {
+    /// Writes `report.json`, `report.txt` and `report.html` into its folder; `trials`: what both models said.
+    pub(super) fn write(&self, trials: &[Trial]) -> Result<(), RetrainError> {
+        let document = serde_json::to_string_pretty(self).map_err(RetrainError::Report)? + "\n";
+        let page = html(self, trials).unwrap_or_else(|error| {
+            // What was decided is done, and stands in the others.
+            tracing::warn!(%error, "the run has no page");
+            String::new()
+        });
+        for (name, text) in [("report.json", document), ("report.txt", self.text()), ("report.html", page)] {
+            let path = Path::new(&self.folder).join(name);
+            std::fs::write(&path, text).map_err(|error| RetrainError::unwritable(&path, error))?;
+        }
+        Ok(())
+    }
+}
+
 /// The page of a run, from its report and from what both models said. It names no other file and no address, and runs nothing.
 pub fn html(report: &Report, trials: &[Trial]) -> Result<String, ReportError> {
     let names: BTreeSet<&str> = trials.iter().map(|trial| trial.condition.as_str()).collect();
     let condition = |name| {
         let trials: Vec<&Trial> = trials.iter().filter(|trial| trial.condition == name).collect();
-        let curves = |of| ranking(&trials, of).curves();
+        let curves = |of| Curves::of(&ranking(trials.iter().copied(), of));
         let roc = report::roc_of_two(&curves(incumbent), &curves(candidate))?;
         Ok(Condition { name, roc, groups: groups(&trials) })
     };
@@ -60,15 +78,23 @@ fn groups<'a>(trials: &[&'a Trial]) -> Vec<Group<'a>> {
     let generator = |trial: &'a Trial| trial.generator.as_deref();
     vec![
         Group { heading: "", rows: vec![row("all", trials)] },
-        Group { heading: "by content type", rows: rows(trials, content_type, false) },
-        Group { heading: "by generator, against all real images", rows: rows(trials, generator, true) },
+        Group { heading: "by content type", rows: rows(trials, content_type, |_| false) },
+        Group {
+            heading: "by generator, against all real images",
+            rows: rows(trials, generator, |trial| !trial.synthetic),
+        },
     ]
 }
 
-fn rows<'a>(trials: &[&'a Trial], name: impl Fn(&'a Trial) -> Option<&'a str>, against_real: bool) -> Vec<Row<'a>> {
+/// A row for each name, with the images of the name and those that are in every row.
+fn rows<'a>(
+    trials: &[&'a Trial],
+    name: impl Fn(&'a Trial) -> Option<&'a str>,
+    in_every_row: impl Fn(&Trial) -> bool,
+) -> Vec<Row<'a>> {
     let names: BTreeSet<&str> = trials.iter().filter_map(|trial| name(trial)).collect();
     let of = |wanted: &'a str| {
-        let counts = |trial: &&&'a Trial| name(trial) == Some(wanted) || (against_real && !trial.synthetic);
+        let counts = |trial: &&&'a Trial| name(trial) == Some(wanted) || in_every_row(trial);
         row(wanted, &trials.iter().filter(counts).copied().collect::<Vec<_>>())
     };
     names.into_iter().map(of).collect()
@@ -76,8 +102,8 @@ fn rows<'a>(trials: &[&'a Trial], name: impl Fn(&'a Trial) -> Option<&'a str>, a
 
 fn row<'a>(name: &'a str, trials: &[&Trial]) -> Row<'a> {
     let figures = |of| {
-        let ranking = ranking(trials, of);
-        let images: Vec<usize> = (0..trials.len()).collect();
+        let ranking = ranking(trials.iter().copied(), of);
+        let images: Vec<usize> = trials.iter().map(|trial| trial.image).collect();
         Bootstrap { rounds: ROUNDS, seed: 0 }.figures(&["auc", "balanced_accuracy"], &images, |weights| {
             vec![ranking.auc(weights), ranking.balanced_accuracy(0.5, weights)]
         })
@@ -85,18 +111,10 @@ fn row<'a>(name: &'a str, trials: &[&Trial]) -> Row<'a> {
     Row { name, images: trials.len(), incumbent: figures(incumbent), candidate: figures(candidate) }
 }
 
-fn incumbent(trial: &Trial) -> &Answer {
+fn incumbent(trial: &Trial) -> &Prediction {
     &trial.incumbent
 }
 
-fn candidate(trial: &Trial) -> &Answer {
+fn candidate(trial: &Trial) -> &Prediction {
     &trial.candidate
-}
-
-/// Under one condition there is one answer about each image.
-fn ranking(trials: &[&Trial], of: fn(&Trial) -> &Answer) -> Ranking {
-    Ranking::of(trials.iter().enumerate().map(|(image, trial)| {
-        let probability = of(trial).probability;
-        ranking::Answer { image, logit: probability, probability, synthetic: trial.synthetic }
-    }))
 }

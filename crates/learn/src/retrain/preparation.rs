@@ -58,7 +58,7 @@ mod tests {
     use crate::retrain::snapshot::{Shares, Side, SnapshotImage};
     use domain::LabelledOrigin;
     use objects::Allowed;
-    use registry::{Acquired, Registry};
+    use registry::{Acquired, Leases};
 
     const LEASE: &str = "retrain";
     const DEADLINE: Duration = Duration::from_secs(20);

@@ -6,10 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::error::RetrainError;
-use super::gate::{GateDecision, Trial};
+use super::gate::GateDecision;
 use super::outcome::Outcome;
-use super::page;
 
 /// The document `assay.retrain.v1`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -59,20 +57,5 @@ impl Report {
         lines.extend(self.gate.reasons.iter().map(|reason| format!("  {} {}", mark(reason.holds), reason.words)));
         lines.push(format!("  page {}", Path::new(&self.folder).join("report.html").display()));
         lines.join("\n") + "\n"
-    }
-
-    /// Into its folder; `trials`: what both models said.
-    pub(super) fn write(&self, trials: &[Trial]) -> Result<(), RetrainError> {
-        let document = serde_json::to_string_pretty(self).map_err(RetrainError::Report)? + "\n";
-        let page = page::html(self, trials).unwrap_or_else(|error| {
-            // What was decided is done, and stands in the others.
-            tracing::warn!(%error, "the run has no page");
-            String::new()
-        });
-        for (name, text) in [("report.json", document), ("report.txt", self.text()), ("report.html", page)] {
-            let path = Path::new(&self.folder).join(name);
-            std::fs::write(&path, text).map_err(|error| RetrainError::unwritable(&path, error))?;
-        }
-        Ok(())
     }
 }

@@ -7,11 +7,11 @@ use super::error::RetrainError;
 use super::outcome::Mode;
 use super::plan::{Identity, NothingNew};
 use super::report::Report;
-use registry::{Lease, Registry, Run, RunState};
+use registry::{Lease, Run, RunState, TrainingRuns};
 
 /// Writes down how a run is; a dry run leaves no record.
 pub(super) struct RunRecord<'a> {
-    pub registry: &'a dyn Registry,
+    pub runs: &'a dyn TrainingRuns,
     pub lease: &'a Lease,
     pub mode: Mode,
     pub identity: &'a Identity,
@@ -46,7 +46,7 @@ impl RunRecord<'_> {
             return Ok(());
         }
         let snapshot = Some(self.identity.snapshot_sha256.clone());
-        Ok(self.registry.record_run(&Run { id, state, snapshot, candidate, report }, self.lease).await?)
+        Ok(self.runs.record(&Run { id, state, snapshot, candidate, report }, self.lease).await?)
     }
 }
 

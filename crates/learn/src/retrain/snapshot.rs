@@ -72,9 +72,7 @@ impl Snapshot {
 
     /// Writes the document in one step: a reader finds all of it or nothing.
     pub fn write(&self, path: &Path) -> std::io::Result<()> {
-        let unfinished = path.with_extension("new");
-        std::fs::write(&unfinished, self.text())?;
-        std::fs::rename(unfinished, path)
+        artefact::persist(path, self.text().as_bytes())
     }
 
     fn text(&self) -> String {
@@ -133,7 +131,7 @@ mod tests {
     async fn a_snapshot_is_what_is_in_force_and_its_digest_changes_with_it() {
         let labels = Memory::new();
         let said: Vec<Label> = (0..1500).map(|n| label(n, (n % 2 == 1).then_some("sdxl-1.0"))).collect();
-        labels.say(&said).await.unwrap();
+        labels.record(&said).await.unwrap();
         let vocabulary = Vocabulary::built_in();
         let first = Snapshot::take(&labels, &vocabulary, SHARES).await.unwrap();
         assert_eq!(first.images.len(), 1500);
@@ -150,7 +148,7 @@ mod tests {
 
         let mut corrected = label(3, None);
         corrected.source = Source::Correction;
-        labels.say(&[corrected.clone()]).await.unwrap();
+        labels.record(&[corrected.clone()]).await.unwrap();
         let later = Snapshot::take(&labels, &vocabulary, SHARES).await.unwrap();
         assert_ne!(first.sha256(), later.sha256());
         // Whatever its label, an image stays on its side.

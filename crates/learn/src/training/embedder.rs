@@ -58,7 +58,8 @@ impl Embedder {
         let at_once = if self.place.device.is_cuda() { crops.len().max(1) } else { 1 };
         for some in crops.chunks(at_once) {
             let bytes: Vec<u8> = some.iter().flat_map(|crop| crop.pixels()).copied().collect();
-            let features = self.backbone.forward(&self.pixels.of_bytes(&bytes, CROP_SIDE)?)?;
+            let features =
+                self.backbone.forward(&self.pixels.of_bytes(&bytes, CROP_SIDE)?).map_err(tch::TchError::from)?;
             self.rows.push(features.embedding.f_to_device(Device::Cpu)?);
             self.labels.extend(some.iter().map(|_| label));
             self.strata.extend(some.iter().map(|_| stratum.clone()));

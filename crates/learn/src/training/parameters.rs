@@ -126,7 +126,7 @@ impl Parameters {
             Norms::Batch => Statistics::Batch(0.0),
             Norms::Frozen => Statistics::Running,
         };
-        norm::forward(x, norm, statistics, EPSILON, other, relu)
+        Ok(norm::forward(x, norm, statistics, EPSILON, other, relu)?)
     }
 
     /// Wx + b, in fp32.

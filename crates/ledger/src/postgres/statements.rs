@@ -94,7 +94,7 @@ LEFT JOIN failures AS failure USING (tenant, submission_id, generation)
 WHERE outcome_id = $1
 LIMIT 1";
 
-/// The index finds the key; versions and etags are compared by who asks.
+/// The index finds the key; versions and etags are compared by the caller.
 const LATEST: &str = "
 SELECT document::text AS verdict FROM verdicts
 WHERE object_key = $1 AND bucket = $2 AND tenant = $3

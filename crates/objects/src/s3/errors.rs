@@ -8,7 +8,7 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use crate::{FetchError, StoreError};
 use domain::ImageRef;
 
-/// Refusals that are about the worker's own key, not about the object: an operator mends them, and every
+/// Refusals that are about the worker's own key, not about the object: an operator fixes them, and every
 /// submission would fail for good if they counted against it.
 const OWN_KEY: &[&str] = &[
     "ExpiredToken",
@@ -24,8 +24,7 @@ const OWN_KEY: &[&str] = &[
 /// The setting that names the authorities.
 const ROOTS: &str = "objects.ca_file";
 
-const MEND_CREDENTIALS: &str =
-    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the worker a profile or a role";
+const FIX_CREDENTIALS: &str = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the worker a profile or a role";
 
 pub(super) fn unavailable(image: &ImageRef, detail: String) -> FetchError {
     FetchError::Unavailable { bucket: image.bucket.clone(), key: image.key.clone(), detail }
@@ -44,7 +43,7 @@ where
             Some(version) => FetchError::NotFound { bucket, key, detail: format!(" in version {version}") },
             None => FetchError::NotFound { bucket, key, detail: String::new() },
         },
-        // A version that is none, and one that marks a deletion.
+        // No such version, or a delete marker.
         (400, "InvalidArgument") | (405, _) if image.version_id.is_some() => {
             FetchError::NotFound { bucket, key, detail: format!(" in the version asked for: {detail}") }
         }
@@ -68,11 +67,11 @@ where
     let detail = match (status, code) {
         (404, _) | (_, "NoSuchBucket") => format!("it does not exist at {endpoint}; create it, or correct its name"),
         (401 | 403, code) if OWN_KEY.contains(&code) => {
-            format!("{endpoint} refuses the credentials: {said}; {MEND_CREDENTIALS}")
+            format!("{endpoint} refuses the credentials: {said}; {FIX_CREDENTIALS}")
         }
         (401 | 403, _) => format!("it may not be listed: {said}; grant s3:ListBucket on it"),
         (400..500, _) if status != 429 => said,
-        _ if !was_sent(error) => format!("no request could be made: {said}; {MEND_CREDENTIALS}"),
+        _ if !was_sent(error) => format!("no request could be made: {said}; {FIX_CREDENTIALS}"),
         _ => return StoreError::Unreachable { endpoint: endpoint.into(), detail: said },
     };
     StoreError::Bucket { bucket, detail }

@@ -18,7 +18,7 @@ const UPLOAD: Duration = Duration::from_secs(15 * 60);
 
 impl S3 {
     /// Writes an object into a file as it comes; gives its sha256.
-    pub async fn download(&self, bucket: &str, key: &str, to: &Path) -> Result<String, FetchError> {
+    pub(super) async fn download_file(&self, bucket: &str, key: &str, to: &Path) -> Result<String, FetchError> {
         let object = ImageRef { bucket: bucket.into(), key: key.into(), ..ImageRef::default() };
         let mut tries = 1;
         loop {
@@ -53,7 +53,7 @@ impl S3 {
     }
 
     /// Stores a file as an object.
-    pub async fn upload(&self, bucket: &str, key: &str, from: &Path) -> Result<(), StoreError> {
+    pub(super) async fn upload_file(&self, bucket: &str, key: &str, from: &Path) -> Result<(), StoreError> {
         let body = ByteStream::from_path(from).await.map_err(|error| StoreError::Bucket {
             bucket: bucket.into(),
             detail: format!("{} can't be read: {error}", from.display()),

@@ -4,7 +4,9 @@ use serde_json::Value;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
-use crate::{Kind, Lease, Model, NewModel, Promotion, RecordedRun, Run, RunState};
+use crate::model::{Model, NewModel};
+use crate::promotion::{Kind, Promotion};
+use crate::training_runs::{RecordedRun, Run, RunState};
 
 pub(super) fn model(row: &PgRow) -> Result<Model, sqlx::Error> {
     let entry = NewModel {
@@ -30,15 +32,6 @@ pub(super) fn promotion(row: &PgRow) -> Result<Promotion, sqlx::Error> {
         actor: row.try_get("actor")?,
         reason: row.try_get("reason")?,
         promoted_at: row.try_get("promoted_at")?,
-    })
-}
-
-pub(super) fn lease(row: &PgRow) -> Result<Lease, sqlx::Error> {
-    Ok(Lease {
-        name: row.try_get("name")?,
-        holder: row.try_get("holder")?,
-        epoch: row.try_get("epoch")?,
-        expires_at: row.try_get("expires_at")?,
     })
 }
 

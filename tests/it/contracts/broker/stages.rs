@@ -1,13 +1,13 @@
-//! The brokers under test, each with what it takes to look at it from outside.
+//! The brokers under test, each with its surroundings: what publishes to it, and looks at its queues.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use broker::memory::Memory;
-use broker::rabbit::Rabbit;
+use broker::memory::{Fault, Memory};
+use broker::rabbit::{Rabbit, RabbitCorrections, RabbitDeadLetters, RabbitSubmitter};
 use broker::wire::Message;
-use broker::{Broker, Health, Lane, Settings};
+use broker::{Broker, Corrections, DeadLetters, Health, InputQueue, Lane, Settings, Submitter};
 
 use crate::support::proxy::{Flow, Proxy};
 use crate::support::rabbit::{self, Bystander, soon, until};
@@ -21,13 +21,39 @@ pub trait Stage: Sized + Send + Sync {
 
     fn broker(&self) -> Arc<dyn Broker>;
 
+    /// The other ports, each on connections of its own.
+    async fn submitter(&self) -> Box<dyn Submitter>;
+    async fn corrections(&self) -> Box<dyn Corrections>;
+    async fn dead_letters(&self) -> Box<dyn DeadLetters>;
+
     async fn submit(&self, lane: Lane, message: Message);
 
-    /// Messages that wait in a lane.
-    async fn waiting(&self, lane: Lane) -> usize;
+    /// Publishes body and headers to a queue.
+    async fn put(&self, queue: InputQueue, message: &Message);
+    async fn put_dead(&self, message: &Message);
 
-    /// Takes everything that is out away from the consumers, as a lost connection does.
+    /// Messages that are ready in a lane.
+    async fn waiting(&self, lane: Lane) -> usize {
+        self.ready(InputQueue::Requests(lane)).await
+    }
+
+    /// Messages that are ready in a queue.
+    async fn ready(&self, queue: InputQueue) -> usize;
+    async fn ready_dead(&self) -> usize;
+
+    async fn delete_queue(&self, queue: InputQueue);
+
+    /// Cuts every connection; what is unacknowledged is requeued.
     async fn cut(&self);
+
+    /// The next publication arrives if its publisher has published before, and is not confirmed.
+    fn lose_confirmation(&self);
+
+    /// The next publication of a publisher that has not published before is lost.
+    fn lose_publication(&self);
+
+    /// Ends either.
+    fn restore(&self);
 
     /// The next dead letters.
     async fn take_dead(&self, count: usize) -> Vec<Message>;
@@ -35,9 +61,9 @@ pub trait Stage: Sized + Send + Sync {
     /// The next outcomes, with their routing keys.
     async fn take_published(&self, count: usize) -> Vec<(String, Message)>;
 
-    /// A queue for answers, and the one answer that comes to it.
-    async fn answer_queue(&self) -> String;
-    async fn take_answer(&self, queue: &str) -> Message;
+    /// A queue for replies, and the one reply that comes to it.
+    async fn reply_queue(&self) -> String;
+    async fn take_reply(&self, queue: &str) -> Message;
 
     /// Closes the broker and checks that nothing is left unsettled, and that every message was taken.
     async fn end(self);
@@ -59,17 +85,55 @@ impl Stage for InMemory {
         Arc::new(self.broker.clone())
     }
 
+    async fn submitter(&self) -> Box<dyn Submitter> {
+        Box::new(self.broker.submitter())
+    }
+
+    async fn corrections(&self) -> Box<dyn Corrections> {
+        Box::new(self.broker.corrections())
+    }
+
+    async fn dead_letters(&self) -> Box<dyn DeadLetters> {
+        Box::new(self.broker.dead_letters())
+    }
+
     async fn submit(&self, lane: Lane, message: Message) {
         self.broker.submit(lane, message);
     }
 
-    async fn waiting(&self, lane: Lane) -> usize {
-        self.broker.waiting(lane)
+    async fn put(&self, queue: InputQueue, message: &Message) {
+        self.broker.put(queue, message.clone());
+    }
+
+    async fn put_dead(&self, message: &Message) {
+        self.broker.put_dead(message.clone());
+    }
+
+    async fn ready(&self, queue: InputQueue) -> usize {
+        self.broker.ready(queue).len()
+    }
+
+    async fn ready_dead(&self) -> usize {
+        self.broker.dead().len()
+    }
+
+    async fn delete_queue(&self, queue: InputQueue) {
+        self.broker.delete_queue(queue);
     }
 
     async fn cut(&self) {
         self.broker.crash();
     }
+
+    fn lose_confirmation(&self) {
+        self.broker.fail_publications([Fault::Unconfirmed]);
+    }
+
+    fn lose_publication(&self) {
+        self.broker.fail_publications([Fault::Lost]);
+    }
+
+    fn restore(&self) {}
 
     async fn take_dead(&self, count: usize) -> Vec<Message> {
         let from = self.taken.lock().unwrap().0;
@@ -85,11 +149,11 @@ impl Stage for InMemory {
         self.broker.published()[from..from + count].to_vec()
     }
 
-    async fn answer_queue(&self) -> String {
+    async fn reply_queue(&self) -> String {
         "answers".into()
     }
 
-    async fn take_answer(&self, queue: &str) -> Message {
+    async fn take_reply(&self, queue: &str) -> Message {
         let mut replies = self.broker.replies();
         assert_eq!(replies.len(), 1);
         let (to, message) = replies.remove(0);
@@ -107,9 +171,11 @@ impl Stage for InMemory {
     }
 }
 
-/// RabbitMQ, by a wire that can be cut.
+/// RabbitMQ, through a proxy that can cut the connections.
 pub struct RealRabbit {
     rabbit: Arc<Rabbit>,
+    /// By way of the proxy.
+    settings: Settings,
     proxy: Proxy,
     beside: Bystander,
 }
@@ -121,20 +187,62 @@ impl Stage for RealRabbit {
         let settings = Settings { prefetch, bulk_prefetch: prefetch, ..rabbit::settings(url) };
         let beside = Bystander::new(settings.clone()).await;
         let (proxy, url) = rabbit::through_a_proxy(url).await;
-        let rabbit = Rabbit::connect(&Settings { url: url.into(), ..settings }).await.unwrap();
-        RealRabbit { rabbit: Arc::new(rabbit), proxy, beside }
+        let settings = Settings { url: url.into(), ..settings };
+        let rabbit = Rabbit::connect(&settings).await.unwrap();
+        RealRabbit { rabbit: Arc::new(rabbit), settings, proxy, beside }
     }
 
     fn broker(&self) -> Arc<dyn Broker> {
         self.rabbit.clone()
     }
 
+    async fn submitter(&self) -> Box<dyn Submitter> {
+        Box::new(RabbitSubmitter::connect(&self.impatient()).await.unwrap())
+    }
+
+    async fn corrections(&self) -> Box<dyn Corrections> {
+        Box::new(RabbitCorrections::open(&self.impatient()).await.unwrap())
+    }
+
+    async fn dead_letters(&self) -> Box<dyn DeadLetters> {
+        Box::new(RabbitDeadLetters::open(&self.impatient()).await.unwrap())
+    }
+
     async fn submit(&self, lane: Lane, message: Message) {
         self.beside.submit(lane, message).await;
     }
 
-    async fn waiting(&self, lane: Lane) -> usize {
-        self.beside.ready(&self.beside.topology.lane(lane)).await
+    async fn put(&self, queue: InputQueue, message: &Message) {
+        self.put_on(&self.beside.topology.input(queue), message).await;
+    }
+
+    async fn put_dead(&self, message: &Message) {
+        self.put_on(&self.beside.topology.dead(), message).await;
+    }
+
+    async fn ready(&self, queue: InputQueue) -> usize {
+        self.beside.ready(&self.beside.topology.input(queue)).await
+    }
+
+    async fn ready_dead(&self) -> usize {
+        self.beside.ready(&self.beside.topology.dead()).await
+    }
+
+    async fn delete_queue(&self, queue: InputQueue) {
+        self.beside.delete_queue(queue).await;
+    }
+
+    fn lose_confirmation(&self) {
+        self.proxy.set(Flow::Mute);
+    }
+
+    fn lose_publication(&self) {
+        // Without an answer no channel is opened.
+        self.proxy.set(Flow::Mute);
+    }
+
+    fn restore(&self) {
+        self.proxy.set(Flow::Open);
     }
 
     async fn cut(&self) {
@@ -142,28 +250,40 @@ impl Stage for RealRabbit {
         self.proxy.set(Flow::Cut);
         soon("the cut is noticed", health.wait_for(|health| *health != Health::Ready)).await.unwrap();
         self.proxy.set(Flow::Open);
-        soon("the line is mended", health.wait_for(|health| *health == Health::Ready)).await.unwrap();
+        soon("the connection is made again", health.wait_for(|health| *health == Health::Ready)).await.unwrap();
     }
 
     async fn take_dead(&self, count: usize) -> Vec<Message> {
-        self.beside.take_dead(count).await.into_iter().map(|letter| letter.message).collect()
+        self.beside.take_dead(count).await.into_iter().map(|delivery| delivery.message).collect()
     }
 
     async fn take_published(&self, count: usize) -> Vec<(String, Message)> {
-        let letters = self.beside.take_results(count).await;
-        letters.into_iter().map(|letter| (letter.routing_key, letter.message)).collect()
+        let deliveries = self.beside.take_results(count).await;
+        deliveries.into_iter().map(|delivery| (delivery.routing_key, delivery.message)).collect()
     }
 
-    async fn answer_queue(&self) -> String {
-        self.beside.answers().await
+    async fn reply_queue(&self) -> String {
+        self.beside.reply_queue().await
     }
 
-    async fn take_answer(&self, queue: &str) -> Message {
-        self.beside.take_answer(queue).await
+    async fn take_reply(&self, queue: &str) -> Message {
+        self.beside.take_reply(queue).await
     }
 
     async fn end(self) {
         soon("closing", self.rabbit.close()).await;
         self.beside.finish().await;
+    }
+}
+
+impl RealRabbit {
+    /// Settings that give a publication up soon.
+    fn impatient(&self) -> Settings {
+        Settings { publish_timeout_s: 2, ..self.settings.clone() }
+    }
+
+    async fn put_on(&self, queue: &str, message: &Message) {
+        let headers = message.properties.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        self.beside.put(queue, &message.body, &headers.collect::<Vec<_>>()).await;
     }
 }

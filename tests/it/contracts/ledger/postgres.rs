@@ -1,10 +1,11 @@
-//! What only a real database can do, and suffer.
+//! What only a real database shows: migrations, constraints, wrong addresses, broken connections.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use ledger::postgres::{Postgres, address, migrate};
-use ledger::{Ledger, LedgerError, Recorded, Settings};
+use database::{Settings, address, migrate};
+use ledger::postgres::Postgres;
+use ledger::{Ledger, LedgerError, Recorded};
 use secrecy::SecretString;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Executor};
@@ -28,14 +29,14 @@ fn migrations() -> Vec<String> {
 
 /// A connection that looks at the test's schema.
 async fn raw(settings: &Settings) -> PgConnection {
-    let mut connection = PgConnection::connect(servers().ledger_url()).await.unwrap();
+    let mut connection = PgConnection::connect(servers().database_url()).await.unwrap();
     connection.execute(AssertSqlSafe(format!("SET search_path = {}", settings.schema))).await.unwrap();
     connection
 }
 
 /// The settings, with another address of the same server.
 fn at(settings: &Settings, change: impl FnOnce(&mut Url)) -> Settings {
-    let mut url = Url::parse(servers().ledger_url()).unwrap();
+    let mut url = Url::parse(servers().database_url()).unwrap();
     change(&mut url);
     Settings { url: SecretString::from(url.to_string()), timeout_s: 1, ..settings.clone() }
 }
@@ -123,7 +124,7 @@ async fn the_database_itself_refuses_a_second_outcome() {
             (as_failure("v", "verdicts"), "foreign key"),
             (as_failure("f", "failures"), "duplicate key"),
             (as_failure("nobody", "failures"), "foreign key"),
-            // The key itself can't be both, nor change its mind, nor leave its outcome behind.
+            // A key can't have both kinds, change its kind, or be deleted before its outcome.
             (
                 "INSERT INTO outcomes SELECT tenant, submission_id, generation, 'failure', outcome_id FROM outcomes"
                     .into(),
@@ -160,24 +161,27 @@ async fn schemas_of_one_database_do_not_see_each_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_is_not_there_is_unreachable_and_no_message_holds_the_password() {
-    let settings = servers().ledger_settings("unused");
+async fn a_database_that_is_away_or_lets_nobody_in_is_told_apart_and_no_message_holds_the_password() {
+    let settings = servers().database_settings("unused");
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let silent_port = silent.local_addr().unwrap().port();
     let closed_port = {
         let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
         closed.local_addr().unwrap().port()
     };
+    let (away, refused) = (true, false);
     let wrong = [
-        at(&settings, |url| url.set_port(Some(silent_port)).unwrap()),
-        at(&settings, |url| url.set_port(Some(closed_port)).unwrap()),
-        at(&settings, |url| url.set_password(Some("hush-hush")).unwrap()),
-        at(&settings, |url| url.set_path("nowhere")),
-        at(&settings, |url| url.set_host(Some("nowhere.invalid")).unwrap()),
+        (away, at(&settings, |url| url.set_port(Some(silent_port)).unwrap())),
+        (away, at(&settings, |url| url.set_port(Some(closed_port)).unwrap())),
+        (away, at(&settings, |url| url.set_host(Some("nowhere.invalid")).unwrap())),
+        (refused, at(&settings, |url| url.set_password(Some("hush-hush")).unwrap())),
+        (refused, at(&settings, |url| url.set_path("nowhere"))),
     ];
-    for settings in wrong {
+    for (away, settings) in wrong {
         for error in [failed_to_connect(&settings).await, migrate(&settings).await.unwrap_err()] {
-            assert!(matches!(error, LedgerError::Unreachable { .. }), "{error}");
+            assert_eq!(matches!(error, LedgerError::Unreachable { .. }), away, "{error}");
+            assert_eq!(matches!(error, LedgerError::LoginRefused { .. }), !away, "{error}");
+            assert!(std::error::Error::source(&error).is_some(), "{error:?}");
             let said = format!("{error} {error:?}");
             assert!(said.contains(&address(&settings)), "{said}");
             assert!(!said.contains("hush") && !said.contains("assay:assay"), "{said}");
@@ -187,22 +191,22 @@ async fn a_database_that_is_not_there_is_unreachable_and_no_message_holds_the_pa
 
 #[tokio::test(flavor = "multi_thread")]
 async fn settings_that_make_no_sense_are_refused() {
-    let settings = servers().ledger_settings("unused");
+    let settings = servers().database_settings("unused");
     for schema in ["", "a b", "A", "1a", "a;drop", "a\"b", &"a".repeat(64)] {
         let settings = Settings { schema: schema.into(), ..settings.clone() };
-        assert!(settings.validate().unwrap_err().contains("ledger.schema"));
+        assert!(settings.validate().unwrap_err().contains("database.schema"));
         assert!(matches!(migrate(&settings).await, Err(LedgerError::Failed { .. })));
     }
     let hidden = Settings { url: SecretString::from("postgres://u:hush@h:port/d"), ..settings };
     let error = failed_to_connect(&hidden).await.to_string();
-    assert!(error.contains("ledger.url") && !error.contains("hush"), "{error}");
+    assert!(error.contains("database.url") && !error.contains("hush"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_is_lost_after_the_commit_loses_nothing() {
     in_own_schema(|settings| async move {
         migrate(&settings).await.unwrap();
-        let target = Url::parse(servers().ledger_url()).unwrap().socket_addrs(|| None).unwrap()[0];
+        let target = Url::parse(servers().database_url()).unwrap().socket_addrs(|| None).unwrap()[0];
         let proxy = Proxy::before(target).await;
         let proxied = at(&settings, |url| url.set_port(Some(proxy.address.port())).unwrap());
         let ledger = Arc::new(Postgres::connect(&Settings { timeout_s: 20, ..proxied }).await.unwrap());

@@ -1,4 +1,4 @@
-//! What only a real server, or a bad one, can do.
+//! Answers that only a real server gives, or a faulty one.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

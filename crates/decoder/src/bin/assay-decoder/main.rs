@@ -1,7 +1,7 @@
-//! A decoder: reads encoded images from its socket, answers with their crops, and can do nothing else.
+//! A decoder: reads encoded images from its socket, sends back their crops, and can do nothing else.
 //!
-//! `assay` starts it (see `decoding/`). It is made of the modules below and no more: the library, with libtorch and the
-//! clients of broker, store and database, is not linked.
+//! `assay` starts it (see the library of this package). It is made of `imaging` and the modules below and no more: libtorch
+//! and the clients of broker, store and database are not linked.
 
 mod memory;
 mod probe;
@@ -13,7 +13,7 @@ use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
 use imaging::Limits;
-use imaging::protocol::{self, Answer, Ask};
+use imaging::protocol::{self, Request, Response};
 
 #[global_allocator]
 static ALLOCATOR: memory::Allocator = memory::Allocator;
@@ -27,7 +27,7 @@ fn main() -> ExitCode {
     match serve(&Limits { max_pixels, max_decoded_bytes }, memory) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Heard only as long as the sandbox is not closed.
+            // Standard error is open only until the sandbox is closed.
             eprintln!("assay-decoder: {error}");
             ExitCode::FAILURE
         }
@@ -39,17 +39,17 @@ fn serve(limits: &Limits, memory: u64) -> io::Result<()> {
     let protections = sandbox::enter(memory)?;
     // SAFETY: descriptor 0 is the one thing that the sandbox leaves open, and nothing else in this process holds it.
     let socket = unsafe { UnixStream::from_raw_fd(0) };
-    // A panic is told in the answer.
+    // A panic is reported in the response.
     std::panic::set_hook(Box::new(|_| {}));
-    protocol::answer(&socket, &Answer::Ready { version: env!("CARGO_PKG_VERSION").into(), protections }, &[])?;
+    protocol::send_response(&socket, &Response::Ready { version: env!("CARGO_PKG_VERSION").into(), protections }, &[])?;
     let mut buffer = Vec::new();
-    while let Some((ask, length)) = protocol::next_request(&socket, &mut buffer)? {
-        match ask {
-            Ask::Decode => protocol::answer_decoded(&socket, imaging::decode(&buffer[..length], limits))?,
-            Ask::Window { side } => {
-                protocol::answer_window(&socket, imaging::window(&buffer[..length], side.into(), limits))?;
+    while let Some((request, length)) = protocol::read_request(&socket, &mut buffer)? {
+        match request {
+            Request::Decode => protocol::send_decoded(&socket, imaging::decode(&buffer[..length], limits))?,
+            Request::Window { side } => {
+                protocol::send_window(&socket, imaging::window(&buffer[..length], side.into(), limits))?;
             }
-            Ask::Probe => protocol::answer(&socket, &Answer::Probed(probe::attempts()), &[])?,
+            Request::Probe => protocol::send_response(&socket, &Response::Probed(probe::attempts()), &[])?,
         }
         if buffer.len() > KEPT {
             buffer = Vec::new();

@@ -5,7 +5,7 @@ use std::io;
 use imaging::protocol::Attempt;
 
 /// Tries everything, and leaves nothing behind where it succeeds.
-pub fn attempts() -> Vec<Attempt> {
+pub(crate) fn attempts() -> Vec<Attempt> {
     // SAFETY: the strings end in a zero byte, the lengths are those of what the pointers are to, and what is opened is
     // not used. A child that should not be there ends before it returns.
     unsafe {
@@ -45,10 +45,10 @@ pub fn attempts() -> Vec<Attempt> {
 }
 
 /// From what a system call returned just now.
-fn attempt(act: &str, returned: libc::c_int) -> Attempt {
+fn attempt(action: &str, returned: libc::c_int) -> Attempt {
     let error = io::Error::last_os_error();
     let refused =
         returned < 0 && matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES | libc::EMFILE | libc::EAGAIN));
     let result = if returned < 0 { error.to_string() } else { "it worked".into() };
-    Attempt { act: act.into(), refused, result }
+    Attempt { action: action.into(), refused, result }
 }

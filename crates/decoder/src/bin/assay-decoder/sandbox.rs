@@ -20,7 +20,7 @@ use imaging::protocol::Protections;
 const LANDLOCK: ABI = ABI::V7;
 
 /// Gives everything up but descriptor 0 and `memory` bytes of address space.
-pub fn enter(memory: u64) -> io::Result<Protections> {
+pub(crate) fn enter(memory: u64) -> io::Result<Protections> {
     let mut missing = Vec::new();
     die_with_the_worker()?;
     // Where a container's memory runs out the kernel then takes a decoder, not the worker.

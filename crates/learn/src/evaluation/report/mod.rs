@@ -6,9 +6,10 @@ use minijinja::value::Serde;
 use minijinja::{Environment, Value, context};
 use serde::Serialize;
 
-use super::bootstrap::Figure;
+use super::document::Evaluation;
 use super::experiment::Comparison;
-use super::{Curves, Evaluation, OriginTrack};
+use super::tracks::OriginTrack;
+use figures::{Confusion, Curves, Figure};
 use plots::PlotError;
 
 /// Around every page.
@@ -32,7 +33,7 @@ pub fn html(evaluation: &Evaluation) -> Result<String, ReportError> {
     let measured = evaluation.origin.images > 0;
     let plot = |draw: fn(&Curves) -> Result<String, PlotError>| measured.then(|| draw(curves)).transpose();
     let dots = |rows: Vec<(String, Figure)>| (!rows.is_empty()).then(|| plots::dots(&rows)).transpose();
-    let heat = |confusion: &Option<super::Confusion>| confusion.as_ref().map(plots::heat).transpose();
+    let heat = |confusion: &Option<Confusion>| confusion.as_ref().map(plots::heat).transpose();
     let families = rows(&evaluation.by_family).into_iter().map(|(name, figure)| (format!("family {name}"), figure));
     let families: Vec<_> = families.collect();
     let attacks = &evaluation.adversarial;

@@ -4,7 +4,9 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use crate::evaluation::{AdversarialPoint, Confusion, Curves, Figure, Figures, Sweep};
+use crate::evaluation::adversarial::AdversarialPoint;
+use crate::evaluation::tracks::Sweep;
+use figures::{Confusion, Curves, Figure, Figures};
 
 /// Roles. The page replaces them by the colours of its theme.
 const INK: RGBColor = RGBColor(1, 1, 1);

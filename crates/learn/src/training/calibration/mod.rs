@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 use super::folds;
 use super::predictions::Predictions;
 use domain::{Calibration, Policy, Thresholds};
+use figures::{auc, balanced_accuracy, calibration_error};
 
 pub use plan::{HeldOutBy, Plan};
-pub use platt::{expected_error, platt, weighted_platt};
+pub use platt::{platt, weighted_platt};
 pub use thresholds::{LogitThresholds, UnseenFigures, by_image, by_stratum, unseen_figures};
 
 /// How the scores are to be read, and how well they can be.
@@ -88,10 +89,10 @@ pub fn fit(plan: &Plan, predictions: &Predictions) -> Fitted {
     let unseen = || unseen_figures(logits, &predictions.strata, plan.false_alarms, plan.misses);
     let metrics = Metrics {
         images: logits.len(),
-        auc: auc(logits, &synthetic),
-        balanced_accuracy: balanced_accuracy(&crossed, &synthetic),
-        ece_before: expected_error(&plain, &synthetic),
-        ece_after: expected_error(&crossed, &synthetic),
+        auc: auc(logits, &synthetic).unwrap_or_default(),
+        balanced_accuracy: balanced_accuracy(&crossed, &synthetic).unwrap_or_default(),
+        ece_before: calibration_error(&plain, &synthetic).unwrap_or_default(),
+        ece_after: calibration_error(&crossed, &synthetic).unwrap_or_default(),
         generator_top1: predictions.generator_top1(),
         unseen: (plan.by == HeldOutBy::Sources).then(unseen),
     };
@@ -118,31 +119,6 @@ fn folds_of(plan: &Plan, predictions: &Predictions) -> Vec<usize> {
     found.unwrap_or_else(|| folds::by_group(&predictions.groups, FOLDS))
 }
 
-/// The chance that a synthetic image scores above a real one; ties count half.
-pub fn auc(scores: &[f32], synthetic: &[bool]) -> f64 {
-    let mut order: Vec<usize> = (0..scores.len()).collect();
-    order.sort_by(|&a, &b| scores[a].total_cmp(&scores[b]));
-    let (mut below, mut won, mut ones) = (0.0, 0.0, 0.0);
-    let mut start = 0;
-    while start < order.len() {
-        let tied = order[start..].iter().take_while(|&&row| scores[row] == scores[order[start]]).count();
-        let made = order[start..start + tied].iter().filter(|&&row| synthetic[row]).count() as f64;
-        let real = tied as f64 - made;
-        won += made * (below + real / 2.0);
-        (below, ones, start) = (below + real, ones + made, start + tied);
-    }
-    won / (below * ones).max(1.0)
-}
-
-fn balanced_accuracy(probabilities: &[f32], synthetic: &[bool]) -> f64 {
-    let share = |wanted: bool| {
-        let of = probabilities.iter().zip(synthetic).filter(|&(_, &is)| is == wanted);
-        let (all, right) = of.fold((0, 0), |(all, right), (&p, _)| (all + 1, right + u32::from((p >= 0.5) == wanted)));
-        f64::from(right) / f64::from(all.max(1))
-    };
-    f64::midpoint(share(true), share(false))
-}
-
 #[cfg(test)]
 mod tests {
     use tch::Device;
@@ -153,14 +129,6 @@ mod tests {
     use crate::training::stratum::Stratum;
     use crate::training::testing;
     use engine::heads::Origin;
-
-    #[test]
-    fn auc_and_balanced_accuracy_are_what_a_hand_computes() {
-        let synthetic = [false, true, false, true, true];
-        // Pairs: 0.9, 0.4 and 0.4 against 0.1 and 0.4: 1 + 1 + 1 + 1 + 0.5 + 0.5 of 6.
-        assert!((auc(&[0.1, 0.9, 0.4, 0.4, 0.4], &synthetic) - 5.0 / 6.0).abs() < 1e-9);
-        assert!((balanced_accuracy(&[0.1, 0.9, 0.6, 0.4, 0.5], &synthetic) - (2.0 / 3.0 + 0.5) / 2.0).abs() < 1e-9);
-    }
 
     #[test]
     fn a_good_classifier_gets_a_rising_calibration_and_a_smaller_error() {

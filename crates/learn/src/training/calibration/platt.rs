@@ -51,18 +51,6 @@ pub fn weighted_platt(logits: &[f32], synthetic: &[bool], weights: &[f64], prior
         .then_some(Calibration { scale: scale as f32, bias: bias as f32 })
 }
 
-/// Expected calibration error: over ten bins of equal width, the mean distance between what is said and what is so.
-pub fn expected_error(probabilities: &[f32], synthetic: &[bool]) -> f64 {
-    const BINS: usize = 10;
-    let mut bins = [(0.0, 0.0); BINS];
-    for (&p, &is) in probabilities.iter().zip(synthetic) {
-        let (said, so) = &mut bins[((p * BINS as f32) as usize).min(BINS - 1)];
-        *said += f64::from(p);
-        *so += f64::from(u8::from(is));
-    }
-    bins.iter().map(|(said, so)| (said - so).abs()).sum::<f64>() / probabilities.len().max(1) as f64
-}
-
 fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }
@@ -72,6 +60,7 @@ mod tests {
     use super::*;
     use crate::augment::Rng;
     use domain::Policy;
+    use figures::calibration_error;
 
     /// Logits of which a third says twice what is so, and one too much of it.
     fn overconfident(count: usize) -> (Vec<f32>, Vec<bool>) {
@@ -93,7 +82,7 @@ mod tests {
         let error = |calibration| {
             let policy = Policy { calibration, ..Policy::default() };
             let said: Vec<f32> = logits.iter().map(|&logit| policy.probability(logit)).collect();
-            expected_error(&said, &synthetic)
+            calibration_error(&said, &synthetic).unwrap()
         };
         let (before, after) = (error(None), error(Some(calibration)));
         assert!(before > 0.08 && after < 0.015, "{before} {after}");
@@ -114,13 +103,6 @@ mod tests {
         // Perfectly apart: steep, but finite.
         let apart = platt(&[-3.0, -2.0, 2.0, 3.0], &[false, false, true, true], None).unwrap();
         assert!(apart.scale > 0.0 && apart.scale < 10.0, "{apart:?}");
-    }
-
-    #[test]
-    fn expected_error_is_what_a_hand_computes() {
-        // Bin 2 says 0.25 and 0.5 is so; bin 9 says 0.95 and 1 is so.
-        let error = expected_error(&[0.25, 0.25, 0.95, 0.95], &[true, false, true, true]);
-        assert!((error - (0.5 + 0.1) / 4.0).abs() < 1e-6, "{error}");
     }
 
     #[test]

@@ -1,0 +1,276 @@
+//! The worker's broker, and what tests do to it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use time::OffsetDateTime;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::corrections::MemoryCorrections;
+use super::dead_letters::MemoryDeadLetters;
+use super::state::{Counts, Fault, Queue, Ready, Shared, Unacknowledged};
+use super::submission::MemorySubmitter;
+use crate::error::BrokerError;
+use crate::port::{Broker, Consumer, Health, Publication};
+use crate::queue::{InputQueue, Lane};
+use crate::topology::Topology;
+use crate::wire::message::Message;
+use crate::wire::{self, headers};
+use domain::Request;
+use domain::delivery::{Job, Settlement, Ticket};
+
+/// A cheap handle; clones share the broker.
+#[derive(Clone)]
+pub struct Memory {
+    shared: Arc<Shared>,
+    prefetch: usize,
+    tenants: Arc<BTreeMap<String, String>>,
+}
+
+impl Memory {
+    /// At most `prefetch` messages of each lane are unacknowledged at a time.
+    pub fn new(prefetch: u16) -> Memory {
+        Memory::with_tenants(prefetch, BTreeMap::new())
+    }
+
+    pub fn with_tenants(prefetch: u16, tenants: BTreeMap<String, String>) -> Memory {
+        let shared = Arc::new(Shared::new(Topology::without_retries("memory")));
+        Memory { shared, prefetch: prefetch.max(1).into(), tenants: Arc::new(tenants) }
+    }
+
+    pub fn submitter(&self) -> MemorySubmitter {
+        MemorySubmitter::new(self.shared.clone())
+    }
+
+    pub fn corrections(&self) -> MemoryCorrections {
+        MemoryCorrections::open(self.shared.clone())
+    }
+
+    pub fn dead_letters(&self) -> MemoryDeadLetters {
+        MemoryDeadLetters::open(self.shared.clone())
+    }
+
+    /// Puts a message on a lane, whatever goes wrong with publications.
+    pub fn submit(&self, lane: Lane, message: Message) {
+        self.put(InputQueue::Requests(lane), message);
+    }
+
+    /// Puts a message on an input queue, whatever goes wrong with publications.
+    pub fn put(&self, queue: InputQueue, message: Message) {
+        self.shared.lock().push_back(Queue::Input(queue), message);
+        self.shared.notify();
+    }
+
+    /// Puts a message among the dead letters as it is.
+    pub fn put_dead(&self, message: Message) {
+        self.shared.lock().push_back(Queue::Dead, message);
+        self.shared.notify();
+    }
+
+    /// Every connection is lost: what is unacknowledged goes back, in its order and marked as redelivered.
+    pub fn crash(&self) {
+        let mut state = self.shared.lock();
+        let tags: Vec<_> = state.unacknowledged.keys().copied().collect();
+        state.requeue(tags.into_iter());
+        state.connection += 1;
+        drop(state);
+        self.shared.notify();
+    }
+
+    /// Deletes a queue with its messages: what is published to it afterwards is unroutable.
+    pub fn delete_queue(&self, queue: InputQueue) {
+        self.shared.lock().delete(queue);
+    }
+
+    /// The next publications go wrong, one for each fault.
+    pub fn fail_publications(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.shared.lock().faults.extend(faults);
+    }
+
+    /// From now on nothing is delivered, and no error says so: a consumer that looks alive and gets nothing.
+    pub fn stall(&self) {
+        self.shared.lock().stalled = true;
+    }
+
+    pub fn set_health(&self, health: Health) {
+        self.shared.health.send_replace(health);
+    }
+
+    /// What was published, in order, repetitions included: the routing key and the message.
+    pub fn published(&self) -> Vec<(String, Message)> {
+        self.shared.lock().published.clone()
+    }
+
+    /// Replies that were sent to a `reply_to`: the queue and the message.
+    pub fn replies(&self) -> Vec<(String, Message)> {
+        self.shared.lock().replies.clone()
+    }
+
+    /// The dead letters.
+    pub fn dead(&self) -> Vec<Message> {
+        self.shared.lock().ready(Queue::Dead).cloned().collect()
+    }
+
+    pub fn counts(&self) -> Counts {
+        self.shared.lock().counts
+    }
+
+    /// Messages that are ready in a lane.
+    pub fn waiting(&self, lane: Lane) -> usize {
+        self.ready(InputQueue::Requests(lane)).len()
+    }
+
+    /// The messages that are ready in a queue.
+    pub fn ready(&self, queue: InputQueue) -> Vec<Message> {
+        self.shared.lock().ready(Queue::Input(queue)).cloned().collect()
+    }
+
+    /// Messages that were delivered and not settled.
+    pub fn unacknowledged(&self) -> usize {
+        self.shared.lock().unacknowledged.len()
+    }
+
+    /// Waits until the lanes are empty and everything is settled.
+    pub async fn idle(&self) {
+        let mut changed = self.shared.changed.subscribe();
+        loop {
+            changed.borrow_and_update();
+            let lanes = [Lane::Live, Lane::Bulk];
+            if self.unacknowledged() == 0 && lanes.into_iter().all(|lane| self.waiting(lane) == 0) {
+                return;
+            }
+            // The sender lives in `self`.
+            let _ = changed.changed().await;
+        }
+    }
+}
+
+impl Memory {
+    /// Takes the next message of a lane, if the prefetch leaves room.
+    fn deliver(&self, lane: Lane) -> Option<(Ready, Ticket)> {
+        let mut state = self.shared.lock();
+        if state.stalled || state.unsettled(lane) >= self.prefetch {
+            return None;
+        }
+        let (tag, next) = state.deliver(Queue::Input(InputQueue::Requests(lane)))?;
+        state.counts.delivered += 1;
+        drop(state);
+        let shared = self.shared.clone();
+        let ticket = Ticket::new(move |settlement| settle(&shared, lane, tag, &settlement));
+        Some((next, ticket))
+    }
+
+    async fn serve(
+        self,
+        lane: Lane,
+        jobs: mpsc::Sender<Job<Request>>,
+        stop: CancellationToken,
+        unreadable: Arc<AtomicU64>,
+    ) {
+        let mut changed = self.shared.changed.subscribe();
+        loop {
+            changed.borrow_and_update();
+            while !stop.is_cancelled() && !jobs.is_closed() {
+                let Some((next, ticket)) = self.deliver(lane) else { break };
+                self.dispatch(&next, ticket, &jobs, &unreadable).await;
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = jobs.closed() => return,
+                told = changed.changed() => if told.is_err() { return },
+            }
+        }
+    }
+
+    async fn dispatch(&self, next: &Ready, ticket: Ticket, jobs: &mpsc::Sender<Job<Request>>, unreadable: &AtomicU64) {
+        match wire::read(&next.message, next.redelivered, &self.tenants) {
+            Ok(requests) => {
+                let tickets = ticket.split(requests.len());
+                for (request, ticket) in requests.into_iter().zip(tickets) {
+                    let _ = jobs.send(Job { request, ticket }).await;
+                }
+            }
+            Err(error) => {
+                unreadable.fetch_add(1, Ordering::Relaxed);
+                ticket.settle(Settlement::Dead { reason: error.to_string() });
+            }
+        }
+    }
+}
+
+fn settle(shared: &Shared, lane: Lane, tag: u64, settlement: &Settlement) {
+    let mut state = shared.lock();
+    let Some(Unacknowledged { queue, mut message }) = state.unacknowledged.remove(&tag) else {
+        state.counts.stale += 1;
+        return;
+    };
+    let attempt = wire::attempt(&message.properties);
+    let mut add = |headers: &[(&'static str, String)]| {
+        message.properties.headers.extend(headers.iter().map(|(name, value)| (name.to_string(), value.clone())));
+    };
+    match settlement {
+        Settlement::Done => state.counts.done += 1,
+        Settlement::Dead { reason } => {
+            add(&headers::of_dead_letter(reason, &shared.topology.lane(lane), OffsetDateTime::now_utc()));
+            state.counts.dead += 1;
+            state.push_back(Queue::Dead, message);
+        }
+        Settlement::Later { reason } => {
+            add(&headers::of_retry(reason, attempt));
+            state.counts.later += 1;
+            // The retry queues without their delays.
+            state.push_back(queue, message);
+        }
+        Settlement::Released => {
+            state.counts.released += 1;
+            state.unacknowledged.insert(tag, Unacknowledged { queue, message });
+            state.requeue(std::iter::once(tag));
+        }
+    }
+    drop(state);
+    shared.notify();
+}
+
+#[async_trait]
+impl Broker for Memory {
+    async fn consume(&self, lane: Lane) -> Result<Consumer, BrokerError> {
+        let (sender, jobs) = mpsc::channel(self.prefetch);
+        let (stop, unreadable) = (CancellationToken::new(), Arc::<AtomicU64>::default());
+        tokio::spawn(self.clone().serve(lane, sender, stop.clone(), unreadable.clone()));
+        Ok(Consumer { jobs, stop, queue: self.shared.topology.lane(lane), unreadable })
+    }
+
+    async fn publish(&self, publication: Publication<'_>) -> Result<(), BrokerError> {
+        // As over a network, others get their turn.
+        tokio::task::yield_now().await;
+        let message = wire::outcome(publication);
+        let routing_key = publication.outcome.routing_key();
+        let mut state = self.shared.lock();
+        state.publish(&self.exchange(), &routing_key, |state| state.published.push((routing_key.clone(), message)))?;
+        if let Some(reply_to) = &publication.context.reply_to {
+            state.replies.push((reply_to.clone(), wire::reply(publication)));
+        }
+        Ok(())
+    }
+
+    fn exchange(&self) -> String {
+        self.shared.topology.verdicts()
+    }
+
+    fn health(&self) -> watch::Receiver<Health> {
+        self.shared.health.subscribe()
+    }
+
+    async fn waiting(&self, lane: Lane) -> Result<u32, BrokerError> {
+        Ok(Memory::waiting(self, lane) as u32)
+    }
+
+    async fn close(&self) {
+        // Settlements are carried out as they are handed in, so there is nothing to wait for.
+        self.shared.lock().closed = true;
+        self.crash();
+    }
+}

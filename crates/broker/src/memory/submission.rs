@@ -1,0 +1,39 @@
+//! Publishing requests.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+
+use super::state::Shared;
+use crate::error::BrokerError;
+use crate::queue::{InputQueue, Lane};
+use crate::submission::Submitter;
+use crate::wire::message::Message;
+
+pub struct MemorySubmitter {
+    shared: Arc<Shared>,
+    closed: AtomicBool,
+}
+
+impl MemorySubmitter {
+    pub(super) fn new(shared: Arc<Shared>) -> MemorySubmitter {
+        MemorySubmitter { shared, closed: AtomicBool::new(false) }
+    }
+}
+
+#[async_trait]
+impl Submitter for MemorySubmitter {
+    async fn submit(&self, lane: Lane, message: &Message) -> Result<(), BrokerError> {
+        // As over a network, others get their turn.
+        tokio::task::yield_now().await;
+        if self.closed.load(Ordering::Relaxed) {
+            return Err(BrokerError::Closed);
+        }
+        self.shared.publish(InputQueue::Requests(lane), message.clone())
+    }
+
+    async fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+    }
+}

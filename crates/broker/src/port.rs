@@ -1,0 +1,72 @@
+//! The broker as the worker sees it.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use async_trait::async_trait;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::error::BrokerError;
+use crate::queue::Lane;
+use domain::delivery::Job;
+use domain::{Context, Outcome, Request};
+
+/// Requests as they come from one lane.
+pub struct Consumer {
+    /// Ends when the consumer was stopped and every job that the broker had handed out is in here or settled.
+    pub jobs: mpsc::Receiver<Job<Request>>,
+    /// Cancel it to stop taking new messages; jobs already handed out remain to be settled.
+    pub stop: CancellationToken,
+    /// The name of the queue.
+    pub queue: String,
+    /// Messages of this lane that could not be read and went to the dead letters, so far.
+    pub unreadable: Arc<AtomicU64>,
+}
+
+/// Where an outcome goes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Publication<'a> {
+    pub outcome: &'a Outcome,
+    /// What the request asked of the answer: `reply_to`, `correlation_id`, trace context.
+    pub context: &'a Context,
+}
+
+/// Whether work can flow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    Connecting,
+    Ready,
+    /// Connected, but the broker refuses publications for now (memory or disk alarm).
+    Blocked(String),
+    /// Not connected; the last error.
+    Down(String),
+}
+
+/// Requests in, outcomes out. Every implementation promises:
+/// - a consumed message stays unacknowledged until its ticket is settled, and is delivered again if it never is;
+/// - at most `prefetch` messages are unacknowledged at a time;
+/// - `Done` acknowledges; `Dead` and `Later` first publish a confirmed copy (body and headers untouched, the reason in
+///   `x-assay-*` headers) and then acknowledge; `Released` requeues the message as it was;
+/// - `publish` returns `Ok` only for a message that the broker has confirmed *and* routed to a queue;
+/// - a lost connection is made again in the background; what was unacknowledged is delivered again as a new job.
+#[async_trait]
+pub trait Broker: Send + Sync {
+    /// Starts taking messages from a lane.
+    async fn consume(&self, lane: Lane) -> Result<Consumer, BrokerError>;
+
+    /// Publishes an outcome to the results exchange (and to the request's `reply_to`, best effort).
+    /// Returns once the broker has confirmed it.
+    async fn publish(&self, publication: Publication<'_>) -> Result<(), BrokerError>;
+
+    /// The name of the results exchange.
+    fn exchange(&self) -> String;
+
+    fn health(&self) -> watch::Receiver<Health>;
+
+    /// Messages of a lane that are ready: delivered to nobody.
+    async fn waiting(&self, lane: Lane) -> Result<u32, BrokerError>;
+
+    /// Waits until every settlement handed in so far has been carried out, then closes the connections.
+    async fn close(&self);
+}

@@ -1,0 +1,110 @@
+//! The worker's broker.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+
+use super::connection::{Endpoint, ReconnectingConnection};
+use super::consume::LaneConsumer;
+use super::health::{Component, ConnectionHealth};
+use super::publish::{Publisher, Route};
+use super::settle::Settler;
+use super::{amqp, declare};
+use crate::error::BrokerError;
+use crate::port::{Broker, Consumer, Health, Publication};
+use crate::queue::Lane;
+use crate::settings::Settings;
+use crate::topology::Topology;
+use crate::wire;
+
+pub struct Rabbit {
+    settings: Settings,
+    topology: Arc<Topology>,
+    health: Arc<ConnectionHealth>,
+    consuming: Arc<ReconnectingConnection>,
+    publisher: Arc<Publisher>,
+    settler: Arc<Settler>,
+}
+
+impl Rabbit {
+    /// Connects and brings the topology to what the settings ask for, or says at once why not.
+    pub async fn connect(settings: &Settings) -> Result<Rabbit, BrokerError> {
+        let health = Arc::new(ConnectionHealth::new());
+        let topology = Arc::new(Topology::new(settings));
+        let consuming =
+            ReconnectingConnection::open(Endpoint::of(settings)?, Component::Consuming, health.clone()).await?;
+        declare::ensure(&topology, &*consuming.current().await?).await?;
+        let publisher = Arc::new(Publisher::open(settings, health.clone()).await?);
+        let settler = Arc::new(Settler {
+            topology: topology.clone(),
+            publisher: publisher.clone(),
+            tasks: TaskTracker::new(),
+            runtime: Handle::current(),
+            retired: Mutex::default(),
+        });
+        let consuming = Arc::new(consuming);
+        Ok(Rabbit { settings: settings.clone(), topology, health, consuming, publisher, settler })
+    }
+}
+
+#[async_trait]
+impl Broker for Rabbit {
+    async fn consume(&self, lane: Lane) -> Result<Consumer, BrokerError> {
+        let consumer = LaneConsumer {
+            lane,
+            settings: self.settings.clone(),
+            connection: self.consuming.clone(),
+            settler: self.settler.clone(),
+            health: self.health.clone(),
+            unreadable: Arc::default(),
+        };
+        consumer.start().await
+    }
+
+    async fn publish(&self, publication: Publication<'_>) -> Result<(), BrokerError> {
+        let message = wire::outcome(publication);
+        let (exchange, routing_key) = (self.topology.verdicts(), publication.outcome.routing_key());
+        let route = Route::Topic { exchange: &exchange, routing_key: &routing_key };
+        self.publisher.publish(route, &message.body, amqp::properties(&message.properties)).await?;
+        if let Some(reply_to) = &publication.context.reply_to {
+            self.reply(reply_to, publication).await;
+        }
+        Ok(())
+    }
+
+    fn exchange(&self) -> String {
+        self.topology.verdicts()
+    }
+
+    fn health(&self) -> watch::Receiver<Health> {
+        self.health.subscribe()
+    }
+
+    async fn waiting(&self, lane: Lane) -> Result<u32, BrokerError> {
+        declare::ready(&self.topology.lane(lane), &*self.consuming.current().await?).await
+    }
+
+    async fn close(&self) {
+        self.settler.close(Duration::from_secs(self.settings.publish_timeout_s)).await;
+        self.consuming.close().await;
+        self.publisher.close().await;
+    }
+}
+
+impl Rabbit {
+    /// The reply to the `reply_to` of a request, best effort.
+    async fn reply(&self, reply_to: &str, publication: Publication<'_>) {
+        if self.topology.owns(reply_to) {
+            return tracing::debug!(reply_to, "no reply is sent to a queue of Assay's own");
+        }
+        let message = wire::reply(publication);
+        let properties = amqp::properties(&message.properties);
+        if let Err(error) = self.publisher.publish(Route::OptionalQueue(reply_to), &message.body, properties).await {
+            tracing::debug!(%error, reply_to, "a reply could not be sent");
+        }
+    }
+}

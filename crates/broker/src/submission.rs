@@ -1,0 +1,20 @@
+//! Requests onto their queues.
+
+use async_trait::async_trait;
+
+use crate::error::BrokerError;
+use crate::queue::Lane;
+use crate::wire::Message;
+
+/// Publishes requests. Every implementation promises:
+/// - `submit` returns `Ok` only once the broker has confirmed the message *and* its queue has it;
+/// - `Unroutable` if there is no such queue; `Unconfirmed` if the message may or may not have arrived, so that submitting it
+///   again may make a second copy;
+/// - calls may run at the same time, each gets the confirmation of its own message;
+/// - after `close` it is `Closed`.
+#[async_trait]
+pub trait Submitter: Send + Sync {
+    async fn submit(&self, lane: Lane, message: &Message) -> Result<(), BrokerError>;
+
+    async fn close(&self);
+}

@@ -1,0 +1,34 @@
+//! Why a message can't be read.
+
+use super::message::MAX_BODY;
+use domain::RequestError;
+
+/// Why a message can't be read. It never will be.
+#[derive(Debug, thiserror::Error)]
+pub enum WireError {
+    #[error("the message is {0} bytes long; at most {MAX_BODY} are read")]
+    TooLong(usize),
+    #[error("the message is no JSON: {0}")]
+    NotJson(#[source] serde_json::Error),
+    #[error("the message is no JSON object")]
+    NotAnObject,
+    #[error(
+        "the message is none of the three forms: a request has `submission_id` and `image`, an S3 event \
+         notification has `Records`, a CloudEvent has `specversion` and `data`"
+    )]
+    UnknownForm,
+    #[error("`{field}` {problem}")]
+    Field { field: String, problem: String },
+}
+
+impl WireError {
+    pub(super) fn field(field: impl Into<String>, problem: impl Into<String>) -> WireError {
+        WireError::Field { field: field.into(), problem: problem.into() }
+    }
+
+    /// `error` in a part of the message that lies at `path`.
+    pub(super) fn at(path: &str, error: &RequestError) -> WireError {
+        let field = if path.is_empty() { error.field.to_string() } else { format!("{path}.{}", error.field) };
+        WireError::Field { field, problem: error.problem.clone() }
+    }
+}
