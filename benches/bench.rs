@@ -15,8 +15,10 @@ use decoder::Pool;
 use engine::Precision;
 use engine::weights::Weights;
 use imaging::{CROP_SIDE, Crop, Limits};
+use learn::training::average::AverageStart;
 use learn::training::encoder::{self, Paces, PlannedNorms};
 use learn::training::optimiser::Rule;
+use learn::training::sampling::Sampling;
 use learn::training::schedule::Schedule;
 use learn::training::{Batch, Encoder, Label, Labels, Objective};
 use serde_json::{Value, json};
@@ -118,12 +120,13 @@ fn training(
         batch,
         chunk,
         norms: PlannedNorms::Batch,
-        balance: false,
+        sampling: Sampling::Plain,
         optimiser: Rule::Sgd { momentum: 0.9, weight_decay: 1e-4 },
         schedule: Schedule { rate: 0.005, warm_up: 0.0, floor: 0.0 },
         heads_first: false,
         paces: Paces::default(),
         average: None,
+        average_start: AverageStart::Ramp,
     };
     let architecture = manifest.architecture;
     let mut learner = Encoder::new(plan, &Weights::of_artefact(&manifest, model)?, architecture, place);

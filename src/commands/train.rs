@@ -119,7 +119,7 @@ fn train(
         None if recipe.folds().is_some() => Vec::new(),
         None => {
             let groups = duplicate_groups::groups(&images.of(&train), threads)?;
-            dataset::hold_out(&mut train, &groups, recipe.reading.held_out)
+            dataset::hold_out(&mut train, &groups, recipe.calibration.held_out)
         }
     };
     apart(&train, &held_out)?;

@@ -116,14 +116,14 @@ async fn images_of_a_bucket_are_imported_with_a_custom_vocabulary() {
     for word in ["train.txt: line 1", "specific_model 40", "[[generators]]", "labels.file"] {
         assert!(said.contains(word), "{word}: {said}");
     }
-    let more = "[[generators]]\ncode = 40\nlabel = \"flux-1\"\nfamily = \"other\"\n[real]";
+    let more = "[[generators]]\ncode = 40\nlabel = \"flux-9\"\nfamily = \"other\"\n[real]";
     let built_in = include_str!("../../configs/labels.toml");
     write(site.folder(), "mine.toml", built_in.replace("[real]", more).as_bytes());
     let output = site.command().args(import).env("ASSAY__LABELS__FILE", "mine.toml").output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let words = labels_of(&site).await.in_force("", 10).await.unwrap();
     assert_eq!(words.len(), 1);
-    assert_eq!(words[0].label.generator.as_deref(), Some("flux-1"));
+    assert_eq!(words[0].label.generator.as_deref(), Some("flux-9"));
     assert_eq!(words[0].label.sha256, sha256(b"from a bucket"));
     assert_eq!(words[0].label.object(), Some((BUCKET, key.as_str())));
     site.close().await;
@@ -167,7 +167,7 @@ async fn corrections_become_labels_or_dead_letters_with_the_reason() {
         (real("verdict_id", json!("6f2c1c0e-8a53-5b57-9f5c-0b1d0a1c2d3e")), "no outcome has the id"),
         (real("image", image("never-there.jpg")), "does not exist"),
         (real("image", json!({"bucket": "elsewhere", "key": "a"})), "objects.allowed_buckets"),
-        (with(with(by_id, "origin", json!("synthetic")), "generator", json!("flux-1")), "\"flux-1\" is no generator"),
+        (with(with(by_id, "origin", json!("synthetic")), "generator", json!("flux-9")), "\"flux-9\" is no generator"),
     ];
     publish(&site, &good).await;
     publish(&site, &bad.clone().map(|(body, _)| body)).await;

@@ -5,6 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use time::{Date, Month};
+use toml::value::Datetime;
 
 use domain::{ContentType, Generator, LabelledOrigin};
 
@@ -20,6 +22,8 @@ pub struct Vocabulary {
     content_types: BTreeMap<u32, String>,
     families: BTreeMap<u32, String>,
     generators: BTreeMap<u32, Generator>,
+    /// By the label of the generator, where it is known.
+    released: BTreeMap<String, Date>,
     real: RealCodes,
 }
 
@@ -62,6 +66,7 @@ struct CodedGenerator {
     code: u32,
     label: String,
     family: String,
+    released: Option<Datetime>,
 }
 
 impl Vocabulary {
@@ -78,8 +83,9 @@ impl Vocabulary {
     fn of_text(name: &str, text: &str) -> Result<Vocabulary, VocabularyError> {
         let wrong = |detail: String| VocabularyError::Wrong { name: name.into(), detail };
         let document: Document = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;
+        let released = released(&document.generators).map_err(wrong)?;
         let generators = document.generators.into_iter().map(|coded| {
-            let CodedGenerator { code, label, family } = coded;
+            let CodedGenerator { code, label, family, .. } = coded;
             Coded { code, label: Generator { label, family } }
         });
         let vocabulary = Vocabulary {
@@ -88,6 +94,7 @@ impl Vocabulary {
             content_types: by_code("content_types", document.content_types).map_err(wrong)?,
             families: by_code("families", document.families).map_err(wrong)?,
             generators: by_code("generators", generators).map_err(wrong)?,
+            released,
             real: document.real,
         };
         vocabulary.check().map_err(wrong)?;
@@ -124,6 +131,11 @@ impl Vocabulary {
     /// Generators in the order of their codes.
     pub fn generators(&self) -> impl Iterator<Item = &Generator> {
         self.generators.values()
+    }
+
+    /// The day from which on there can be images of a generator; `None` where the file does not say it.
+    pub fn released(&self, generator: &str) -> Option<Date> {
+        self.released.get(generator).copied()
     }
 
     /// Families in the order of their codes.
@@ -184,6 +196,23 @@ impl Vocabulary {
     }
 }
 
+/// The days on which generators were released.
+fn released(generators: &[CodedGenerator]) -> Result<BTreeMap<String, Date>, String> {
+    let dated = generators.iter().filter_map(|generator| Some((&generator.label, generator.released.as_ref()?)));
+    dated.map(|(label, said)| Ok((label.clone(), day(said).ok_or_else(|| no_day(label, said))?))).collect()
+}
+
+fn day(said: &Datetime) -> Option<Date> {
+    let (Some(date), None, None) = (said.date, said.time, said.offset) else { return None };
+    let month = Month::try_from(date.month).ok()?;
+    // There were no generators of images before.
+    Date::from_calendar_date(date.year.into(), month, date.day).ok().filter(|date| date.year() >= 2000)
+}
+
+fn no_day(label: &str, said: &Datetime) -> String {
+    format!("generator {label:?} was released {said}, which is no day from 2000 on; write released = 2023-07-26")
+}
+
 fn by_code<T: PartialEq + std::fmt::Debug>(
     list: &str,
     items: impl IntoIterator<Item = Coded<T>>,
@@ -205,7 +234,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_built_in_has_imaginets_codes_and_ours() {
+    fn the_built_in_file_has_imaginets_codes_and_ours() {
         let vocabulary = Vocabulary::built_in();
         assert_eq!(vocabulary.generator(4).unwrap().label, "sdxl-1.0");
         assert_eq!(vocabulary.generator(9).unwrap().family, "gan");
@@ -215,15 +244,15 @@ mod tests {
         for word in ["animagine-xl", "stable-diffusion"] {
             assert_eq!(vocabulary.family_of(word), Some("stable-diffusion"));
         }
-        let unknown = vocabulary.check_generator("flux-1").unwrap_err();
-        assert!(unknown.contains("\"flux-1\"") && unknown.contains("labels.file") && unknown.contains("midjourney"));
+        let unknown = vocabulary.check_generator("flux-9").unwrap_err();
+        assert!(unknown.contains("\"flux-9\"") && unknown.contains("labels.file") && unknown.contains("midjourney"));
     }
 
     #[test]
     fn a_new_generator_needs_one_entry() {
-        let more = "[[generators]]\ncode = 40\nlabel = \"flux-1\"\nfamily = \"other\"\n[real]";
+        let more = "[[generators]]\ncode = 40\nlabel = \"flux-9\"\nfamily = \"other\"\n[real]";
         let vocabulary = Vocabulary::of_text("mine.toml", &BUILT_IN.replace("[real]", more)).unwrap();
-        assert_eq!(vocabulary.family_of("flux-1"), Some("other"));
+        assert_eq!(vocabulary.family_of("flux-9"), Some("other"));
     }
 
     #[test]
@@ -241,5 +270,34 @@ mod tests {
         assert!(changed("family = 4\n", "family = 5\n").contains("[real]"));
         assert!(changed("label = \"synthetic\"", "label = \"fake\"").contains("mine.toml"));
         assert!(changed("code = 0", "kode = 0").contains("kode"));
+    }
+
+    #[test]
+    fn generators_may_have_a_day_of_release_and_no_other_date() {
+        let vocabulary = Vocabulary::built_in();
+        let day = |year, month, day| Date::from_calendar_date(year, month, day).ok();
+        assert_eq!(vocabulary.released("sdxl-1.0"), day(2023, Month::July, 26));
+        assert_eq!((vocabulary.released("gan-other"), vocabulary.released("unheard-of")), (None, None));
+        let with = |date: &str| {
+            let text = BUILT_IN.replacen("released = 2023-07-26", &format!("released = {date}"), 1);
+            Vocabulary::of_text("mine.toml", &text).map(drop).map_err(|error| error.to_string())
+        };
+        with("2024-02-29").unwrap();
+        for wrong in
+            ["2023-02-29", "2023-13-01", "1997-01-01", "2023-07-26T10:00:00Z", "10:00:00", "\"July 2023\"", "2023"]
+        {
+            let said = with(wrong).unwrap_err();
+            assert!(said.contains("mine.toml"), "{wrong}: {said}");
+        }
+        assert!(with("1997-01-01").unwrap_err().contains("\"sdxl-1.0\" was released 1997-01-01"));
+    }
+
+    #[test]
+    fn the_built_in_file_has_the_families_of_newer_generators() {
+        let vocabulary = Vocabulary::built_in();
+        for (generator, family) in [("flux-2", "flux"), ("gpt-image-1", "gpt-image"), ("nano-banana", "gemini")] {
+            assert_eq!(vocabulary.family_of(generator), Some(family));
+        }
+        assert_eq!((vocabulary.family(6), vocabulary.generator(24).unwrap().label.as_str()), (Some("flux"), "flux-2"));
     }
 }

@@ -87,7 +87,7 @@ classes = "families"
 epochs = {epochs}
 batch = 8
 norms = "frozen"
-balance = true
+sampling = "generators"
 [encoder.objective]
 name = "selfcon"
 temperature = 0.1
@@ -99,13 +99,13 @@ weight_decay = 1e-4
 [encoder.schedule]
 rate = 1e-3
 [augmentation]
-side = 32
+sides = [32]
 [classifiers]
 views = 1
 social = 0.3
 epochs = 40
 batch = 16
-balance = true
+sampling = "generators"
 [classifiers.optimiser]
 name = "adamw"
 beta1 = 0.9
@@ -113,7 +113,7 @@ beta2 = 0.999
 weight_decay = 1e-3
 [classifiers.schedule]
 rate = {rate}
-[reading]
+[calibration]
 held_out = 0.25
 false_alarms = 0.05
 misses = 0.05

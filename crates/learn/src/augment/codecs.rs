@@ -10,12 +10,25 @@ use imaging::{Limits, Picture};
 /// What we wrote ourselves needs no limits.
 const ANY: Limits = Limits { max_pixels: u64::MAX, max_decoded_bytes: u64::MAX };
 
-/// Sides are at most 16,383 pixels, which is all that WebP holds; pictures that decoders give here are far below.
+/// How a JPEG keeps colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chroma {
+    /// 4:2:0, a quarter of the samples.
+    Quarter,
+    /// 4:4:4, all of them.
+    Full,
+}
+
 /// What lossy formats leave of a picture.
+///
+/// Sides are at most 16,383 pixels, which is all that WebP holds; pictures that decoders give here are far below.
 pub trait Codecs {
     /// What is left of it after JPEG at a quality of 1 to 100: baseline, 4:2:0, as libjpeg-turbo writes it by default,
     /// and so OpenCV and Pillow.
     fn through_jpeg(&self, quality: u8) -> Picture;
+
+    /// The same with the colour as it is said.
+    fn through_jpeg_with(&self, quality: u8, chroma: Chroma) -> Picture;
 
     /// What is left of it after lossy WebP at a quality of 0 to 100, as libwebp's simple encoder writes it, and so OpenCV.
     fn through_webp(&self, quality: u8) -> Picture;
@@ -23,7 +36,11 @@ pub trait Codecs {
 
 impl Codecs for Picture {
     fn through_jpeg(&self, quality: u8) -> Picture {
-        decoded(&to_jpeg(self, quality))
+        self.through_jpeg_with(quality, Chroma::Quarter)
+    }
+
+    fn through_jpeg_with(&self, quality: u8, chroma: Chroma) -> Picture {
+        decoded(&to_jpeg(self, quality, chroma))
     }
 
     fn through_webp(&self, quality: u8) -> Picture {
@@ -31,10 +48,14 @@ impl Codecs for Picture {
     }
 }
 
-fn to_jpeg(picture: &Picture, quality: u8) -> Vec<u8> {
+pub(super) fn to_jpeg(picture: &Picture, quality: u8, chroma: Chroma) -> Vec<u8> {
+    let subsampling = match chroma {
+        Chroma::Quarter => tj::TJSAMP_TJSAMP_420,
+        Chroma::Full => tj::TJSAMP_TJSAMP_444,
+    };
     let settings = [
         (tj::TJPARAM_TJPARAM_QUALITY, c_int::from(quality.clamp(1, 100))),
-        (tj::TJPARAM_TJPARAM_SUBSAMP, tj::TJSAMP_TJSAMP_420 as c_int),
+        (tj::TJPARAM_TJPARAM_SUBSAMP, subsampling as c_int),
     ];
     let (width, height) = (picture.width() as c_int, picture.height() as c_int);
     let (mut bytes, mut length) = (std::ptr::null_mut(), 0);

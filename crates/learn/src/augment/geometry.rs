@@ -1,6 +1,8 @@
 //! Cutting, filling up, turning: pixels move and stay what they are.
 
-use crate::augment::Dice;
+use std::borrow::Cow;
+
+use crate::augment::Rng;
 use imaging::Picture;
 
 /// Which way a picture is mirrored.
@@ -19,12 +21,15 @@ pub trait Geometry {
     fn centre(&self, side: usize) -> Picture;
 
     /// A square from anywhere, all places alike; of a picture that was filled up where it is too small.
-    fn random_square(&self, side: usize, dice: &mut Dice) -> Picture;
+    fn random_square(&self, side: usize, rng: &mut Rng) -> Picture;
 
     /// Turned counter-clockwise by so many quarters.
     fn turned(&self, quarters: usize) -> Picture;
 
     fn flipped(&self, flip: Flip) -> Picture;
+
+    /// Without so many columns on the left and rows at the top; at least one pixel of each is left.
+    fn trimmed(&self, left: usize, top: usize) -> Picture;
 }
 
 impl Geometry for Picture {
@@ -34,10 +39,10 @@ impl Geometry for Picture {
         cut(&padded, left, top, side)
     }
 
-    fn random_square(&self, side: usize, dice: &mut Dice) -> Picture {
+    fn random_square(&self, side: usize, rng: &mut Rng) -> Picture {
         let padded = padded(self, side);
-        let left = dice.between(0, padded.width() - side);
-        let top = dice.between(0, padded.height() - side);
+        let left = rng.between(0, padded.width() - side);
+        let top = rng.between(0, padded.height() - side);
         cut(&padded, left, top, side)
     }
 
@@ -59,20 +64,32 @@ impl Geometry for Picture {
             Flip::Both => (width - 1 - x, height - 1 - y),
         })
     }
+
+    fn trimmed(&self, left: usize, top: usize) -> Picture {
+        let (left, top) = (left.min(self.width() - 1), top.min(self.height() - 1));
+        rectangle(self, (left, top), (self.width() - left, self.height() - top))
+    }
 }
 
 /// At least `side` pixels wide and high, by reflection about the border (OpenCV's reflect-101), the odd pixel behind.
-fn padded(picture: &Picture, side: usize) -> Picture {
+fn padded(picture: &Picture, side: usize) -> Cow<'_, Picture> {
     let (width, height) = (picture.width(), picture.height());
     if width >= side && height >= side {
-        return picture.clone();
+        return Cow::Borrowed(picture);
     }
     let (columns, rows) = (sources(width, side), sources(height, side));
-    rearranged(picture, columns.len(), rows.len(), |x, y| (columns[x], rows[y]))
+    Cow::Owned(rearranged(picture, columns.len(), rows.len(), |x, y| (columns[x], rows[y])))
 }
 
 fn cut(picture: &Picture, left: usize, top: usize, side: usize) -> Picture {
-    rearranged(picture, side, side, |x, y| (left + x, top + y))
+    rectangle(picture, (left, top), (side, side))
+}
+
+/// Row by row, so that no pixel outside is touched.
+fn rectangle(picture: &Picture, (left, top): (usize, usize), (width, height): (usize, usize)) -> Picture {
+    let rows = picture.rgb().chunks_exact(picture.width() * 3).skip(top).take(height);
+    let rgb: Vec<u8> = rows.flat_map(|row| &row[left * 3..(left + width) * 3]).copied().collect();
+    Picture::new(width, height, rgb).expect("it lies within the picture")
 }
 
 /// A picture of these sides whose pixels come from the places that `source` names.

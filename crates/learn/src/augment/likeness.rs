@@ -70,14 +70,14 @@ pub fn groups(likenesses: &[Likeness]) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::augment::Dice;
+    use crate::augment::Rng;
     use crate::augment::{Codecs, Filters, Resize};
 
     /// Soft blobs of light in some places.
     fn scene(seed: u64, side: usize) -> Picture {
-        let mut dice = Dice::new(seed);
+        let mut rng = Rng::new(seed);
         let blobs: Vec<[f64; 4]> =
-            (0..12).map(|_| [dice.unit(), dice.unit(), 0.03 + 0.1 * dice.unit(), dice.unit()]).collect();
+            (0..12).map(|_| [rng.unit(), rng.unit(), 0.03 + 0.1 * rng.unit(), rng.unit()]).collect();
         let level = |x: usize, y: usize| {
             let (x, y) = (x as f64 / side as f64, y as f64 / side as f64);
             let light = blobs.iter().map(|[bx, by, size, light]| {

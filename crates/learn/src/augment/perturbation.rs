@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::augment::Dice;
+use crate::augment::Rng;
 use crate::augment::{Codecs, Filters, Geometry, Resize};
 use imaging::{CROP_SIDE, Crop, Picture};
 
@@ -50,11 +50,11 @@ pub enum Perturbation {
 
 impl Perturbation {
     /// What the detector gets to see.
-    pub fn apply(self, picture: &Picture, dice: &mut Dice) -> Crop {
+    pub fn apply(self, picture: &Picture, rng: &mut Rng) -> Crop {
         let middle = || picture.centre(CROP_SIDE);
         match self {
             Perturbation::None => picture.to_crop(),
-            Perturbation::Social => social(picture, dice).to_crop(),
+            Perturbation::Social => social(picture, rng).to_crop(),
             Perturbation::Jpeg { quality } => middle().through_jpeg(quality).to_crop(),
             Perturbation::Webp { quality } => middle().through_webp(quality).to_crop(),
             Perturbation::Resize { twelfths } => {
@@ -62,7 +62,7 @@ impl Perturbation {
             }
             Perturbation::Blur { kernel: ..3 } => picture.to_crop(),
             Perturbation::Blur { kernel } => middle().blurred(kernel.into()).to_crop(),
-            Perturbation::Noise { variance } => middle().noisy(variance.into(), dice).to_crop(),
+            Perturbation::Noise { variance } => middle().noisy(variance.into(), rng).to_crop(),
             Perturbation::Crop { side } => picture.centre(side.clamp(1, CROP_SIDE as u16).into()).to_crop(),
         }
     }
@@ -109,11 +109,11 @@ pub(super) enum Compression {
 
 impl Social {
     /// For an image of this short side.
-    pub fn thrown(short_side: usize, dice: &mut Dice) -> Social {
-        let side = dice.between(CROP_SIDE, short_side.clamp(CROP_SIDE, SOCIAL_SQUARE));
-        let compression = dice.chance(SOCIAL_SHARE).then(|| {
-            let by_jpeg = dice.chance(0.5);
-            let quality = dice.between(SOCIAL_QUALITY.0, SOCIAL_QUALITY.1) as u8;
+    pub fn drawn(short_side: usize, rng: &mut Rng) -> Social {
+        let side = rng.between(CROP_SIDE, short_side.clamp(CROP_SIDE, SOCIAL_SQUARE));
+        let compression = rng.chance(SOCIAL_SHARE).then(|| {
+            let by_jpeg = rng.chance(0.5);
+            let quality = rng.between(SOCIAL_QUALITY.0, SOCIAL_QUALITY.1) as u8;
             if by_jpeg { Compression::Jpeg(quality) } else { Compression::Webp(quality) }
         });
         Social { side, compression }
@@ -121,9 +121,9 @@ impl Social {
 }
 
 /// A square of 256 pixels a side.
-fn social(picture: &Picture, dice: &mut Dice) -> Picture {
-    let Social { side, compression } = Social::thrown(picture.width().min(picture.height()), dice);
-    let square = picture.random_square(side, dice).resized(CROP_SIDE, CROP_SIDE);
+fn social(picture: &Picture, rng: &mut Rng) -> Picture {
+    let Social { side, compression } = Social::drawn(picture.width().min(picture.height()), rng);
+    let square = picture.random_square(side, rng).resized(CROP_SIDE, CROP_SIDE);
     match compression {
         None => square,
         Some(Compression::Jpeg(quality)) => square.through_jpeg(quality),

@@ -1,9 +1,14 @@
 //! Pixels against those of other libraries, and the same bytes for the same seed.
 
+use std::borrow::Cow;
+
 use sha2::{Digest, Sha256};
 
 use super::perturbation::{Compression, Social};
-use super::{Augmentation, Axis, Dice, Flip, Perturbation, Picture};
+use super::{
+    Augmentation, Axis, Chroma, Colour, Degradation, Flip, History, Mask, Perturbation, Picture, Qualities, Rng, Scale,
+    Shuffle,
+};
 use crate::augment::{Codecs, Filters, Geometry, Resize};
 use imaging::CROP_SIDE;
 
@@ -18,6 +23,21 @@ fn sample(width: usize, height: usize) -> Picture {
 
 fn digest(picture: &Picture) -> String {
     hex::encode(&Sha256::digest(picture.rgb())[..8])
+}
+
+/// All that a recipe can ask for.
+fn everything() -> Augmentation {
+    Augmentation {
+        sides: vec![96, 128],
+        history: Some(History::default()),
+        scale: Some(Scale::default()),
+        social: 0.6,
+        degradations: vec![Degradation::Blur, Degradation::Noise, Degradation::Median, Degradation::Sharpen],
+        colour: Some(Colour::default()),
+        shuffle: Some(Shuffle::default()),
+        mask: Some(Mask::default()),
+        ..Augmentation::default()
+    }
 }
 
 /// Red of the pixels of a row.
@@ -56,9 +76,9 @@ fn turning_and_mirroring_move_pixels_as_they_say() {
 #[test]
 fn squares_come_from_everywhere() {
     let picture = Picture::new(4, 1, (0..4).flat_map(|n| [n; 3]).collect()).unwrap();
-    let mut dice = Dice::new(0);
+    let mut rng = Rng::new(0);
     let mut seen = [false; 4];
-    (0..100).for_each(|_| seen[usize::from(picture.random_square(1, &mut dice).rgb()[0])] = true);
+    (0..100).for_each(|_| seen[usize::from(picture.random_square(1, &mut rng).rgb()[0])] = true);
     assert_eq!(seen, [true; 4]);
 }
 
@@ -83,11 +103,11 @@ fn resizing_and_blurring_give_what_opencv_gives() {
 #[test]
 fn noise_has_the_variance_that_was_asked_for() {
     let grey = Picture::new(200, 200, vec![128; 120_000]).unwrap();
-    let noisy = grey.noisy(9.0, &mut Dice::new(3));
+    let noisy = grey.noisy(9.0, &mut Rng::new(3));
     let squares: f64 = noisy.rgb().iter().map(|&level| (f64::from(level) - 128.0).powi(2)).sum();
     // Rounding adds a twelfth.
     assert!((squares / 120_000.0 - 9.08).abs() < 0.2, "{}", squares / 120_000.0);
-    assert_eq!(grey.noisy(0.0, &mut Dice::new(3)), grey);
+    assert_eq!(grey.noisy(0.0, &mut Rng::new(3)), grey);
 }
 
 #[test]
@@ -104,10 +124,10 @@ fn compression_costs_more_the_lower_the_quality() {
 
 #[test]
 fn social_conditions_are_those_of_the_paper() {
-    let mut dice = Dice::new(5);
+    let mut rng = Rng::new(5);
     for (short_side, longest) in [(90, 256), (256, 256), (500, 500), (1000, 1000), (1024, 1000)] {
-        let thrown: Vec<Social> = (0..4000).map(|_| Social::thrown(short_side, &mut dice)).collect();
-        let sides = || thrown.iter().map(|social| social.side);
+        let drawn: Vec<Social> = (0..4000).map(|_| Social::drawn(short_side, &mut rng)).collect();
+        let sides = || drawn.iter().map(|social| social.side);
         let spread = longest - 256;
         assert!(sides().min().unwrap() - 256 <= spread / 100 && longest - sides().max().unwrap() <= spread / 100);
         let qualities = |jpeg: bool| {
@@ -116,10 +136,10 @@ fn social_conditions_are_those_of_the_paper() {
                 Some(Compression::Webp(quality)) if !jpeg => Some(quality),
                 _ => None,
             };
-            thrown.iter().filter_map(quality)
+            drawn.iter().filter_map(quality)
         };
         for jpeg in [true, false] {
-            let share = qualities(jpeg).count() as f64 / thrown.len() as f64;
+            let share = qualities(jpeg).count() as f64 / drawn.len() as f64;
             assert!((share - 0.375).abs() < 0.04, "{share}");
             assert_eq!((qualities(jpeg).min(), qualities(jpeg).max()), (Some(60), Some(100)));
         }
@@ -134,7 +154,7 @@ fn every_perturbation_gives_a_crop_and_the_mildest_give_the_plain_one() {
             let points = axis.points();
             assert!(points.windows(2).all(|pair| pair[0].0 < pair[1].0), "{axis:?}");
             for (place, point) in points {
-                let crop = point.apply(&picture, &mut Dice::new(1));
+                let crop = point.apply(&picture, &mut Rng::new(1));
                 let mild = matches!(
                     point,
                     Perturbation::Resize { twelfths: 12 }
@@ -151,12 +171,14 @@ fn every_perturbation_gives_a_crop_and_the_mildest_give_the_plain_one() {
 #[test]
 fn the_same_seed_gives_the_same_bytes_and_another_one_others() {
     let picture = sample(640, 480);
-    let social = |seed| Picture::from(Perturbation::Social.apply(&picture, &mut Dice::new(seed)));
-    let training = |seed| Augmentation::default().apply(&picture, &mut Dice::new(seed));
+    let social = |seed| Picture::from(Perturbation::Social.apply(&picture, &mut Rng::new(seed)));
+    let training = |seed| Augmentation::default().apply(&picture, 96, Qualities::UNKNOWN, &mut Rng::new(seed));
+    let everything_of = |seed| everything().apply(&picture, 96, Qualities::UNKNOWN, &mut Rng::new(seed));
     for seed in 0..8 {
         assert_eq!(digest(&social(seed)), digest(&social(seed)));
         assert_eq!(digest(&training(seed)), digest(&training(seed)));
         assert_eq!((training(seed).width(), training(seed).height()), (96, 96));
+        assert_eq!(digest(&everything_of(seed)), digest(&everything_of(seed)));
     }
     let different: std::collections::BTreeSet<_> = (0..8).map(|seed| digest(&social(seed))).collect();
     assert_eq!(different.len(), 8);
@@ -165,10 +187,10 @@ fn the_same_seed_gives_the_same_bytes_and_another_one_others() {
 #[test]
 fn the_bytes_are_those_of_every_machine() {
     let picture = sample(300, 280);
-    let mut dice = Dice::new(7);
-    let all = |seeds: std::ops::Range<u64>, make: &dyn Fn(&mut Dice) -> Picture| {
+    let mut rng = Rng::new(7);
+    let all = |seeds: std::ops::Range<u64>, make: &dyn Fn(&mut Rng) -> Picture| {
         let mut digest = Sha256::new();
-        seeds.for_each(|seed| digest.update(make(&mut Dice::new(seed)).rgb()));
+        seeds.for_each(|seed| digest.update(make(&mut Rng::new(seed)).rgb()));
         hex::encode(&digest.finalize()[..8])
     };
     let training = Augmentation { social: 0.5, ..Augmentation::default() };
@@ -178,9 +200,9 @@ fn the_bytes_are_those_of_every_machine() {
         ("resized", digest(&picture.resized(256, 200))),
         ("enlarged", digest(&picture.resized(417, 333))),
         ("blurred", digest(&picture.blurred(7))),
-        ("noisy", digest(&picture.noisy(5.5, &mut dice))),
-        ("social", all(0..16, &|dice| Perturbation::Social.apply(&sample(640, 480), dice).into())),
-        ("training", all(0..64, &|dice| training.apply(&picture, dice))),
+        ("noisy", digest(&picture.noisy(5.5, &mut rng))),
+        ("social", all(0..16, &|rng| Perturbation::Social.apply(&sample(640, 480), rng).into())),
+        ("training", all(0..64, &|rng| training.apply(&picture, 96, Qualities::UNKNOWN, rng))),
     ];
     // The first two and `blurred` are also what OpenCV 4 makes of the picture.
     let wanted = [
@@ -206,11 +228,141 @@ fn parameters_that_make_no_sense_are_refused() {
     for (bad, name) in [
         (Augmentation { flip: 1.5, ..good.clone() }, "flip"),
         (Augmentation { social: f64::NAN, ..good.clone() }, "social"),
-        (Augmentation { side: 0, ..good.clone() }, "side"),
+        (Augmentation { sides: vec![96, 0], ..good.clone() }, "sides"),
+        (Augmentation { degradations: Vec::new(), ..good.clone() }, "degradations"),
+        (Augmentation { history: Some(History { twice: 2.0, ..History::default() }), ..good.clone() }, "history.twice"),
+        (
+            Augmentation { history: Some(History { quality: [0, 9], ..History::default() }), ..good.clone() },
+            "history.quality",
+        ),
+        (
+            Augmentation { scale: Some(Scale { factor: [0.0, 1.0], ..Scale::default() }), ..good.clone() },
+            "scale.factor",
+        ),
+        (
+            Augmentation { scale: Some(Scale { kernels: Vec::new(), ..Scale::default() }), ..good.clone() },
+            "scale.kernels",
+        ),
+        (Augmentation { colour: Some(Colour { range: -0.1, ..Colour::default() }), ..good.clone() }, "colour.range"),
+        (
+            Augmentation { shuffle: Some(Shuffle { blocks: vec![2], ..Shuffle::default() }), ..good.clone() },
+            "shuffle.blocks",
+        ),
+        (Augmentation { mask: Some(Mask { tile: 0, ..Mask::default() }), ..good.clone() }, "mask.tile"),
         (Augmentation { quality: [90, 50], ..good.clone() }, "quality"),
         (Augmentation { blur: [3, 8], ..good.clone() }, "blur"),
         (Augmentation { noise_variance: [-1.0, 2.0], ..good.clone() }, "noise_variance"),
     ] {
         assert!(bad.validate().unwrap_err().contains(name), "{name}");
+    }
+}
+
+#[test]
+fn the_median_and_sharpening_give_what_pillow_gives() {
+    let ramp =
+        Picture::new(3, 3, [10, 20, 30, 40, 200, 60, 70, 80, 90].iter().flat_map(|&n| [n; 3]).collect()).unwrap();
+    assert_eq!(ramp.median().rgb()[4 * 3], 60);
+    // (32 · 200 − 2 · 400) / 16 lies above 255; with 60 in the middle it is (1920 − 800) / 16.
+    assert_eq!(ramp.sharpened().rgb()[4 * 3], 255);
+    let flat = Picture::new(3, 3, [10, 20, 30, 40, 60, 60, 70, 80, 90].iter().flat_map(|&n| [n; 3]).collect()).unwrap();
+    assert_eq!(flat.sharpened().rgb()[4 * 3], 70);
+}
+
+#[test]
+fn full_chroma_keeps_more_colour_than_a_quarter_of_it() {
+    // Columns of red and blue by turns.
+    let rgb = (0..64 * 64).flat_map(|n| if n % 2 == 0 { [200, 30, 30] } else { [30, 30, 200] }).collect();
+    let picture = Picture::new(64, 64, rgb).unwrap();
+    let error = |chroma| {
+        let through = picture.through_jpeg_with(95, chroma);
+        picture.rgb().iter().zip(through.rgb()).map(|(a, b)| u64::from(a.abs_diff(*b))).sum::<u64>()
+    };
+    assert!(2 * error(Chroma::Full) < error(Chroma::Quarter));
+    assert!(picture.through_jpeg_with(95, Chroma::Quarter) == picture.through_jpeg(95));
+}
+
+#[test]
+fn a_second_compression_comes_after_a_cut_of_one_to_seven_pixels() {
+    let picture = sample(100, 80);
+    let twice = History { share: 1.0, twice: 1.0, ..History::default() };
+    let apply = |history: &History, picture: &Picture, seed| {
+        history.apply(Cow::Borrowed(picture), Qualities::UNKNOWN, &mut Rng::new(seed)).into_owned()
+    };
+    for seed in 0..40 {
+        let seen = apply(&twice, &picture, seed);
+        assert!((93..=99).contains(&seen.width()) && (73..=79).contains(&seen.height()), "{seen:?}");
+        let once = apply(&History { twice: 0.0, ..twice.clone() }, &picture, seed);
+        assert_eq!((once.width(), once.height()), (100, 80));
+    }
+    // Too small to cut.
+    let small = apply(&twice, &sample(9, 9), 1);
+    assert_eq!((small.width(), small.height()), (9, 9));
+}
+
+#[test]
+fn a_file_of_higher_quality_is_compressed_as_one_of_the_other_class_is() {
+    let picture = sample(64, 64);
+    let matching = History { matched: 1.0, share: 0.0, full_chroma: 0.0, ..History::default() };
+    let seen =
+        |own, others| matching.apply(Cow::Borrowed(&picture), Qualities { own, others }, &mut Rng::new(1)).into_owned();
+    for own in [None, Some(95), Some(64)] {
+        assert!(seen(own, Some(60)) == picture.through_jpeg(60), "{own:?}");
+    }
+    for (own, others) in [(Some(50), Some(60)), (Some(62), Some(60)), (None, None), (Some(90), None)] {
+        assert!(seen(own, others) == picture, "{own:?} {others:?}");
+    }
+}
+
+#[test]
+fn scaling_leaves_a_crop_s_worth_of_pixels() {
+    let scale = Scale { factor: [0.2, 3.5], ..Scale::default() };
+    for seed in 0..60 {
+        let seen = scale.apply(&sample(300, 200), 128, &mut Rng::new(seed));
+        assert!(seen.width() >= 192 && seen.height() >= 128, "{seen:?}");
+        let ratio = seen.width() as f64 / seen.height() as f64;
+        assert!((ratio - 1.5).abs() < 0.02, "{seen:?}");
+        // What was smaller before does not shrink.
+        let seen = scale.apply(&sample(60, 50), 128, &mut Rng::new(seed));
+        assert!(seen.width() >= 60 && seen.height() >= 50, "{seen:?}");
+    }
+}
+
+#[test]
+fn every_step_has_one_of_the_sides() {
+    let sides: Vec<usize> = (0..200).map(|step| everything().side_of_step(1, step)).collect();
+    let small = sides.iter().filter(|&&side| side == 96).count();
+    assert!((70..130).contains(&small) && sides.iter().all(|side| [96, 128].contains(side)), "{small}");
+    for side in [96, 128] {
+        let seen = everything().apply(&sample(300, 200), side, Qualities::UNKNOWN, &mut Rng::new(3));
+        assert_eq!((seen.width(), seen.height()), (side, side));
+    }
+}
+
+/// The time that augmentation takes, per image and on one thread: `cargo test --release --workspace --lib --
+/// --ignored --nocapture time_of_augmentation`.
+#[test]
+#[ignore = "measures"]
+fn time_of_augmentation() {
+    for (width, height) in [(320, 320), (1024, 1024)] {
+        let picture = sample(width, height);
+        let paper = Augmentation::default();
+        let small = crate::training::Recipe::named("small-encoder").unwrap().augmentation;
+        let generalise = crate::training::Recipe::named("generalise-encoder").unwrap().augmentation;
+        for (name, augmentation) in [("imaginet", paper), ("small-encoder", small), ("generalise-encoder", generalise)]
+        {
+            let began = std::time::Instant::now();
+            const IMAGES: u64 = 300;
+            for seed in 0..IMAGES {
+                let side = augmentation.side_of_step(1, seed);
+                std::hint::black_box(augmentation.apply(
+                    &picture,
+                    side,
+                    Qualities { own: Some(95), others: Some(75) },
+                    &mut Rng::new(seed),
+                ));
+            }
+            let each = began.elapsed().as_secs_f64() * 1000.0 / IMAGES as f64;
+            println!("{width}×{height} {name}: {each:.2} ms an image");
+        }
     }
 }

@@ -147,7 +147,13 @@ mod tests {
     use super::*;
 
     fn annotation(name: usize, origin: LabelledOrigin) -> Annotation {
-        Annotation { path: format!("{name}.png"), origin, content_type: "photos".into(), generator: None }
+        Annotation {
+            path: format!("{name}.png"),
+            origin,
+            content_type: "photos".into(),
+            generator: None,
+            source: String::new(),
+        }
     }
 
     fn judged(image: usize, condition: usize, probability: f32, decision: Decision) -> Judged {

@@ -65,7 +65,13 @@ mod tests {
 
     fn annotation(name: usize) -> Annotation {
         let origin = LabelledOrigin::Real;
-        Annotation { path: format!("{name}.png"), origin, content_type: "photos".into(), generator: None }
+        Annotation {
+            path: format!("{name}.png"),
+            origin,
+            content_type: "photos".into(),
+            generator: None,
+            source: String::new(),
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::thread;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::augment::{Dice, Perturbation};
+use crate::augment::{Perturbation, Rng};
 use crate::training::TrainingError;
 use decoder::{Pool, StartError};
 use domain::{Decision, Finding, Judge, Scores};
@@ -195,7 +195,7 @@ fn prepare_one(path: &str, conditions: &[Condition], examiner: &Examiner<'_>) ->
     let crop = |&Condition { perturbation, draw }: &Condition| {
         let names = [&digest[..], perturbation.name().as_bytes(), &draw.to_le_bytes()].map(<[u8]>::to_vec);
         let names = names.each_ref().map(Vec::as_slice);
-        perturbation.apply(&picture, &mut Dice::of(examiner.seed, &names))
+        perturbation.apply(&picture, &mut Rng::of(examiner.seed, &names))
     };
     Ok(conditions.iter().map(crop).collect())
 }

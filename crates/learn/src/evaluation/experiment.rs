@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::document::Evaluation;
 use super::tracks::OriginTrack;
-use crate::augment::Dice;
+use crate::augment::Rng;
 use domain::LabelledOrigin;
 use figures::Figure;
 use labels::annotations::Annotation;
@@ -95,7 +95,7 @@ fn content_types(annotations: &[Annotation], seed: u64, all: &Variant) -> Vec<Va
         .collect();
     let most = single.iter().map(|variant| variant.train.len()).max().unwrap_or_default();
     // Else more images would be taken for better ones.
-    let mut dice = Dice::of(seed, &[b"content-bias"]);
+    let mut dice = Rng::of(seed, &[b"content-bias"]);
     let mut mixed = all.train.clone();
     for place in 0..most.min(mixed.len()) {
         let other = place + dice.below(mixed.len() - place);
@@ -181,7 +181,7 @@ mod tests {
     fn image(content_type: &str, generator: Option<&str>) -> Annotation {
         let origin = if generator.is_some() { LabelledOrigin::Synthetic } else { LabelledOrigin::Real };
         let generator = generator.map(|label| Generator { label: label.into(), family: "gan".into() });
-        Annotation { path: "a.png".into(), origin, content_type: content_type.into(), generator }
+        Annotation { path: "a.png".into(), origin, content_type: content_type.into(), generator, source: String::new() }
     }
 
     fn images() -> Vec<Annotation> {

@@ -176,7 +176,7 @@ mod tests {
 
     fn made_by(generator: Option<Generator>) -> Annotation {
         let origin = if generator.is_some() { LabelledOrigin::Synthetic } else { LabelledOrigin::Real };
-        Annotation { path: "a.png".into(), origin, content_type: "photos".into(), generator }
+        Annotation { path: "a.png".into(), origin, content_type: "photos".into(), generator, source: String::new() }
     }
 
     fn judged(image: usize, decision: Decision, generators: [f32; 3], named: Option<&str>) -> Judged {

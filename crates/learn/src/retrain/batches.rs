@@ -1,9 +1,9 @@
 //! Images → the batches that an encoder learns from.
 
 use super::image_cache::CachedImages;
-use crate::augment::{Augmentation, Dice};
-use crate::training::classifiers::Order;
+use crate::augment::{Augmentation, Qualities, Rng};
 use crate::training::encoder::Plan;
+use crate::training::sampling::Order;
 use crate::training::{Batch, Label, Labels, TrainingError};
 use decoder::StartError;
 
@@ -15,6 +15,8 @@ pub(super) struct Batches<'a> {
     pub images: CachedImages<'a>,
     pub order: Order,
     pub labels: &'a [Label],
+    /// Of the images' files; empty where they are not asked for.
+    pub qualities: Vec<Option<u8>>,
     pub per_epoch: u64,
 }
 
@@ -41,17 +43,27 @@ impl Batches<'_> {
         if pictures.len() < 2 {
             return Err(self.images.too_few().into());
         }
+        let side = self.augmentation.side_of_step(self.seed, step);
         let mut pixels = Vec::new();
         for view in 0..self.plan.objective.views() as u64 {
             for (turn, (place, picture)) in pictures.iter().enumerate() {
                 let sha256 = self.images.items()[*place].sha256.as_bytes();
                 let names: [&[u8]; 4] =
                     [sha256, &step.to_le_bytes(), &(turn as u64).to_le_bytes(), &view.to_le_bytes()];
-                let seen = self.augmentation.apply(picture, &mut Dice::of(self.seed, &names));
+                let mut rng = Rng::of(self.seed, &names);
+                let qualities = self.qualities_for(*place, &mut rng);
+                let seen = self.augmentation.apply(picture, side, qualities, &mut rng);
                 pixels.extend_from_slice(seen.rgb());
             }
         }
         let labels = Labels(pictures.iter().map(|(place, _)| self.labels[*place]).collect());
-        Ok(Batch { pixels, side: self.augmentation.side, labels })
+        Ok(Batch { pixels, side, labels })
+    }
+
+    /// Of an image's file, and of a random one of the other class.
+    fn qualities_for(&self, place: usize, rng: &mut Rng) -> Qualities {
+        let Some(&own) = self.qualities.get(place) else { return Qualities::UNKNOWN };
+        let other = self.order.draw(!self.labels[place].is_synthetic(), rng);
+        Qualities { own, others: other.and_then(|other| *self.qualities.get(other)?) }
     }
 }

@@ -8,7 +8,7 @@ use super::dataset::LabelledImage;
 use super::gate::{Prediction, Trial};
 use super::image_cache::CachedImages;
 use super::prefetch::in_order;
-use crate::augment::{Dice, Perturbation};
+use crate::augment::{Perturbation, Rng};
 use artefact::{Card, LoadError};
 use decoder::StartError;
 use domain::{LabelledOrigin, Scores};
@@ -45,7 +45,7 @@ pub fn compare(
         let sha256 = images.items()[place as usize].sha256.as_bytes();
         let crop = |(name, perturbation): (&str, Perturbation)| {
             // The word is part of the seed: another one would perturb all images anew.
-            perturbation.apply(&picture, &mut Dice::of(0, &[b"contest", name.as_bytes(), sha256]))
+            perturbation.apply(&picture, &mut Rng::of(0, &[b"contest", name.as_bytes(), sha256]))
         };
         Ok(Some(CONDITIONS.map(crop)))
     };

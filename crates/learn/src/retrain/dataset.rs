@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::training::Label;
 use crate::training::recipe::Classes;
+use crate::training::{Label, Stratum};
 use artefact::LabelSet;
 use domain::{Generator, LabelledOrigin};
 use labels::{Vocabulary, annotations};
@@ -23,6 +23,9 @@ pub struct LabelledImage {
     pub content_type: Option<String>,
     /// `None` for a real image, and where nobody knows.
     pub generator: Option<Generator>,
+    /// The data set, camera or site that it comes from; `None` where nobody has said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
 }
 
 impl LabelledImage {
@@ -84,6 +87,7 @@ pub fn of_annotations(
                 origin: line.origin,
                 content_type,
                 generator: line.generator,
+                source: Some(line.source),
             });
         }
     }
@@ -121,6 +125,12 @@ pub fn label(image: &LabelledImage, classes: Classes, labels: &LabelSet) -> Labe
             labels.generators.iter().position(|known| known.label == class)
         })),
     }
+}
+
+/// What an image is balanced with, and left out with.
+pub fn stratum(image: &LabelledImage) -> Stratum {
+    let generator = image.generator.as_ref().map(|generator| generator.label.as_str());
+    Stratum::of(image.origin, image.source.as_deref(), generator)
 }
 
 fn class(generator: &Generator, classes: Classes) -> &str {
@@ -186,6 +196,7 @@ mod tests {
             origin: if generator.is_some() { LabelledOrigin::Synthetic } else { LabelledOrigin::Real },
             content_type: None,
             generator: generator.map(|(label, family)| Generator { label: label.into(), family: family.into() }),
+            source: None,
         }
     }
 

@@ -51,6 +51,7 @@ mod tests {
             origin: LabelledOrigin::Real,
             content_type: None,
             generator: None,
+            source: None,
         };
         let items = ["a", "twin", "b", "torn", "b again"].map(item);
         // Two others, of which one can't be decoded.

@@ -161,6 +161,7 @@ mod tests {
                 origin: LabelledOrigin::Real,
                 content_type: None,
                 generator: None,
+                source: None,
             },
             side: Side::Train,
         };

@@ -202,7 +202,14 @@ mod tests {
         let sha256 = hex::encode(Sha256::digest(content));
         let location = folder.join(&sha256).display().to_string();
         std::fs::write(&location, content).unwrap();
-        LabelledImage { sha256, location, origin: LabelledOrigin::Real, content_type: None, generator: None }
+        LabelledImage {
+            sha256,
+            location,
+            origin: LabelledOrigin::Real,
+            content_type: None,
+            generator: None,
+            source: None,
+        }
     }
 
     #[test]

@@ -153,7 +153,7 @@ impl Job {
     /// The labels in force and the active model, and what is to be done with them.
     async fn plan(&self) -> Result<(Arc<Subject>, Plan), RetrainError> {
         let (incumbent, incumbent_folder) = registry::fetch_active(self.registry.as_ref(), &self.store).await?;
-        let shares = Shares { held_out: self.settings.held_out, reading: self.recipe.reading.held_out };
+        let shares = Shares { held_out: self.settings.held_out, reading: self.recipe.calibration.held_out };
         let snapshot = Arc::new(Snapshot::take(self.labels.as_ref(), &self.vocabulary, shares).await?);
         let earlier = self.runs.latest(EARLIER_RUNS).await?;
         let identity = Identity::new(&snapshot, &incumbent, &self.recipe).map_err(RetrainError::Recipe)?;

@@ -97,6 +97,7 @@ mod tests {
             origin: LabelledOrigin::Real,
             content_type: None,
             generator: None,
+            source: None,
         };
         let snapshot = Snapshot {
             schema: Snapshot::SCHEMA.into(),

@@ -101,7 +101,7 @@ fn image(label: Label, vocabulary: &Vocabulary, shares: Shares) -> SnapshotImage
         _ => Side::Train,
     };
     let Label { sha256, location, origin, content_type, .. } = label;
-    SnapshotImage { image: LabelledImage { sha256, location, origin, content_type, generator }, side }
+    SnapshotImage { image: LabelledImage { sha256, location, origin, content_type, generator, source: None }, side }
 }
 
 #[cfg(test)]

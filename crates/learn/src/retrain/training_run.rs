@@ -11,11 +11,11 @@ use super::dataset::{self, LabelledImage};
 use super::image_cache::CachedImages;
 use super::observer::{Stage, StepDone, TrainingObserver};
 use super::prefetch::try_in_order;
-use crate::augment::{Dice, Likeness, Perturbation};
-use crate::training::classifiers::{self, Order};
+use crate::augment::{Likeness, Perturbation, Rng, quality};
+use crate::training::classifiers;
 use crate::training::encoder::Plan;
-use crate::training::reading::Read;
-use crate::training::{Batch, Embedded, Embedder, Encoder, Label, Recipe, TrainingError, novelty, reading};
+use crate::training::sampling::Order;
+use crate::training::{Batch, Embedded, Embedder, Encoder, Label, Recipe, Stratum, TrainingError, held_out};
 use artefact::manifest::Reading;
 use artefact::{Architecture, LabelSet};
 use decoder::StartError;
@@ -94,34 +94,27 @@ impl TrainingRun<'_> {
         };
         // What is served is what the classifiers see.
         let mut weights = encoder.halved();
-        let plan = &self.recipe.classifiers;
         let (trained, classifiers) = self.classifiers(&weights, observer)?;
         weights.extend(classifiers);
         let folds = self.recipe.folds().filter(|_| self.held_out.items().is_empty());
-        let (read, known) = match folds {
-            Some(folds) => {
-                let read = Read::out_of_fold(plan, &self.start, &trained, folds, self.recipe.seed)?;
-                let known = self.recipe.novelty.map(|plan| novelty::fit_out_of_fold(&plan, &trained, folds, &read));
-                (read, known.transpose()?)
-            }
+        let found = match folds {
+            Some(folds) => held_out::by_folds(self.recipe, &self.start, &trained, folds)?,
             None => {
-                let held_out = self.embed(&self.held_out, &weights, b"reading", observer)?;
-                let read = Read::of(&weights, &held_out)?;
-                let known = self.recipe.novelty.map(|plan| novelty::fit(&plan, &trained, &held_out, &read));
-                (read, known.transpose()?)
+                let others = self.embed(&self.held_out, &weights, b"reading", observer)?;
+                held_out::by_others(self.recipe, &weights, &trained, &others)?
             }
         };
-        let judged = reading::judge(&self.recipe.reading, &read);
-        let novelty = known.flatten().map(|(known, statistics)| {
+        let fitted = found.fitted;
+        let novelty = found.novelty.map(|(known, statistics)| {
             weights.extend(statistics);
             known
         });
-        let mut metrics = judged.metrics.to_json();
+        let mut metrics = fitted.metrics.to_json();
         metrics["train_images"] = self.train.items().len().into();
         metrics["held_out_images"] = self.held_out.items().len().into();
         metrics["folds"] = folds.into();
         let reading =
-            Reading { calibration: judged.calibration, thresholds: judged.thresholds, novelty, metrics: Some(metrics) };
+            Reading { calibration: fitted.calibration, thresholds: fitted.thresholds, novelty, metrics: Some(metrics) };
         Ok(Trained { weights: weights.halved(), reading })
     }
 
@@ -160,8 +153,9 @@ impl TrainingRun<'_> {
             augmentation: &self.recipe.augmentation,
             seed: self.recipe.seed,
             images: self.train,
-            order: Order::new(&labels, plan.balance),
+            order: Order::new(&labels, &strata_of(self.train.items()), plan.sampling),
             labels: &labels,
+            qualities: self.qualities(),
             per_epoch,
         };
         let first = encoder.steps();
@@ -207,6 +201,15 @@ impl TrainingRun<'_> {
         }
     }
 
+    /// Of the files to learn from, if the recipe asks for them. One that can't be read has none; it is no picture either.
+    fn qualities(&self) -> Vec<Option<u8>> {
+        if !self.recipe.augmentation.matches_qualities() {
+            return Vec::new();
+        }
+        let files = self.train.items().iter();
+        files.map(|image| quality::of_jpeg(&std::fs::read(image.path()).unwrap_or_default())).collect()
+    }
+
     fn labels_of(&self, images: &[LabelledImage]) -> Vec<Label> {
         images.iter().map(|image| dataset::label(image, self.recipe.classes, &self.labels)).collect()
     }
@@ -221,6 +224,7 @@ impl TrainingRun<'_> {
     ) -> Result<Embedded, TrainingRunError> {
         let plan = &self.recipe.classifiers;
         let labels = self.labels_of(images.items());
+        let strata = strata_of(images.items());
         let mut embedder = Embedder::new(encoder, self.architecture, self.place);
         let all = images.items().len() as u64;
         let crops = |place: u64| -> Result<Option<(Vec<Crop>, Likeness)>, StartError> {
@@ -228,23 +232,27 @@ impl TrainingRun<'_> {
             let Some((picture, likeness)) = images.picture_and_likeness(place)? else { return Ok(None) };
             let sha256 = images.items()[place].sha256.as_bytes();
             let crop = |view: u64| {
-                let mut dice = Dice::of(self.recipe.seed, &[purpose, sha256, &view.to_le_bytes()]);
-                let social = dice.chance(plan.social);
+                let mut rng = Rng::of(self.recipe.seed, &[purpose, sha256, &view.to_le_bytes()]);
+                let social = rng.chance(plan.social);
                 let perturbation = if social { Perturbation::Social } else { Perturbation::None };
-                perturbation.apply(&picture, &mut dice)
+                perturbation.apply(&picture, &mut rng)
             };
             Ok(Some(((0..plan.views as u64).map(crop).collect(), likeness)))
         };
         observer.stage_begun(Stage::Embedding { images: all });
         try_in_order(self.threads, 0..all, crops, |place, crops| {
             if let Some((crops, likeness)) = crops? {
-                embedder.look(&crops, labels[place as usize], likeness)?;
+                embedder.look(&crops, labels[place as usize], &strata[place as usize], likeness)?;
             }
             observer.images_embedded(place + 1, all);
             if self.stop.is_cancelled() { Err(TrainingRunError::StoppedEarly) } else { Ok(()) }
         })?;
         embedder.finish()?.ok_or_else(|| images.too_few().into())
     }
+}
+
+fn strata_of(images: &[LabelledImage]) -> Vec<Stratum> {
+    images.iter().map(dataset::stratum).collect()
 }
 
 /// An encoder in training, from step to step.

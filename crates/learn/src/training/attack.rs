@@ -7,7 +7,7 @@ use super::encoder::TrainingError;
 use super::heads;
 use super::network::Network;
 use super::parameters::Norms;
-use crate::augment::Dice;
+use crate::augment::Rng;
 use artefact::Architecture;
 use engine::conv::Place;
 use engine::pixels::Pixels;
@@ -109,8 +109,8 @@ impl Attack {
 fn starts(bytes: &[u8], side: usize, epsilon: u8, seed: u64) -> Vec<f32> {
     let images = bytes.chunks_exact(side * side * 3);
     let start = |image: &[u8]| {
-        let mut dice = Dice::of(seed, &[b"attack", &[epsilon], image]);
-        let anywhere = move |_: &u8| (f64::from(epsilon) * (2.0 * dice.unit() - 1.0)) as f32;
+        let mut rng = Rng::of(seed, &[b"attack", &[epsilon], image]);
+        let anywhere = move |_: &u8| (f64::from(epsilon) * (2.0 * rng.unit() - 1.0)) as f32;
         image.iter().map(anywhere).collect::<Vec<_>>()
     };
     images.flat_map(start).collect()
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn an_attack_turns_every_image_to_the_wrong_side_and_the_more_the_more_it_may_do() {
+    fn an_attack_moves_every_image_to_the_wrong_side_and_a_larger_budget_moves_it_further() {
         let attack = attack();
         let (bytes, synthetic) = images(4);
         let mut before = wrongness(&attack, &bytes, &synthetic);
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn who_may_change_nothing_changes_nothing() {
+    fn a_budget_of_zero_changes_nothing() {
         let attack = attack();
         let (bytes, synthetic) = images(2);
         assert_eq!(attack.on(&bytes, SIDE, &synthetic, Budget { epsilon: 0, steps: 10 }, 7).unwrap(), bytes);

@@ -3,13 +3,15 @@
 use serde::{Deserialize, Serialize};
 use tch::{Kind, TchError, Tensor};
 
-use super::batch::{Label, Labels};
+use super::batch::Labels;
 use super::encoder::TrainingError;
 use super::optimiser::{Optimiser, Rule};
 use super::parameters::{Norms, Parameters};
+use super::sampling::{self, Order, Sampling, Weighting};
 use super::schedule::Schedule;
+use super::stratum::Stratum;
 use super::{heads, loss};
-use crate::augment::Dice;
+use crate::augment::Rng;
 use artefact::architecture::HIDDEN;
 use engine::weights::Weights;
 
@@ -30,9 +32,17 @@ pub struct Plan {
     pub dropout: f64,
     #[serde(default)]
     pub smoothing: f64,
-    /// Whether real and synthetic images count alike, and all generators alike, however many there are of each.
     #[serde(default)]
-    pub balance: bool,
+    pub sampling: Sampling,
+    #[serde(default)]
+    pub weighting: Weighting,
+    /// What is added to the loss for each squared weight of the linear layers, over 2.
+    #[serde(default)]
+    pub l2: f64,
+    /// Only the part of the embedding that the first so many layers of the encoder make, 1 to 4, is looked at; `None` for all
+    /// of it. What lies deeper tells more of what an image shows than of how it was made.
+    #[serde(default)]
+    pub layers: Option<usize>,
 }
 
 /// Embeddings of images, `[n, embedding]`, fp32 on the CPU, and what the images are.
@@ -42,13 +52,14 @@ pub struct Embedded {
     pub labels: Labels,
     /// Of each row: images that show the same thing are in one group.
     pub groups: Vec<usize>,
+    pub strata: Vec<Stratum>,
 }
 
 impl Embedded {
-    /// Those groups of images whose turn it is in this of so many parts, and all others.
-    pub fn split(&self, fold: usize, folds: usize) -> Result<(Embedded, Embedded), TchError> {
+    /// Those rows that are in this fold, and all others. `folds`: of each row.
+    pub fn split(&self, folds: &[usize], fold: usize) -> Result<(Embedded, Embedded), TchError> {
         let rows = 0..self.labels.0.len();
-        let (own, others): (Vec<usize>, Vec<usize>) = rows.partition(|&row| self.groups[row] % folds == fold);
+        let (own, others): (Vec<usize>, Vec<usize>) = rows.partition(|&row| folds[row] == fold);
         Ok((self.select(&own)?, self.select(&others)?))
     }
 
@@ -59,6 +70,7 @@ impl Embedded {
             embeddings: self.embeddings.f_index_select(0, &Tensor::from_slice(&indices))?,
             labels: Labels(rows.iter().map(|&row| self.labels.0[row]).collect()),
             groups: rows.iter().map(|&row| self.groups[row]).collect(),
+            strata: rows.iter().map(|&row| self.strata[row].clone()).collect(),
         })
     }
 }
@@ -79,7 +91,13 @@ pub fn fit(plan: &Plan, start: &Weights, embedded: &Embedded, seed: u64) -> Resu
     let parameters = Parameters::new(&own, tch::Device::Cpu);
     let names_generators = own.find("generators.3.bias").is_some();
     let mut optimiser = Optimiser::new(plan.optimiser);
-    let order = Order::new(labels, plan.balance);
+    let order = Order::new(labels, &embedded.strata, plan.sampling);
+    let weights = sampling::weights(&embedded.strata, plan.weighting);
+    let seen = match plan.layers {
+        Some(layers) => Some(heads::columns_of(start, layers).map_err(TrainingError::TooLittle)?),
+        None => None,
+    };
+    heads::look_only_at(&parameters, seen)?;
     let per_epoch = labels.len().div_ceil(plan.batch.max(2)) as u64;
     for epoch in 0..plan.epochs {
         let rows = order.of_epoch(seed, epoch);
@@ -90,15 +108,17 @@ pub fn fit(plan: &Plan, start: &Weights, embedded: &Embedded, seed: u64) -> Resu
             }
             let batch = embedded.select(rows)?;
             let number = epoch * per_epoch + step as u64;
-            let mut dice = Dice::of(seed, &[b"dropout", &number.to_le_bytes()]);
+            let mut rng = Rng::of(seed, &[b"dropout", &number.to_le_bytes()]);
             parameters.clear();
-            let loss = loss_of(plan, &parameters, &batch, &mut dice, names_generators)?;
+            let own: Vec<f32> = rows.iter().map(|&row| weights[row] as f32).collect();
+            let loss = loss_of(plan, &parameters, &batch, &own, &mut rng, names_generators)?;
             loss.f_backward()?;
             if !f64::try_from(loss.to_kind(Kind::Double))?.is_finite() {
                 return Err(TrainingError::Diverged { step: number });
             }
             let rate = plan.schedule.at(number, plan.epochs * per_epoch);
             optimiser.step(&parameters, |_| rate)?;
+            heads::look_only_at(&parameters, seen)?;
         }
     }
     Ok(parameters.weights())
@@ -108,90 +128,41 @@ fn loss_of(
     plan: &Plan,
     parameters: &Parameters,
     batch: &Embedded,
-    dice: &mut Dice,
+    weights: &[f32],
+    rng: &mut Rng,
     names_generators: bool,
 ) -> Result<Tensor, TchError> {
-    let kept = dropped_out(batch.labels.0.len() as i64, plan.dropout, dice);
+    let weights = (plan.weighting != Weighting::Plain).then(|| Tensor::from_slice(weights));
+    let kept = dropped_out(batch.labels.0.len() as i64, plan.dropout, rng);
     let logits = heads::origin(parameters, &batch.embeddings, Norms::Moving, kept.as_ref())?;
-    let origin = loss::origin(&logits, &batch.labels.synthetic(), plan.smoothing)?;
+    let mut loss = loss::weighted_origin(&logits, &batch.labels.synthetic(), plan.smoothing, weights.as_ref())?;
+    if plan.l2 > 0.0 {
+        loss = loss.f_add(&heads::squares(parameters)?.f_mul_scalar(plan.l2 / 2.0)?)?;
+    }
     let (rows, classes) = batch.labels.generators();
     if !names_generators || rows.numel() < 2 {
-        return Ok(origin);
+        return Ok(loss);
     }
-    let kept = dropped_out(rows.size()[0], plan.dropout, dice);
+    let kept = dropped_out(rows.size()[0], plan.dropout, rng);
     let synthetic = batch.embeddings.f_index_select(0, &rows)?;
     let logits = heads::generators(parameters, &synthetic, Norms::Moving, kept.as_ref())?;
-    origin.f_add(&loss::generators(&logits, &classes, plan.smoothing)?)
+    let weights = weights.map(|weights| weights.f_index_select(0, &rows)).transpose()?;
+    loss.f_add(&loss::weighted_generators(&logits, &classes, plan.smoothing, weights.as_ref())?)
 }
 
 /// `[n, hidden]`: 0 for a share of all, so much more for the rest that the mean stays.
-fn dropped_out(rows: i64, share: f64, dice: &mut Dice) -> Option<Tensor> {
+fn dropped_out(rows: i64, share: f64, rng: &mut Rng) -> Option<Tensor> {
     (share > 0.0).then(|| {
         let kept = (1.0 / (1.0 - share)) as f32;
-        let mask: Vec<f32> = (0..rows * HIDDEN).map(|_| if dice.chance(share) { 0.0 } else { kept }).collect();
+        let mask: Vec<f32> = (0..rows * HIDDEN).map(|_| if rng.chance(share) { 0.0 } else { kept }).collect();
         Tensor::from_slice(&mask).view([rows, HIDDEN])
     })
-}
-
-/// Fisher and Yates.
-fn shuffle(places: &mut [usize], dice: &mut Dice) {
-    for place in (1..places.len()).rev() {
-        places.swap(place, dice.below(place + 1));
-    }
-}
-
-/// In which order an epoch goes through the images.
-pub struct Order {
-    /// Groups of places that count alike; one group of all where nothing is balanced.
-    groups: Vec<Vec<usize>>,
-    images: usize,
-}
-
-impl Order {
-    pub fn new(labels: &[Label], balance: bool) -> Order {
-        let images = labels.len();
-        if !balance {
-            return Order { groups: vec![(0..images).collect()], images };
-        }
-        let mut groups: std::collections::BTreeMap<Option<usize>, Vec<usize>> = std::collections::BTreeMap::new();
-        for (place, label) in labels.iter().enumerate() {
-            // 0 for real, then one for synthetic images of unnamed generators, then the generators.
-            let group = label.is_synthetic().then(|| label.generator().map_or(0, |generator| generator + 1));
-            groups.entry(group).or_default().push(place);
-        }
-        Order { groups: groups.into_values().collect(), images }
-    }
-
-    /// As many places as there are images; each once, or where groups are balanced: half of them real, the other half
-    /// from all generators alike, each group again and again in a new order.
-    pub fn of_epoch(&self, seed: u64, epoch: u64) -> Vec<usize> {
-        let mut dice = Dice::of(seed, &[b"order", &epoch.to_le_bytes()]);
-        if let [all] = self.groups.as_slice() {
-            let mut places = all.clone();
-            shuffle(&mut places, &mut dice);
-            return places;
-        }
-        let mut decks: Vec<Vec<usize>> = vec![Vec::new(); self.groups.len()];
-        let mut deal = |group: usize| {
-            if decks[group].is_empty() {
-                decks[group].clone_from(&self.groups[group]);
-                shuffle(&mut decks[group], &mut dice);
-            }
-            decks[group].pop()
-        };
-        let others = self.groups.len() - 1;
-        (0..self.images)
-            .filter_map(|turn| {
-                let group = if turn.is_multiple_of(2) { 0 } else { 1 + turn / 2 % others };
-                deal(group)
-            })
-            .collect()
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::training::batch::Label;
     use crate::training::testing;
     use engine::heads::{Generators, Origin};
 
@@ -205,7 +176,10 @@ mod tests {
             schedule: Schedule { rate: 3e-3, warm_up: 0.0, floor: 0.0 },
             dropout: 0.2,
             smoothing: 0.0,
-            balance: true,
+            sampling: Sampling::Generators,
+            weighting: Weighting::Plain,
+            l2: 0.0,
+            layers: None,
         }
     }
 
@@ -218,11 +192,15 @@ mod tests {
             let place = label.generator().map_or(0, |generator| generator as i64 + 1);
             let _ = embeddings.get(row as i64).get(place).fill_(3.0);
         }
-        Embedded { embeddings, labels: Labels(labels), groups: (0..count).collect() }
+        let strata = labels.iter().map(|label| match label {
+            Label::Real => Stratum::Source("a".into()),
+            Label::Synthetic(_) => Stratum::Generator("b".into()),
+        });
+        Embedded { embeddings, strata: strata.collect(), labels: Labels(labels), groups: (0..count).collect() }
     }
 
     #[test]
-    fn what_was_trained_serves() {
+    fn the_engine_serves_what_was_fitted() {
         let architecture = "resnet18-nodown-16".parse().unwrap();
         let embedded = embedded(60);
         let fitted = fit(&plan(), &testing::weights(architecture, 3), &embedded, 1).unwrap();
@@ -245,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn one_kind_alone_teaches_nothing() {
+    fn one_class_alone_is_refused() {
         let architecture = "resnet18-nodown-16".parse().unwrap();
         let mut embedded = embedded(8);
         embedded.labels.0.fill(Label::Real);
@@ -254,20 +232,35 @@ mod tests {
     }
 
     #[test]
-    fn a_balanced_epoch_is_half_real_and_deals_all_generators_alike() {
-        let mut labels = vec![Label::Real; 10];
-        labels.extend([Label::Synthetic(Some(0)); 4]);
-        labels.extend([Label::Synthetic(Some(1)); 26]);
-        let places = Order::new(&labels, true).of_epoch(3, 0);
-        let count = |wanted: Label| places.iter().filter(|&&place| labels[place] == wanted).count();
-        assert_eq!(
-            [count(Label::Real), count(Label::Synthetic(Some(0))), count(Label::Synthetic(Some(1)))],
-            [20, 10, 10]
-        );
-        // Each of the four is dealt before any comes a third time.
-        assert!((10..14).all(|place| (2..=3).contains(&places.iter().filter(|&&p| p == place).count())));
-        let mut plain = Order::new(&labels, false).of_epoch(3, 0);
-        plain.sort_unstable();
-        assert_eq!(plain, (0..40).collect::<Vec<_>>());
+    fn l2_makes_weights_smaller_and_balanced_weights_make_another_classifier() {
+        let architecture = "resnet18-nodown-16".parse().unwrap();
+        let start = testing::weights(architecture, 3);
+        let of = |plan: Plan| fit(&plan, &start, &embedded(60), 1).unwrap();
+        let size =
+            |weights: &Weights| f64::try_from(weights.get("origin.1.weight").square().sum(Kind::Double)).unwrap();
+        let plain = of(plan());
+        assert!(size(&of(Plan { l2: 0.1, ..plan() })) < 0.9 * size(&plain));
+        let weighted = of(Plan { weighting: Weighting::Sources, ..plan() });
+        assert!(weighted.get("origin.1.weight").isfinite().all().try_into().is_ok_and(|finite: bool| finite));
+    }
+
+    #[test]
+    fn classifiers_of_the_first_layers_do_not_depend_on_the_others() {
+        let architecture: artefact::Architecture = "resnet50-half".parse().unwrap();
+        let start = testing::weights(architecture, 3);
+        let mut embedded = embedded(24);
+        embedded.embeddings = testing::wave(&[24, 1920], 0.3);
+        let fitted = fit(&Plan { layers: Some(2), epochs: 2, ..plan() }, &start, &embedded, 1).unwrap();
+        let logits = |embeddings: &Tensor| {
+            Vec::<f32>::try_from(Origin::new(&fitted, tch::Device::Cpu).forward(embeddings).unwrap()).unwrap()
+        };
+        let changed = embedded.embeddings.copy();
+        let _ = tch::no_grad(|| changed.narrow(1, 128 + 256, 1920 - 128 - 256).fill_(5.0));
+        assert_eq!(logits(&embedded.embeddings), logits(&changed));
+        let error = |name: &str, layers| {
+            let start = testing::weights(name.parse().unwrap(), 3);
+            fit(&Plan { layers: Some(layers), ..plan() }, &start, &embedded, 1).unwrap_err().to_string()
+        };
+        assert!(error("resnet18-nodown-16", 2).contains("classifiers.layers"));
     }
 }

@@ -5,6 +5,7 @@ use tch::{Device, Tensor};
 use super::batch::{Label, Labels};
 use super::classifiers::Embedded;
 use super::encoder::TrainingError;
+use super::stratum::Stratum;
 use crate::augment::{Likeness, likeness};
 use artefact::Architecture;
 use engine::backbone::Backbone;
@@ -21,6 +22,7 @@ pub struct Embedder {
     place: Place,
     rows: Vec<Tensor>,
     labels: Vec<Label>,
+    strata: Vec<Stratum>,
     /// Of each image, and how many rows it has.
     likenesses: Vec<Likeness>,
     counts: Vec<usize>,
@@ -37,13 +39,20 @@ impl Embedder {
             place,
             rows: Vec::new(),
             labels: Vec::new(),
+            strata: Vec::new(),
             likenesses: Vec::new(),
             counts: Vec::new(),
         }
     }
 
     /// Crops of one image, which looks like this: a row for each.
-    pub fn look(&mut self, crops: &[Crop], label: Label, likeness: Likeness) -> Result<(), TrainingError> {
+    pub fn look(
+        &mut self,
+        crops: &[Crop],
+        label: Label,
+        stratum: &Stratum,
+        likeness: Likeness,
+    ) -> Result<(), TrainingError> {
         let _no_grad = tch::no_grad_guard();
         // One at a time on a CPU: more would only miss its caches.
         let at_once = if self.place.device.is_cuda() { crops.len().max(1) } else { 1 };
@@ -53,6 +62,7 @@ impl Embedder {
                 self.backbone.forward(&self.pixels.of_bytes(&bytes, CROP_SIDE)?).map_err(tch::TchError::from)?;
             self.rows.push(features.embedding.f_to_device(Device::Cpu)?);
             self.labels.extend(some.iter().map(|_| label));
+            self.strata.extend(some.iter().map(|_| stratum.clone()));
         }
         self.likenesses.push(likeness);
         self.counts.push(crops.len());
@@ -70,6 +80,7 @@ impl Embedder {
             embeddings: Tensor::f_cat(&self.rows, 0)?,
             labels: Labels(self.labels),
             groups: groups.collect(),
+            strata: self.strata,
         }))
     }
 }

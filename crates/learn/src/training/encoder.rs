@@ -3,13 +3,15 @@
 use serde::{Deserialize, Serialize};
 use tch::TchError;
 
-use super::average::Average;
+use super::average::{Average, AverageStart};
 use super::batch::Batch;
+use super::folds::FoldError;
 use super::gradients;
 use super::network::Network;
 use super::objective::Objective;
 use super::optimiser::{Optimiser, Rule};
 use super::parameters::{Norms, Parameters};
+use super::sampling::Sampling;
 use super::schedule::Schedule;
 use artefact::Architecture;
 use engine::conv::Place;
@@ -27,9 +29,8 @@ pub struct Plan {
     #[serde(default)]
     pub chunk: usize,
     pub norms: PlannedNorms,
-    /// Whether half of each epoch is real and the other half comes from all generators alike, however many there are.
     #[serde(default)]
-    pub balance: bool,
+    pub sampling: Sampling,
     pub optimiser: Rule,
     pub schedule: Schedule,
     /// Whether the classifiers are trained first, on the encoder as it is given: cross-entropy then has no random heads to
@@ -41,6 +42,8 @@ pub struct Plan {
     /// Decay of the moving average that becomes the encoder; `None`: the weights of the last step do.
     #[serde(default)]
     pub average: Option<f64>,
+    #[serde(default)]
+    pub average_start: AverageStart,
 }
 
 /// Shares of the schedule's rate, by depth.
@@ -92,6 +95,8 @@ pub enum TrainingError {
     Diverged { step: u64 },
     #[error("{0}")]
     TooLittle(String),
+    #[error(transparent)]
+    Folds(#[from] FoldError),
 }
 
 /// The C++ stack trace that follows tells nobody anything.
@@ -120,14 +125,14 @@ impl Encoder {
     /// From weights that [`Weights::check`] has found complete.
     pub fn new(plan: Plan, weights: &Weights, architecture: Architecture, place: Place) -> Encoder {
         let network = Network::new(weights, architecture, place);
-        let average = plan.average.map(|decay| Average::new(decay, &network.parameters));
+        let average = plan.average.map(|decay| Average::new(decay, plan.average_start, &network.parameters));
         Encoder { plan, optimiser: Optimiser::new(plan.optimiser), network, average, steps: 0 }
     }
 
     /// As it was when it gave this state after so many steps.
     pub fn resume(plan: Plan, state: &Weights, steps: u64, architecture: Architecture, place: Place) -> Encoder {
         let network = Network::new(&state.below("network."), architecture, place);
-        let resumed = |decay| Average::resume(decay, &state.below("average."), &network.parameters);
+        let resumed = |decay| Average::resume(decay, plan.average_start, &state.below("average."), &network.parameters);
         let average = plan.average.map(resumed);
         let optimiser = Optimiser::resume(plan.optimiser, &state.below("optimiser."), steps, &network.parameters);
         Encoder { plan, network, optimiser, average, steps }
@@ -191,12 +196,13 @@ mod tests {
             batch: 12,
             chunk: 5,
             norms: PlannedNorms::Batch,
-            balance: false,
+            sampling: Sampling::Plain,
             heads_first: false,
             paces: Paces::default(),
             optimiser: Rule::Adamw { beta1: 0.9, beta2: 0.99, weight_decay: 1e-4 },
             schedule: Schedule { rate: 2e-3, warm_up: 0.0, floor: 0.0 },
             average: Some(0.9),
+            average_start: AverageStart::Ramp,
         }
     }
 
@@ -210,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn going_on_from_a_state_is_not_to_have_stopped() {
+    fn going_on_from_a_state_gives_the_same_as_not_stopping() {
         let architecture = "resnet18-nodown-16".parse().unwrap();
         let mut encoder = Encoder::new(plan(), &testing::weights(architecture, 3), architecture, PLACE);
         let batches = [testing::batch(6, 16, 1), testing::batch(8, 16, 1)];
@@ -224,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_deeper_moves_less() {
+    fn layers_near_the_pixels_have_smaller_rates() {
         let paces = Paces { layer: 0.5, heads: 3.0 };
         let found =
             ["origin.1.weight", "encoder.layer4.0.conv1.weight", "encoder.layer3.1.bn1.bias", "encoder.conv1.weight"];
@@ -233,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_that_is_too_high_is_named() {
+    fn a_rate_that_is_too_high_ends_the_training_with_its_name() {
         let architecture = "resnet18-nodown-16".parse().unwrap();
         let mut wild = plan();
         wild.optimiser = Rule::Sgd { momentum: 0.0, weight_decay: 0.0 };

@@ -29,13 +29,37 @@ pub fn contrastive(views: &[Tensor], labels: &Tensor, temperature: f64) -> Resul
 /// Mean binary cross-entropy of origin logits `[n]`; `synthetic` is 0 or 1. It takes the logits themselves: a sigmoid
 /// before it would be a second one.
 pub fn origin(logits: &Tensor, synthetic: &Tensor, smoothing: f64) -> Result<Tensor, TchError> {
+    weighted_origin(logits, synthetic, smoothing, None)
+}
+
+/// The same with a weight for each row `[n]`, over their number: a batch of heavy rows moves more.
+pub fn weighted_origin(
+    logits: &Tensor,
+    synthetic: &Tensor,
+    smoothing: f64,
+    weights: Option<&Tensor>,
+) -> Result<Tensor, TchError> {
     let wanted = synthetic.f_to_kind(Kind::Float)?.f_mul_scalar(1.0 - smoothing)?.f_add_scalar(smoothing / 2.0)?;
-    logits.f_binary_cross_entropy_with_logits::<Tensor>(&wanted, None, None, Reduction::Mean)
+    logits.f_binary_cross_entropy_with_logits(&wanted, weights, None, Reduction::Mean)
 }
 
 /// Mean cross-entropy of generator logits `[n, classes]` against classes `[n]`.
 pub fn generators(logits: &Tensor, classes: &Tensor, smoothing: f64) -> Result<Tensor, TchError> {
-    logits.f_cross_entropy_loss::<Tensor>(classes, None, Reduction::Mean, -100, smoothing)
+    weighted_generators(logits, classes, smoothing, None)
+}
+
+/// The same with a weight for each row `[n]`, over their number.
+pub fn weighted_generators(
+    logits: &Tensor,
+    classes: &Tensor,
+    smoothing: f64,
+    weights: Option<&Tensor>,
+) -> Result<Tensor, TchError> {
+    let Some(weights) = weights else {
+        return logits.f_cross_entropy_loss::<Tensor>(classes, None, Reduction::Mean, -100, smoothing);
+    };
+    let rows = logits.f_cross_entropy_loss::<Tensor>(classes, None, Reduction::None, -100, smoothing)?;
+    rows.f_mul(weights)?.f_mean(Kind::Float)
 }
 
 #[cfg(test)]
@@ -103,5 +127,21 @@ mod tests {
         let found = value(&generators(&logits, &Tensor::from_slice(&[0_i64]), 0.0).unwrap());
         let e = std::f64::consts::E;
         assert!((found + (e / (e + 2.0)).ln()).abs() < 1e-6, "{found}");
+    }
+
+    #[test]
+    fn a_row_of_weight_2_counts_twice() {
+        let (logits, labels) = (Tensor::from_slice(&[2.0_f32, -1.0, 0.5]), Tensor::from_slice(&[1_i64, 1, 0]));
+        let weights = Tensor::from_slice(&[2.0_f32, 1.0, 0.0]);
+        let one = |row: i64| value(&origin(&logits.narrow(0, row, 1), &labels.narrow(0, row, 1), 0.1).unwrap());
+        let found = value(&weighted_origin(&logits, &labels, 0.1, Some(&weights)).unwrap());
+        assert!((found - (2.0 * one(0) + one(1)) / 3.0).abs() < 1e-6, "{found}");
+
+        let logits = Tensor::from_slice(&[1.0_f32, 0.0, 0.0, 2.0]).view([2, 2]);
+        let classes = Tensor::from_slice(&[0_i64, 0]);
+        let one = |row: i64| value(&generators(&logits.narrow(0, row, 1), &classes.narrow(0, row, 1), 0.1).unwrap());
+        let weights = Tensor::from_slice(&[2.0_f32, 1.0]);
+        let found = value(&weighted_generators(&logits, &classes, 0.1, Some(&weights)).unwrap());
+        assert!((found - (2.0 * one(0) + one(1)) / 2.0).abs() < 1e-6, "{found}");
     }
 }

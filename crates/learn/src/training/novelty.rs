@@ -6,7 +6,7 @@ use tch::{Device, Kind, TchError, Tensor};
 use super::classifiers::Embedded;
 use super::encoder::TrainingError;
 use super::network::normalise;
-use super::reading::Read;
+use super::predictions::Predictions;
 use artefact::novelty::{Doubt, Known};
 use engine::novelty::Novelty;
 use engine::weights::Weights;
@@ -31,49 +31,50 @@ pub struct Plan {
 /// So many distances of known images are kept.
 const QUANTILES: i64 = 101;
 
-/// Directions and means by `trained`, distances by `held_out`, of which `read` is what classifiers said: those of images that
+/// Directions and means by `trained`, distances by `held_out`, of which `predictions` is what classifiers said: those of images that
 /// were trained on are too short. Only synthetic images whose generator is named count. `None` where there are too few.
 pub fn fit(
     plan: &Plan,
     trained: &Embedded,
     held_out: &Embedded,
-    read: &Read,
+    predictions: &Predictions,
 ) -> Result<Option<(Known, Weights)>, TrainingError> {
     let _no_grad = tch::no_grad_guard();
     let Some((known, weights)) = space(plan, trained)? else { return Ok(None) };
     let distances = distances(plan, &known, &weights, held_out)?;
-    Ok(with_quantiles(plan, (known, weights), &distances, read))
+    Ok(with_quantiles(plan, (known, weights), &distances, predictions))
 }
 
-/// The same by all images; the distance of each from what the other parts of so many show.
+/// The same by all images; the distance of each from what the other folds show. `folds`: of each row.
 pub fn fit_out_of_fold(
     plan: &Plan,
     embedded: &Embedded,
-    folds: usize,
-    read: &Read,
+    folds: &[usize],
+    predictions: &Predictions,
 ) -> Result<Option<(Known, Weights)>, TrainingError> {
     let _no_grad = tch::no_grad_guard();
     let mut all = Vec::new();
-    for fold in 0..folds {
-        let (own, others) = embedded.split(fold, folds)?;
+    for fold in 0..folds.iter().max().map_or(0, |last| last + 1) {
+        let (own, others) = embedded.split(folds, fold)?;
         if let Some((known, weights)) = space(plan, &others)? {
             all.extend(distances(plan, &known, &weights, &own)?);
         }
     }
-    Ok(space(plan, embedded)?.and_then(|(known, weights)| with_quantiles(plan, (known, weights), &all, read)))
+    Ok(space(plan, embedded)?.and_then(|(known, weights)| with_quantiles(plan, (known, weights), &all, predictions)))
 }
 
-/// `read`: what classifiers said of the same images, in the same order, and of others between them.
+/// `predictions`: what classifiers said of the same images, in the same order, and of others between them.
 fn with_quantiles(
     plan: &Plan,
     (mut known, mut weights): (Known, Weights),
     distances: &[f32],
-    read: &Read,
+    predictions: &Predictions,
 ) -> Option<(Known, Weights)> {
     if distances.len() < 2 {
         return None;
     }
-    let named = read.labels.iter().zip(&read.confidences).filter(|(label, _)| label.generator().is_some());
+    let named =
+        predictions.labels.iter().zip(&predictions.confidences).filter(|(label, _)| label.generator().is_some());
     let confidences: Vec<f32> = named.map(|(_, confidence)| *confidence).collect();
     known.doubt = plan.doubt.then(|| Doubt { distance: spread(distances), confidence: spread(&confidences) });
     let statistic = distances
@@ -188,34 +189,36 @@ fn quantiles(mut distances: Vec<f32>) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::augment::Dice;
+    use crate::augment::Rng;
     use crate::training::batch::{Label, Labels};
+    use crate::training::stratum::Stratum;
 
     /// Classifiers that are sure of everything.
-    fn read(embedded: &Embedded) -> Read {
+    fn predictions(embedded: &Embedded) -> Predictions {
         let labels = embedded.labels.0.clone();
-        Read { confidences: vec![1.0; labels.len()], labels, ..Read::default() }
+        Predictions { confidences: vec![1.0; labels.len()], labels, ..Predictions::default() }
     }
 
     /// Two clouds, wide in the second direction and narrow in the others.
     fn clouds(count: usize, seed: u64) -> Embedded {
-        let mut dice = Dice::new(seed);
+        let mut rng = Rng::new(seed);
         let (mut numbers, mut labels) = (Vec::new(), Vec::new());
         for row in 0..count {
             let (class, place) = if row % 2 == 0 { (0, 1.0) } else { (3, -1.0) };
             let spread = [(place, 0.1), (0.0, 5.0), (0.0, 0.1), (0.0, 0.1)];
-            numbers.extend(spread.map(|(centre, width)| (centre + width * dice.normal()) as f32));
+            numbers.extend(spread.map(|(centre, width)| (centre + width * rng.normal()) as f32));
             labels.push(Label::Synthetic(Some(class)));
         }
         let embeddings = Tensor::from_slice(&numbers).view([count as i64, 4]);
-        Embedded { embeddings, labels: Labels(labels), groups: (0..count).collect() }
+        let strata = vec![Stratum::Generator("a".into()); count];
+        Embedded { embeddings, labels: Labels(labels), groups: (0..count).collect(), strata }
     }
 
     #[test]
     fn what_is_unlike_every_generator_passes_the_limit_and_what_is_known_mostly_does_not() {
         let plan = Plan { dimensions: 4, shrinkage: 1e-4, unit: false, doubt: false, known: 0.95 };
         let held_out = clouds(100, 2);
-        let (known, weights) = fit(&plan, &clouds(200, 1), &held_out, &read(&held_out)).unwrap().unwrap();
+        let (known, weights) = fit(&plan, &clouds(200, 1), &held_out, &predictions(&held_out)).unwrap().unwrap();
         assert_eq!((known.generators, known.dimensions, known.limit), (2, 4, 0.95));
         let novelty = Novelty::new(&weights, &known, Device::Cpu);
         let rate = |embeddings: &Tensor| {
@@ -237,6 +240,6 @@ mod tests {
         let mut nameless = clouds(10, 4);
         nameless.labels.0.fill(Label::Synthetic(None));
         let held_out = clouds(10, 4);
-        assert!(fit(&plan, &nameless, &held_out, &read(&held_out)).unwrap().is_none());
+        assert!(fit(&plan, &nameless, &held_out, &predictions(&held_out)).unwrap().is_none());
     }
 }

@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn up_a_line_and_down_a_cosine() {
+    fn the_rate_rises_on_a_line_and_falls_on_a_cosine() {
         let schedule = Schedule { rate: 0.1, warm_up: 0.2, floor: 0.1 };
         let at = |step| schedule.at(step, 100);
         assert!((at(9) - 0.1 * 9.5 / 20.0).abs() < 1e-12);

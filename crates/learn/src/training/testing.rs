@@ -1,13 +1,33 @@
 //! What the tests of this room share: tiny networks and batches.
 
 use super::batch::{Batch, Label, Labels};
-use artefact::Architecture;
+use artefact::manifest::{Lineage, WeightsFile};
+use artefact::{Architecture, LabelSet, Manifest};
 pub use engine::testing::{furthest, wave};
 use engine::untrained;
 use engine::weights::Weights;
 
 pub fn weights(architecture: Architecture, classes: usize) -> Weights {
     untrained::weights(architecture, classes, 7)
+}
+
+/// Of a model that is nowhere written.
+pub fn manifest(version: &str) -> Manifest {
+    Manifest {
+        schema: String::new(),
+        version: version.into(),
+        trained: true,
+        architecture: Architecture::RESNET18,
+        preprocessing: String::new(),
+        labels: LabelSet::none(),
+        calibration: None,
+        thresholds: domain::Thresholds::default(),
+        novelty: None,
+        metrics: None,
+        golden: None,
+        lineage: Lineage::of_source("a test".into(), None),
+        weights: WeightsFile { file: String::new(), sha256: String::new() },
+    }
 }
 
 /// Images that are striped if synthetic, by one of three generators: the label shows in the pixels.

@@ -184,7 +184,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::augment::Dice;
+    use crate::augment::Rng;
 
     /// By comparing each with each.
     fn by_brute_force(hashes: &[Hash], reach: u32) -> Vec<usize> {
@@ -204,31 +204,31 @@ mod tests {
         hash
     }
 
-    fn random(dice: &mut Dice) -> Hash {
-        std::array::from_fn(|_| dice.bits())
+    fn random(rng: &mut Rng) -> Hash {
+        std::array::from_fn(|_| rng.bits())
     }
 
     /// Hashes of so many things, of each from one to five with up to 12 bits of it flipped.
-    fn clusters(things: usize, dice: &mut Dice) -> Vec<Hash> {
+    fn clusters(things: usize, rng: &mut Rng) -> Vec<Hash> {
         let mut hashes = Vec::new();
         for _ in 0..things {
-            let thing = random(dice);
-            for _ in 0..dice.between(1, 5) {
-                let bits: Vec<u8> = (0..dice.below(13)).map(|_| dice.below(256) as u8).collect();
+            let thing = random(rng);
+            for _ in 0..rng.between(1, 5) {
+                let bits: Vec<u8> = (0..rng.below(13)).map(|_| rng.below(256) as u8).collect();
                 hashes.push(flipped(thing, &bits));
             }
         }
         // Copies are not neighbours.
         for place in (1..hashes.len()).rev() {
-            hashes.swap(place, dice.below(place + 1));
+            hashes.swap(place, rng.below(place + 1));
         }
         hashes
     }
 
     #[test]
     fn the_bits_are_dealt_out_without_loss() {
-        let mut dice = Dice::new(3);
-        let (one, two) = (random(&mut dice), random(&mut dice));
+        let mut rng = Rng::new(3);
+        let (one, two) = (random(&mut rng), random(&mut rng));
         assert_eq!(bits_apart(&spread(&one), &spread(&two)), bits_apart(&one, &two));
         assert_eq!(spread(&[u64::MAX; 4]), [u64::MAX; 4]);
         // A row has one bit in each band.
@@ -239,10 +239,9 @@ mod tests {
     #[test]
     fn hashes_with_much_in_common_are_grouped_too() {
         // All alike in three quarters of their bits, so that bands tell little apart.
-        let mut dice = Dice::new(9);
-        let common = random(&mut dice);
-        let hashes: Vec<Hash> =
-            (0..600).map(|_| [common[0], common[1], common[2], dice.bits() & dice.bits()]).collect();
+        let mut rng = Rng::new(9);
+        let common = random(&mut rng);
+        let hashes: Vec<Hash> = (0..600).map(|_| [common[0], common[1], common[2], rng.bits() & rng.bits()]).collect();
         let found = groups(&hashes, 16);
         assert_eq!(found, by_brute_force(&hashes, 16));
         assert!(count(&found) > 1);
@@ -268,20 +267,20 @@ mod tests {
 
     #[test]
     fn groups_of_a_hundred_and_sixty_thousand_images_are_those_that_were_made() {
-        let mut dice = Dice::new(7);
+        let mut rng = Rng::new(7);
         let things = 53_400;
-        let hashes = clusters(things, &mut dice);
+        let hashes = clusters(things, &mut rng);
         assert!((155_000..165_000).contains(&hashes.len()), "{}", hashes.len());
         assert_eq!(count(&groups(&hashes, 32)), things);
     }
 
     #[test]
     fn a_crowd_of_near_copies_among_others_is_one_group() {
-        let mut dice = Dice::new(8);
-        let thing = random(&mut dice);
+        let mut rng = Rng::new(8);
+        let thing = random(&mut rng);
         let copies: Vec<Hash> =
-            (0..60_000).map(|_| flipped(thing, &[dice.below(256) as u8, dice.below(256) as u8])).collect();
-        let others = (0..20_000).map(|_| random(&mut dice));
+            (0..60_000).map(|_| flipped(thing, &[rng.below(256) as u8, rng.below(256) as u8])).collect();
+        let others = (0..20_000).map(|_| random(&mut rng));
         let hashes: Vec<Hash> = copies.into_iter().chain(others).collect();
         let found = groups(&hashes, 32);
         assert_eq!(count(&found), 20_001);

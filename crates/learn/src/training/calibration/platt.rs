@@ -1,29 +1,38 @@
-//! From logits to probabilities that mean what they say, and from these to thresholds.
+//! From logits to probabilities that mean what they say.
 
-use domain::{Calibration, Thresholds};
+use domain::Calibration;
 
 /// Platt's calibration (1999) of logits by images that the network was not trained on; `None` where they contradict the
 /// labels, so that no rising curve fits. Targets are drawn in from 0 and 1 by his rule, so that few images give no certainty.
 /// `prior`: the share of synthetic images to be calibrated for; `None` for the share that there is.
 pub fn platt(logits: &[f32], synthetic: &[bool], prior: Option<f64>) -> Option<Calibration> {
+    weighted_platt(logits, synthetic, &vec![1.0; logits.len()], prior)
+}
+
+/// The same where rows count differently.
+pub fn weighted_platt(logits: &[f32], synthetic: &[bool], weights: &[f64], prior: Option<f64>) -> Option<Calibration> {
     let ones = synthetic.iter().filter(|&&is| is).count() as f64;
     let zeros = synthetic.len() as f64 - ones;
     if ones == 0.0 || zeros == 0.0 {
         return None;
     }
     let (high, low) = ((ones + 1.0) / (ones + 2.0), 1.0 / (zeros + 2.0));
+    let weight_of = |wanted: bool| -> f64 {
+        weights.iter().zip(synthetic).filter(|(_, is)| **is == wanted).map(|(weight, _)| weight).sum()
+    };
+    let all = weights.iter().sum::<f64>();
     let (of_one, of_zero) = match prior {
         None => (1.0, 1.0),
-        Some(prior) => (prior * synthetic.len() as f64 / ones, (1.0 - prior) * synthetic.len() as f64 / zeros),
+        Some(prior) => (prior * all / weight_of(true), (1.0 - prior) * all / weight_of(false)),
     };
     let (mut scale, mut bias) = (1.0_f64, 0.0_f64);
     // Newton's method on a convex function of two unknowns; a little is added to its curvature where that is flat.
     for _ in 0..100 {
         let (mut g0, mut g1, mut h00, mut h01, mut h11) = (0.0, 0.0, 1e-9, 0.0, 1e-9);
-        for (&logit, &is) in logits.iter().zip(synthetic) {
+        for ((&logit, &is), &own) in logits.iter().zip(synthetic).zip(weights) {
             let x = f64::from(logit);
             let p = sigmoid(scale * x + bias);
-            let weight = if is { of_one } else { of_zero };
+            let weight = own * if is { of_one } else { of_zero };
             let off = weight * (p - if is { high } else { low });
             let w = weight * p * (1.0 - p);
             (g0, g1) = (g0 + off * x, g1 + off);
@@ -42,36 +51,6 @@ pub fn platt(logits: &[f32], synthetic: &[bool], prior: Option<f64>) -> Option<C
         .then_some(Calibration { scale: scale as f32, bias: bias as f32 })
 }
 
-/// Thresholds at which at most `false_alarms` of the real images are called synthetic, and at most `misses` of the synthetic
-/// ones real. Where both can be had with room to spare, the room between is left uncertain.
-pub fn thresholds(probabilities: &[f32], synthetic: &[bool], false_alarms: f64, misses: f64) -> Thresholds {
-    let of = |wanted: bool| {
-        let kept = probabilities.iter().zip(synthetic).filter(|&(_, &is)| is == wanted).map(|(&p, _)| p);
-        let mut kept: Vec<f32> = kept.collect();
-        kept.sort_by(f32::total_cmp);
-        kept
-    };
-    let (real, made) = (of(false), of(true));
-    let allowed = |share: f64, all: usize| ((share * all as f64).floor() as usize).min(all);
-    // The lowest threshold that so many real images reach.
-    let high = match real.len() - allowed(false_alarms, real.len()) {
-        0 => 0.0,
-        kept => between(real[kept - 1], real.get(kept).copied().unwrap_or(1.0)),
-    };
-    // The highest threshold that so many synthetic images stay below.
-    let low = match (made.get(allowed(misses, made.len())), allowed(misses, made.len())) {
-        (None, _) => 1.0,
-        (Some(&next), 0) => between(0.0, next),
-        (Some(&next), below) => between(made[below - 1], next),
-    };
-    Thresholds { low: low.min(high), high: low.max(high) }
-}
-
-/// Above `below` and at most `above`, if they differ.
-fn between(below: f32, above: f32) -> f32 {
-    if above > below { f32::midpoint(below, above).max(below.next_up()) } else { below.next_up().min(1.0) }
-}
-
 fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }
@@ -79,23 +58,23 @@ fn sigmoid(x: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::augment::Dice;
+    use crate::augment::Rng;
     use domain::Policy;
     use figures::calibration_error;
 
     /// Logits of which a third says twice what is so, and one too much of it.
     fn overconfident(count: usize) -> (Vec<f32>, Vec<bool>) {
-        let mut dice = Dice::new(5);
+        let mut rng = Rng::new(5);
         (0..count)
             .map(|_| {
-                let truth = 8.0 * dice.unit() - 4.0;
-                ((2.0 * truth + 1.0) as f32, dice.unit() < sigmoid(truth))
+                let truth = 8.0 * rng.unit() - 4.0;
+                ((2.0 * truth + 1.0) as f32, rng.unit() < sigmoid(truth))
             })
             .unzip()
     }
 
     #[test]
-    fn calibration_undoes_what_was_overconfident() {
+    fn calibration_corrects_overconfident_logits() {
         let (logits, synthetic) = overconfident(20_000);
         let calibration = platt(&logits, &synthetic, None).unwrap();
         assert!((calibration.scale - 0.5).abs() < 0.02, "{calibration:?}");
@@ -118,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn no_calibration_is_better_than_a_false_one() {
+    fn logits_that_contradict_the_labels_give_no_calibration() {
         assert_eq!(platt(&[1.0, 2.0, -1.0, -2.0], &[false, false, true, true], None), None);
         assert_eq!(platt(&[1.0, 2.0], &[true, true], None), None);
         // Perfectly apart: steep, but finite.
@@ -127,25 +106,14 @@ mod tests {
     }
 
     #[test]
-    fn thresholds_keep_what_they_promise() {
-        let (logits, synthetic) = overconfident(2000);
-        let said: Vec<f32> = logits.iter().map(|&logit| Policy::default().probability(logit)).collect();
-        let Thresholds { low, high } = thresholds(&said, &synthetic, 0.05, 0.1);
-        let share = |wanted: bool, test: &dyn Fn(f32) -> bool| {
-            let of: Vec<f32> = said.iter().zip(&synthetic).filter(|&(_, &is)| is == wanted).map(|(&p, _)| p).collect();
-            of.iter().filter(|&&p| test(p)).count() as f64 / of.len() as f64
-        };
-        let (alarms, missed) = (share(false, &|p| p >= high), share(true, &|p| p < low));
-        assert!(alarms <= 0.05 && alarms > 0.045, "{alarms}");
-        assert!(missed <= 0.1 && missed > 0.09, "{missed}");
-        assert!(low < high);
-    }
-
-    #[test]
-    fn between_classes_that_are_apart_is_uncertain() {
-        let found = thresholds(&[0.1, 0.2, 0.8, 0.9], &[false, false, true, true], 0.0, 0.0);
-        assert!(found.low > 0.2 && found.high < 0.8 && found.low <= found.high, "{found:?}");
-        let all_alike = thresholds(&[0.5; 4], &[false, false, true, true], 0.0, 0.0);
-        assert!(all_alike.low <= 0.5 && all_alike.high > 0.5, "{all_alike:?}");
+    fn a_row_with_the_weight_of_two_counts_as_two() {
+        let (logits, synthetic) = overconfident(400);
+        let weights: Vec<f64> = (0..400).map(|row| if row < 100 { 2.0 } else { 1.0 }).collect();
+        let twice = |values: &[f32]| [values, &values[..100]].concat();
+        let labels: Vec<bool> = synthetic.iter().chain(&synthetic[..100]).copied().collect();
+        let by_weight = weighted_platt(&logits, &synthetic, &weights, Some(0.5)).unwrap();
+        let by_rows = platt(&twice(&logits), &labels, Some(0.5)).unwrap();
+        // Platt's targets depend on the number of rows, a little.
+        assert!((by_weight.scale - by_rows.scale).abs() < 0.01 && (by_weight.bias - by_rows.bias).abs() < 0.01);
     }
 }
