@@ -253,7 +253,7 @@ mod tests {
         for fault in [Fault::Lost, Fault::Unroutable] {
             broker.fail_publications([fault]);
             assert_eq!(replayed(&broker, &["--all"]).await.unwrap_err().code(), 3);
-            assert_eq!(broker.dead(), [dead.clone()]);
+            assert_eq!(broker.dead(), std::slice::from_ref(&dead));
         }
         assert_eq!(replayed(&broker, &["--all", "--dry-run"]).await.unwrap().replayed, 1);
         assert_eq!(broker.dead(), [dead]);
