@@ -45,7 +45,7 @@ pub enum LoadError {
     #[error("{} is not the file that its manifest names: its sha256 is {found} instead of {wanted}; fetch the model again", path.display())]
     Digest { path: PathBuf, wanted: String, found: String },
     #[error("{} does not fit the architecture: {misfit}", path.display())]
-    Misfit { path: PathBuf, misfit: Misfit },
+    Misfit { path: PathBuf, misfit: Box<Misfit> },
     #[error("the checkpoint {} can't be imported: {cause}", path.display())]
     Checkpoint {
         path: PathBuf,

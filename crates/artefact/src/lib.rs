@@ -2,7 +2,7 @@
 //!
 //! [`Manifest`] is what the folder says of itself: the [`Architecture`] and so the names and shapes of all tensors, the
 //! [`LabelSet`], calibration, thresholds, [`novelty`] and the self-test ([`golden`]). [`Card`] is what of it travels with
-//! scores. [`pickle`] reads what PyTorch wrote, and calls nothing. [`persist`] is how a file is written that must be whole.
+//! scores. [`pickle`] reads what PyTorch wrote, and calls nothing. [`persist()`] is how a file is written that must be whole.
 
 pub mod architecture;
 mod card;

@@ -210,7 +210,7 @@ impl Manifest {
         let shape = |view: &TensorView<'_>| view.shape().iter().map(|&side| side as i64).collect();
         let found = file.iter().map(|(name, view)| (name.to_string(), shape(&view))).collect();
         match Misfit::between(&self.shapes(), &found) {
-            Some(misfit) => Err(LoadError::Misfit { path, misfit }),
+            Some(misfit) => Err(LoadError::Misfit { path, misfit: Box::new(misfit) }),
             None => Ok(()),
         }
     }

@@ -100,7 +100,7 @@ fn renamed(weights: &Weights, names: &[(&str, &str)]) -> Weights {
 }
 
 fn check(weights: &Weights, wanted: &Shapes, path: &Path) -> Result<(), LoadError> {
-    weights.check(wanted).map_err(|misfit| LoadError::Misfit { path: path.to_owned(), misfit })
+    weights.check(wanted).map_err(|misfit| LoadError::Misfit { path: path.to_owned(), misfit: Box::new(misfit) })
 }
 
 /// The two state dictionaries of a checkpoint, in fp32.

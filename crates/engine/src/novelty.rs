@@ -23,7 +23,7 @@ pub struct Novelty {
 }
 
 impl Novelty {
-    /// From weights that were checked for [`shapes`].
+    /// From weights that were checked for [`shapes`](artefact::novelty::shapes).
     pub fn new(weights: &Weights, known: &Known, device: Device) -> Novelty {
         let of = |part: &str| weights.get(&format!("novelty.{part}")).to_kind(Kind::Float).to_device(device);
         let quantiles = Vec::try_from(of("quantiles").to_device(Device::Cpu)).expect("it has one dimension of numbers");

@@ -139,7 +139,7 @@ impl Weights {
         if found != manifest.weights.sha256 {
             return Err(LoadError::Digest { path, wanted: manifest.weights.sha256.clone(), found });
         }
-        weights.check(&manifest.shapes()).map_err(|misfit| LoadError::Misfit { path, misfit })?;
+        weights.check(&manifest.shapes()).map_err(|misfit| LoadError::Misfit { path, misfit: Box::new(misfit) })?;
         Ok(weights)
     }
 

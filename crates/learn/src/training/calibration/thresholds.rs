@@ -262,18 +262,18 @@ mod tests {
         assert!(all_alike.low <= 0.5 && all_alike.high > 0.5, "{all_alike:?}");
     }
 
-    fn rows(stratum: Stratum, logits: impl Iterator<Item = f32>) -> Vec<(f32, Stratum)> {
+    fn rows(stratum: &Stratum, logits: impl Iterator<Item = f32>) -> Vec<(f32, Stratum)> {
         logits.map(|logit| (logit, stratum.clone())).collect()
     }
 
     fn source(name: usize, count: usize, centre: f32) -> Vec<(f32, Stratum)> {
         let stratum = Stratum::Source(name.to_string().into());
-        rows(stratum, (0..count).map(|n| centre + n as f32 / (count - 1).max(1) as f32))
+        rows(&stratum, (0..count).map(|n| centre + n as f32 / (count - 1).max(1) as f32))
     }
 
     fn generator(name: usize, count: usize, centre: f32) -> Vec<(f32, Stratum)> {
         let stratum = Stratum::Generator(name.to_string().into());
-        rows(stratum, (0..count).map(|n| centre + n as f32 / (count - 1).max(1) as f32))
+        rows(&stratum, (0..count).map(|n| centre + n as f32 / (count - 1).max(1) as f32))
     }
 
     #[test]
