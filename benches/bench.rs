@@ -98,7 +98,7 @@ fn main() -> anyhow::Result<()> {
         Contestant::Decode { by } => decode(by),
         Contestant::Machine { threads } => machine(threads),
         Contestant::Training { model, crops, batch, chunk, precision, threads } => {
-            training(&model, &crops, (batch, chunk), settings("auto", &precision, threads)?)
+            training(&model, &crops, (batch, chunk), &settings("auto", &precision, threads)?)
         }
     }
 }
@@ -110,9 +110,9 @@ fn training(
     model: &Path,
     crops: &Path,
     (batch, chunk): (usize, usize),
-    settings: engine::Settings,
+    settings: &engine::Settings,
 ) -> anyhow::Result<()> {
-    let place = engine::device::prepare(&settings)?;
+    let place = engine::device::prepare(settings)?;
     let manifest = Manifest::read(model, "")?;
     let plan = encoder::Plan {
         objective: Objective::Selfcon { temperature: 0.07, generators: 1.0 },
@@ -232,7 +232,7 @@ fn decode(by: Decoder) -> anyhow::Result<()> {
     };
     let mut files = std::collections::HashMap::new();
     // Another package of the workspace builds it, into the same folder.
-    let program = std::path::Path::new(env!("CARGO_BIN_EXE_assay")).with_file_name("assay-decoder");
+    let program = Path::new(env!("CARGO_BIN_EXE_assay")).with_file_name("assay-decoder");
     let memory = decoder::memory(&limits, 20 << 20);
     let pool = match by {
         Decoder::Apart => Some(Pool::open(decoder::Settings {
