@@ -1,4 +1,4 @@
-//! The configuration: each room's own settings, put together in layers and checked against each other.
+//! The configuration: each part's own settings, put together in layers and checked against each other.
 //!
 //! Layers, later ones win: `configs/default.toml` (built in) < `--config FILE` < `ASSAY__SECTION__KEY`.
 
@@ -115,7 +115,7 @@ impl Config {
         Ok(config)
     }
 
-    /// What no single room can see.
+    /// What no single part can see.
     fn check(&self) -> Result<(), String> {
         self.traces.validate()?;
         self.broker.validate()?;
@@ -152,7 +152,7 @@ impl Config {
         [self.broker.exposure(), database::exposure(&self.database)].into_iter().flatten()
     }
 
-    /// What the worker's rooms need to know of it all.
+    /// What the worker's stages need to know of it all.
     pub fn plan(&self) -> worker::WorkerPlan {
         worker::WorkerPlan {
             worker: self.worker.clone(),

@@ -209,7 +209,12 @@ pub async fn run(
         return Err(WorkerError::Database(reason));
     }
     // A batch that outlasts the grace period can't be called back from the device, and is not waited for.
-    match end.or_else(|| inference_end.try_recv().map(Ok).ok()) {
+    of_inference(end.or_else(|| inference_end.try_recv().map(Ok).ok()))
+}
+
+/// What the end of the inference thread, if there was one, means for the worker.
+fn of_inference(end: Option<InferenceEnd>) -> Result<(), WorkerError> {
+    match end {
         Some(Ok(Err(error))) => Err(WorkerError::Detector(error)),
         Some(Err(_)) => Err(WorkerError::InferenceGone),
         Some(Ok(Ok(()))) | None => Ok(()),

@@ -284,20 +284,7 @@ async fn no_message_is_lost_when_the_broker_is_killed_under_load() {
     let rabbit = Rabbit::connect(&settings).await.unwrap();
     let mut health = rabbit.health();
     let mut consumer = rabbit.consume(Lane::Live).await.unwrap();
-    let submitting = tokio::spawn({
-        let settings = settings.clone();
-        async move {
-            let submitter = RabbitSubmitter::connect(&settings).await.unwrap();
-            let submit = async |index: usize| {
-                let message = native(&format!("k{index}"));
-                until("submitting", || async { submitter.submit(Lane::Live, &message).await.is_ok() }).await;
-            };
-            for chunk in (0..MESSAGES).collect::<Vec<_>>().chunks(100) {
-                join_all(chunk.iter().map(|index| submit(*index))).await;
-            }
-            submitter.close().await;
-        }
-    });
+    let submitting = tokio::spawn(submit_all(settings.clone(), MESSAGES));
     let mut ended = BTreeSet::new();
     let mut published = 0;
     let mut kills = 0;
@@ -362,6 +349,19 @@ async fn no_message_is_lost_when_the_broker_is_killed_under_load() {
     reader.close().await;
     println!("{published} publications confirmed, {repeated} repeated before the last was new");
     beside.delete().await;
+}
+
+/// Submits so many messages, each again until it is confirmed.
+async fn submit_all(settings: Settings, messages: usize) {
+    let submitter = RabbitSubmitter::connect(&settings).await.unwrap();
+    let submit = async |index: usize| {
+        let message = native(&format!("k{index}"));
+        until("submitting", || async { submitter.submit(Lane::Live, &message).await.is_ok() }).await;
+    };
+    for chunk in (0..messages).collect::<Vec<_>>().chunks(100) {
+        join_all(chunk.iter().map(|index| submit(*index))).await;
+    }
+    submitter.close().await;
 }
 
 async fn beside_submit(settings: &Settings, id: &str) {

@@ -1,4 +1,4 @@
-//! What the tests of this room share: tiny networks and batches.
+//! What the tests of training share: tiny networks and batches.
 
 use super::batch::{Batch, Label, Labels};
 use artefact::manifest::{Lineage, WeightsFile};

@@ -79,7 +79,7 @@ pub fn comparison(comparison: &Comparison) -> Result<String, ReportError> {
     )
 }
 
-/// A page of another room, with the head and the style of all: `body` is its template, filled in with what `values` has.
+/// A page of another module, with the head and the style of all: `body` is its template, filled in with what `values` has.
 pub fn page(title: &str, body: &str, values: &impl Serialize) -> Result<String, ReportError> {
     filled(title, body, Value::from(Serde(values)))
 }
