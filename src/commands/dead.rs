@@ -29,7 +29,7 @@ The first 10,000 are looked at. Replayed letters leave the dead letters once the
 their attempts are counted anew. Letters that don't say which queue they came from stay, unless --to names one. Workers go
 on meanwhile."
 )]
-pub struct Args {
+pub(super) struct Args {
     #[command(subcommand)]
     action: Action,
 }
@@ -65,7 +65,7 @@ struct Show {
     json: bool,
 }
 
-pub async fn run(args: &Args, config: &Config) -> Result<(), End> {
+pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
     match &args.action {
         Action::List(list) => self::list(list, config).await,
         Action::Show(show) => self::show(show, config).await,

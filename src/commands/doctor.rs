@@ -24,7 +24,7 @@ use objects::s3::S3;
   assay doctor
   assay doctor --config production.toml --json
   assay doctor --defaults > my.toml                     every key with its default and what it means")]
-pub struct Args {
+pub(super) struct Args {
     /// Print the built-in configuration, every key explained, and check nothing.
     #[arg(long)]
     pub defaults: bool,
@@ -41,12 +41,12 @@ struct Finding {
 }
 
 #[allow(clippy::print_stdout, reason = "it is the command's answer")]
-pub fn print_defaults() {
+pub(super) fn print_defaults() {
     print!("{DEFAULTS}");
 }
 
 #[allow(clippy::print_stdout, reason = "it is the command's answer")]
-pub async fn run(args: &Args, config: &Config) -> Result<(), End> {
+pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
     let mut findings = vec![Finding::now("configuration", Ok(memory(config)))];
     findings.push(Finding::of("decoder", decoder(config)).await);
     findings.push(Finding::of("broker", broker(config)).await);

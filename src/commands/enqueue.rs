@@ -36,7 +36,7 @@ const RETRY_FOR: Duration = Duration::from_secs(60);
   cut -f1 list.tsv | assay enqueue --keys - --bucket uploads
 
 Ends with 1 if any line was refused, or if it was interrupted.")]
-pub struct Args {
+pub(super) struct Args {
     /// Every object under a prefix.
     #[arg(long, value_name = "s3://BUCKET/PREFIX")]
     prefix: Option<String>,
@@ -69,7 +69,7 @@ pub struct Args {
     json: bool,
 }
 
-pub async fn run(args: &Args, config: &Config) -> Result<(), End> {
+pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
     let source = Source::of(args)?;
     let lane = if args.bulk { Lane::Bulk } else { Lane::Live };
     let mut state = State::begin(args, &source)?;

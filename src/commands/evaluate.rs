@@ -32,7 +32,7 @@ use progress::Progress;
 
 An annotation file has a line for each image: path,origin,content_type,model,specific_model with ImagiNet's codes
 (configs/labels.toml has them). docs/evaluation.md says what is measured and how to read it.")]
-pub struct Args {
+pub(super) struct Args {
     /// Which images there are, and what they are.
     #[arg(long, value_name = "FILE")]
     annotations: PathBuf,
@@ -100,7 +100,7 @@ enum Sweep {
     Crop,
 }
 
-pub fn run(args: &Args, config: &Config) -> Result<(), End> {
+pub(super) fn run(args: &Args, config: &Config) -> Result<(), End> {
     let evaluation = measure(&args.asked(), &args.annotations, &args.root, args.model.as_deref(), config)?;
     if let Some(path) = &args.html {
         let failed = |error: &dyn std::fmt::Display| End::work(format!("{} can't be written: {error}", path.display()));

@@ -23,7 +23,7 @@ use learn::evaluation::{Asked, Evaluation, report};
         --recipe imaginet --out experiments/content
   assay experiment unseen-generator … --only all,without-midjourney
   assay experiment losses … --recipe mine.toml")]
-pub struct Args {
+pub(super) struct Args {
     #[command(subcommand)]
     question: Question,
 }
@@ -78,7 +78,7 @@ struct Plan {
 /// Of the contrastive losses, as in the paper, where the recipe has none.
 const TEMPERATURE: f64 = 0.07;
 
-pub fn run(args: &Args, config: &Config, config_file: Option<&Path>) -> Result<(), End> {
+pub(super) fn run(args: &Args, config: &Config, config_file: Option<&Path>) -> Result<(), End> {
     let (experiment, plan) = match &args.question {
         Question::ContentBias(plan) => (Experiment::ContentBias, plan),
         Question::Losses(plan) => (Experiment::Losses, plan),

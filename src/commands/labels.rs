@@ -33,7 +33,7 @@ use objects::s3::S3;
 
 Of each image the newest word of the highest source counts; a correction outweighs an import. Nothing is ever overwritten."
 )]
-pub struct Args {
+pub(super) struct Args {
     #[command(subcommand)]
     action: Action,
 }
@@ -64,7 +64,7 @@ struct List {
     json: bool,
 }
 
-pub async fn run(args: &Args, config: &Config) -> Result<(), End> {
+pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
     match &args.action {
         Action::Import(args) => import::run(args, config).await,
         Action::List(args) => list(args, config).await,

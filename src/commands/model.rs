@@ -22,7 +22,7 @@ use engine::{golden, untrained};
   assay model register models/imaginet           copy it to registry.store and give it its place in the registry
   assay model promote 2026.11.1 --reason \"first\"   from now on workers with detector.model = \"registry\" serve it
   assay model rollback --reason \"too many false alarms\"")]
-pub struct Args {
+pub(super) struct Args {
     #[command(subcommand)]
     command: Command,
 }
@@ -83,7 +83,7 @@ enum Command {
 }
 
 #[allow(clippy::print_stdout, reason = "it is the command's answer")]
-pub async fn run(args: &Args, config: &Config) -> Result<(), End> {
+pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
     let public_key = &config.detector.public_key;
     let (folder, manifest) = match &args.command {
         Command::Init { arch, out, seed } => (out.as_path(), untrained::create(out, *arch, *seed)?),

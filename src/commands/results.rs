@@ -24,7 +24,7 @@ const RECONNECT_PAUSE: Duration = Duration::from_secs(2);
   assay results                      what is there, as a table
   assay results --follow             until Ctrl-C
   assay results --json --count 100 --timeout 60 | jq .decision")]
-pub struct Args {
+pub(super) struct Args {
     /// JSON lines: the documents as they were published.
     #[arg(long)]
     json: bool,
@@ -39,7 +39,7 @@ pub struct Args {
     follow: bool,
 }
 
-pub async fn run(args: &Args, config: &Config) -> Result<(), End> {
+pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
     let timeout = Duration::try_from_secs_f64(args.timeout)
         .map_err(|_| End::usage(format!("--timeout {} is no number of seconds", args.timeout)))?;
     let mut reader = Reader::of_results(&config.broker).await?;

@@ -31,11 +31,11 @@ use registry::Store;
   assay retrain                        take corrections, train, compare; promote if better
   assay retrain --dry-run              the same, but take nothing from the queue and change nothing that serves
   assay retrain --recipe mine.toml     with another recipe than retrain.recipe")]
-pub struct Args {
+pub(super) struct Args {
     /// Take no corrections from their queue, register and promote nothing.
     #[arg(long)]
     dry_run: bool,
-    /// Instead of retrain.recipe: imaginet, small-encoder, small, retrain, or a TOML file.
+    /// Instead of retrain.recipe: imaginet, small-encoder, small, generalise-encoder, generalise, retrain, or a TOML file.
     #[arg(long, value_name = "NAME|FILE")]
     recipe: Option<String>,
     /// The report as one JSON document.
@@ -43,7 +43,7 @@ pub struct Args {
     json: bool,
 }
 
-pub async fn run(args: Args, config: &Config) -> Result<(), End> {
+pub(super) async fn run(args: Args, config: &Config) -> Result<(), End> {
     let ended = Box::pin(work(&args, config)).await;
     let outcome = ended.as_ref().map_or(Outcome::Failed, Ended::outcome);
     if !config.retrain.pushgateway.is_empty() && !args.dry_run {

@@ -30,7 +30,7 @@ use imaging::Decoded;
   assay scan photo.jpg
   assay scan uploads/ 'more/**/*.webp' --model models/imaginet
   assay scan uploads/ --json | jq 'select(.decision == \"synthetic\") | .path'")]
-pub struct Args {
+pub(super) struct Args {
     /// Files, folders (searched through for images) and globs.
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<String>,
@@ -46,7 +46,7 @@ pub struct Args {
 const IMAGE_ENDINGS: &[&str] =
     &["jpg", "jpeg", "jpe", "jfif", "png", "apng", "webp", "gif", "bmp", "dib", "tif", "tiff"];
 
-pub fn run(args: &Args, config: &Config) -> Result<(), End> {
+pub(super) fn run(args: &Args, config: &Config) -> Result<(), End> {
     let paths = find(&args.paths)?;
     let decoders = Pool::open(config.decoders())?;
     let mut settings = config.detector.clone();

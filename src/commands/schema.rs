@@ -19,7 +19,7 @@ use domain::{Correction, Failure, Verdict};
 #[command(after_help = "Examples:
   assay schema verdict               what a verdict looks like
   assay schema --out docs/schemas    all of them into files, as `make schemas` does")]
-pub struct Args {
+pub(super) struct Args {
     #[arg(required_unless_present = "out", value_parser = NAMES)]
     name: Option<String>,
     /// Write all of them into this folder instead.
@@ -29,7 +29,7 @@ pub struct Args {
 
 const NAMES: [&str; 5] = ["request", "verdict", "failure", "label", "manifest"];
 
-pub fn run(args: &Args) -> Result<(), End> {
+pub(super) fn run(args: &Args) -> Result<(), End> {
     if let Some(name) = &args.name {
         return write!(std::io::stdout(), "{}", text(name)).map_err(End::work);
     }

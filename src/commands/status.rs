@@ -28,14 +28,14 @@ const FORGOTTEN: Duration = Duration::from_secs(15 * 60);
   assay status --json | jq '.queues[] | select(.ready > 1000)'
 
 A worker that stops is gone from here; one that is killed is shown as silent for a quarter of an hour.")]
-pub struct Args {
+pub(super) struct Args {
     /// One JSON document.
     #[arg(long)]
     json: bool,
 }
 
 #[allow(clippy::print_stdout, reason = "it is the command's answer")]
-pub async fn run(args: &Args, config: &Config) -> Result<(), End> {
+pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
     let workers = Postgres::on(&Database::connect(&config.database).await?).last_reports(FORGOTTEN).await?;
     let depths = rabbit::survey(&config.broker).await?;
     if args.json {

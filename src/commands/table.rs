@@ -8,25 +8,25 @@ const NAME: usize = 34;
 const WORD: usize = 24;
 
 /// Writes rows as outcomes come.
-pub struct Table {
+pub(super) struct Table {
     colour: bool,
     untrained: bool,
 }
 
 impl Table {
-    pub fn new() -> Table {
+    pub(super) fn new() -> Table {
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Table { colour: std::io::stdout().is_terminal() && !plain, untrained: false }
     }
 
-    pub fn header(&self) -> String {
+    pub(super) fn header(&self) -> String {
         format!(
             "{:<NAME$}  {:<WORD$} {:>9}  {:<24} {:>8} {:>7} {:>7}",
             "image", "outcome", "synthetic", "generator", "fetch ms", "dec. ms", "inf. ms"
         )
     }
 
-    pub fn row(&mut self, name: &str, outcome: &Outcome) -> String {
+    pub(super) fn row(&mut self, name: &str, outcome: &Outcome) -> String {
         match outcome {
             Outcome::Verdict(verdict) => self.verdict(name, verdict),
             Outcome::Failure(failure) => self.failure(name, failure),
@@ -65,7 +65,7 @@ impl Table {
     }
 
     /// What must be said below the table, if anything.
-    pub fn footnote(&self) -> Option<&'static str> {
+    pub(super) fn footnote(&self) -> Option<&'static str> {
         self.untrained.then_some("? the model is untrained: its verdicts say nothing about the images")
     }
 

@@ -35,7 +35,7 @@ pub(super) use progress::Progress;
   assay train --annotations train.txt --held-out val.txt --root imaginet --recipe imaginet --out models/mine
   assay train --annotations train.txt --root images --arch resnet18-nodown-32 --recipe mine.toml --out models/faces
   assay train --annotations train.txt --root imaginet --recipe imaginet --out models/mine --resume")]
-pub struct Args {
+pub(super) struct Args {
     /// Lines of `path,origin,content_type,model,specific_model`, as ImagiNet's.
     #[arg(long, value_name = "FILE")]
     annotations: PathBuf,
@@ -49,7 +49,7 @@ pub struct Args {
     /// resnet50-nodown (ImagiNet's own), resnet18-nodown, narrower ones as resnet18-nodown-32, or resnet50-half.
     #[arg(long, default_value = "resnet50-nodown")]
     arch: Architecture,
-    /// imaginet, small-encoder, small, retrain, or a TOML file like those in configs/recipes.
+    /// imaginet, small-encoder, small, generalise-encoder, generalise, retrain, or a TOML file like those in configs/recipes.
     #[arg(long, value_name = "NAME|FILE")]
     recipe: String,
     /// The folder of the model that is made; it may not be there yet.
@@ -72,7 +72,7 @@ pub struct Args {
     version: Option<String>,
 }
 
-pub async fn run(args: Args, config: &Config) -> Result<(), End> {
+pub(super) async fn run(args: Args, config: &Config) -> Result<(), End> {
     let recipe = asked(&args)?;
     if args.out.join("manifest.json").exists() {
         return Err(End::usage(format!("{} holds a model already; name another folder", args.out.display())));

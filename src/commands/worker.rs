@@ -24,9 +24,9 @@ use registry::Store;
 /// The first SIGTERM or Ctrl-C finishes what is under way and ends with 0; a second one stops at once.
 #[derive(Debug, Parser)]
 #[command(after_help = "Example:\n  ASSAY__OBJECTS__ALLOWED_BUCKETS=uploads assay worker --config production.toml")]
-pub struct Args {}
+pub(super) struct Args {}
 
-pub async fn run(_args: &Args, config: &Config) -> Result<(), End> {
+pub(super) async fn run(_args: &Args, config: &Config) -> Result<(), End> {
     let shutdown = Shutdown::on_signals(config.worker.grace()).map_err(End::work)?;
     if config.objects.allowed_buckets.is_empty() {
         return Err(End::usage(

@@ -8,7 +8,7 @@ use crate::sqlstate::{self, Meaning};
 const ROOTS: &str = "database.url, as ?sslmode=verify-full&sslrootcert=FILE";
 
 /// What a library said; left out where this program itself found the trouble.
-pub type Cause = Box<dyn Error + Send + Sync>;
+pub(crate) type Cause = Box<dyn Error + Send + Sync>;
 
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {

@@ -11,7 +11,7 @@ use toml::value::Datetime;
 use domain::{ContentType, Generator, LabelledOrigin};
 
 /// The vocabulary that is built in, and the documentation of the file.
-pub const BUILT_IN: &str = include_str!("../../../configs/labels.toml");
+pub(crate) const BUILT_IN: &str = include_str!("../../../configs/labels.toml");
 
 /// Words and their codes in annotation files.
 #[derive(Clone, Debug)]

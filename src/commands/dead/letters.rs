@@ -28,7 +28,7 @@ pub(super) struct LetterView {
 }
 
 impl LetterView {
-    pub fn of(letter: &DeadLetter) -> LetterView {
+    pub(super) fn of(letter: &DeadLetter) -> LetterView {
         let (body, all) = (&letter.message.body, &letter.message.properties.headers);
         // What the broker dead-lettered has headers of its own, and no reason but that it was delivered too often.
         let reason = all.get(headers::REASON).or_else(|| all.get("x-first-death-reason")).map_or_else(
@@ -84,11 +84,11 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.reason.is_none() && self.queue.is_none() && self.submission.is_none()
     }
 
-    pub fn matches(&self, letter: &LetterView) -> bool {
+    pub(super) fn matches(&self, letter: &LetterView) -> bool {
         self.reason.as_ref().is_none_or(|text| letter.reason.contains(text))
             && self.queue.as_ref().is_none_or(|queue| letter.queue.as_ref() == Some(queue))
             && self.submission.as_ref().is_none_or(|id| letter.submission.as_ref() == Some(id))

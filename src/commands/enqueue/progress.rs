@@ -34,7 +34,7 @@ struct Record {
 
 impl State {
     /// From the start, or where the last run stopped if that is asked for.
-    pub fn begin(args: &Args, source: &Source) -> Result<State, End> {
+    pub(super) fn begin(args: &Args, source: &Source) -> Result<State, End> {
         let name = source.name();
         let path = match &args.resume {
             Some(path) if !path.as_os_str().is_empty() => path.clone(),
@@ -56,18 +56,18 @@ impl State {
         Ok(State { path, record, saved: Instant::now(), changed: false })
     }
 
-    pub fn position(&self) -> Option<Entry> {
+    pub(super) fn position(&self) -> Option<Entry> {
         self.record.reached.clone()
     }
 
     /// Everything up to this entry is done.
-    pub fn reached(&mut self, entry: Entry) -> Result<(), End> {
+    pub(super) fn reached(&mut self, entry: Entry) -> Result<(), End> {
         self.record.reached = Some(entry);
         self.changed = true;
         if self.saved.elapsed() >= SAVE_EVERY { self.save() } else { Ok(()) }
     }
 
-    pub fn save(&mut self) -> Result<(), End> {
+    pub(super) fn save(&mut self) -> Result<(), End> {
         self.saved = Instant::now();
         if !std::mem::take(&mut self.changed) {
             return Ok(());
@@ -77,11 +77,11 @@ impl State {
     }
 
     /// The work is done: nothing is left to go on with.
-    pub fn forget(&self) {
+    pub(super) fn forget(&self) {
         let _ = std::fs::remove_file(&self.path);
     }
 
-    pub fn how_to_go_on(&self) -> String {
+    pub(super) fn how_to_go_on(&self) -> String {
         match &self.record.reached {
             Some(entry) => {
                 format!("confirmed up to {entry}; go on with the same command and --resume {}", self.path.display())
@@ -114,7 +114,7 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    pub fn new(json: bool, queue: String) -> Progress {
+    pub(super) fn new(json: bool, queue: String) -> Progress {
         let bar = if std::io::stderr().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
         let style = ProgressStyle::with_template("{spinner} {pos} enqueued  {per_sec}  {elapsed}");
         bar.set_style(style.expect("the template is well formed"));
@@ -122,7 +122,7 @@ impl Progress {
         Progress { json, queue, bar, began: now, told: now, enqueued: 0, refused: 0 }
     }
 
-    pub fn enqueued(&mut self) {
+    pub(super) fn enqueued(&mut self) {
         self.enqueued += 1;
         self.bar.inc(1);
         if self.bar.is_hidden() && self.told.elapsed() >= TELL_EVERY {
@@ -131,17 +131,17 @@ impl Progress {
         }
     }
 
-    pub fn refused(&mut self, entry: &Entry, problem: &str) {
+    pub(super) fn refused(&mut self, entry: &Entry, problem: &str) {
         self.refused += 1;
         self.bar.suspend(|| eprintln!("{entry}: {problem}"));
     }
 
-    pub fn end(&self) {
+    pub(super) fn end(&self) {
         self.bar.finish_and_clear();
     }
 
     /// Says what was done; an error if something was refused.
-    pub fn summary(&self) -> Result<(), End> {
+    pub(super) fn summary(&self) -> Result<(), End> {
         let Progress { queue, enqueued, refused, .. } = self;
         let (seconds, rate) = (self.began.elapsed().as_secs_f64(), self.rate());
         let line = if self.json {

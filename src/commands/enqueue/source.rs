@@ -54,7 +54,7 @@ pub(super) type Found = (Entry, Result<Request, String>);
 pub(super) type Reading = JoinHandle<Result<bool, End>>;
 
 impl Source {
-    pub fn of(args: &Args) -> Result<Source, End> {
+    pub(super) fn of(args: &Args) -> Result<Source, End> {
         match (&args.prefix, &args.manifest, &args.keys, &args.bucket) {
             (Some(url), ..) => {
                 let path = url.strip_prefix("s3://").filter(|path| !path.starts_with('/') && !path.is_empty());
@@ -70,7 +70,7 @@ impl Source {
     }
 
     /// The name of the source in the saved position.
-    pub fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         match self {
             Source::Prefix { bucket, prefix } => format!("s3://{bucket}/{prefix}"),
             Source::Manifest(file) => format!("manifest {}", file.display()),
@@ -79,7 +79,7 @@ impl Source {
     }
 
     /// Reads the entries after `position`, until the end or a stop.
-    pub fn read(
+    pub(super) fn read(
         self,
         args: &Args,
         config: &Config,

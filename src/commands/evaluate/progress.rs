@@ -17,7 +17,7 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    pub fn new(crops: usize, unit: &'static str) -> Progress {
+    pub(super) fn new(crops: usize, unit: &'static str) -> Progress {
         let is_shown = std::io::stderr().is_terminal();
         // Hidden, it still counts and reckons the time that is left.
         let bar = ProgressBar::hidden();
@@ -31,7 +31,7 @@ impl Progress {
         Progress { bar, unit, is_shown, told: Instant::now() }
     }
 
-    pub fn add(&mut self, crops: usize) {
+    pub(super) fn add(&mut self, crops: usize) {
         self.bar.inc(crops as u64);
         if !self.is_shown && self.told.elapsed() >= TELL_EVERY {
             self.told = Instant::now();
@@ -40,7 +40,7 @@ impl Progress {
         }
     }
 
-    pub fn end(&self) {
+    pub(super) fn end(&self) {
         self.bar.finish_and_clear();
     }
 }

@@ -13,20 +13,20 @@ pub(super) struct Estimate {
 
 impl Estimate {
     /// Of a stage that begins now, with so much of it done already.
-    pub fn begin(done_before: u64, now: Instant) -> Estimate {
+    pub(super) fn begin(done_before: u64, now: Instant) -> Estimate {
         Estimate { began: now, done_before, images: 0 }
     }
 
-    pub fn add_images(&mut self, images: u64) {
+    pub(super) fn add_images(&mut self, images: u64) {
         self.images += images;
     }
 
-    pub fn images_per_second(&self, now: Instant) -> f64 {
+    pub(super) fn images_per_second(&self, now: Instant) -> f64 {
         self.images as f64 / self.seconds(now).max(1e-9)
     }
 
     /// How long the rest takes at the pace so far, `done` counting what was done before.
-    pub fn rest(&self, done: u64, all: u64, now: Instant) -> Duration {
+    pub(super) fn rest(&self, done: u64, all: u64, now: Instant) -> Duration {
         let done_now = done.saturating_sub(self.done_before).max(1);
         Duration::from_secs_f64(self.seconds(now) / done_now as f64 * all.saturating_sub(done) as f64)
     }

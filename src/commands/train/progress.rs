@@ -22,7 +22,7 @@ pub(in crate::commands) struct Progress {
 }
 
 impl Progress {
-    pub fn new() -> Progress {
+    pub(crate) fn new() -> Progress {
         let bar = if std::io::stderr().is_terminal() { ProgressBar::new(0) } else { ProgressBar::hidden() };
         let style = ProgressStyle::with_template("{prefix} {bar:24} {pos}/{len}  {msg}");
         bar.set_style(style.expect("the template is well formed"));
@@ -30,18 +30,18 @@ impl Progress {
         Progress { bar, told: now, estimate: Estimate::begin(0, now) }
     }
 
-    pub fn begin_reading(&mut self, file: &Path) {
+    pub(crate) fn begin_reading(&mut self, file: &Path) {
         self.bar.set_prefix("reading");
         self.bar.set_message(file.display().to_string());
     }
 
-    pub fn read_one(&mut self) {
+    pub(crate) fn read_one(&mut self) {
         self.bar.inc_length(1);
         self.bar.inc(1);
     }
 
     #[allow(clippy::print_stderr, reason = "for the person who watches")]
-    pub fn begin(&mut self, run: &TrainingRun<'_>) {
+    pub(crate) fn begin(&mut self, run: &TrainingRun<'_>) {
         let classes: Vec<&str> = run.labels.generators.iter().map(|generator| generator.label.as_str()).collect();
         let (train, held_out) = (run.train.items().len(), run.held_out.items().len());
         self.bar.suspend(|| {
@@ -54,7 +54,7 @@ impl Progress {
     }
 
     #[allow(clippy::print_stdout, reason = "it is the command's answer")]
-    pub fn end(&self, out: &Path, manifest: &Manifest, run: &TrainingRun<'_>) {
+    pub(crate) fn end(&self, out: &Path, manifest: &Manifest, run: &TrainingRun<'_>) {
         self.bar.finish_and_clear();
         let lost = run.train.lost().len() + run.held_out.lost().len();
         if lost > 0 {

@@ -89,7 +89,7 @@ pub(super) struct Unacknowledged {
 }
 
 impl Shared {
-    pub fn new(topology: Topology) -> Shared {
+    pub(super) fn new(topology: Topology) -> Shared {
         Shared {
             topology,
             state: Mutex::default(),
@@ -98,22 +98,22 @@ impl Shared {
         }
     }
 
-    pub fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The state for a handle that was opened when `connection` connections had been lost.
-    pub fn lock_for(&self, connection: u64) -> Result<MutexGuard<'_, State>, BrokerError> {
+    pub(super) fn lock_for(&self, connection: u64) -> Result<MutexGuard<'_, State>, BrokerError> {
         let state = self.lock();
         if state.closed || state.connection != connection { Err(BrokerError::Closed) } else { Ok(state) }
     }
 
-    pub fn notify(&self) {
+    pub(super) fn notify(&self) {
         self.changed.send_modify(|count| *count += 1);
     }
 
     /// Publishes to an input queue.
-    pub fn publish(&self, queue: InputQueue, message: Message) -> Result<(), BrokerError> {
+    pub(super) fn publish(&self, queue: InputQueue, message: Message) -> Result<(), BrokerError> {
         let name = self.topology.input(queue);
         let mut state = self.lock();
         let published = if state.deleted.contains(&queue) {
@@ -129,7 +129,7 @@ impl Shared {
 
 impl State {
     /// One publication: it arrives unless a fault says otherwise.
-    pub fn publish(
+    pub(super) fn publish(
         &mut self,
         exchange: &str,
         routing_key: &str,
@@ -155,12 +155,12 @@ impl State {
         }
     }
 
-    pub fn push_back(&mut self, queue: Queue, message: Message) {
+    pub(super) fn push_back(&mut self, queue: Queue, message: Message) {
         self.ready.entry(queue).or_default().push_back(Ready { message, redelivered: false });
     }
 
     /// The next message of a queue, unacknowledged under the tag from now on.
-    pub fn deliver(&mut self, queue: Queue) -> Option<(u64, Ready)> {
+    pub(super) fn deliver(&mut self, queue: Queue) -> Option<(u64, Ready)> {
         let next = self.ready.get_mut(&queue)?.pop_front()?;
         let tag = self.next_tag;
         self.next_tag += 1;
@@ -169,7 +169,7 @@ impl State {
     }
 
     /// Puts messages back in their order, marked as redelivered.
-    pub fn requeue(&mut self, tags: impl DoubleEndedIterator<Item = u64>) {
+    pub(super) fn requeue(&mut self, tags: impl DoubleEndedIterator<Item = u64>) {
         for tag in tags.rev() {
             let Some(Unacknowledged { queue, message }) = self.unacknowledged.remove(&tag) else { continue };
             // The messages of a deleted queue are deleted.
@@ -179,18 +179,18 @@ impl State {
         }
     }
 
-    pub fn delete(&mut self, queue: InputQueue) {
+    pub(super) fn delete(&mut self, queue: InputQueue) {
         self.deleted.insert(queue);
         self.ready.remove(&Queue::Input(queue));
     }
 
-    pub fn ready(&self, queue: Queue) -> impl ExactSizeIterator<Item = &Message> {
+    pub(super) fn ready(&self, queue: Queue) -> impl ExactSizeIterator<Item = &Message> {
         static NONE: VecDeque<Ready> = VecDeque::new();
         self.ready.get(&queue).unwrap_or(&NONE).iter().map(|ready| &ready.message)
     }
 
     /// Messages of a lane that were delivered and are not settled.
-    pub fn unsettled(&self, lane: Lane) -> usize {
+    pub(super) fn unsettled(&self, lane: Lane) -> usize {
         let queue = Queue::Input(InputQueue::Requests(lane));
         self.unacknowledged.values().filter(|message| message.queue == queue).count()
     }

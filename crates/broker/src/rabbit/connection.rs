@@ -40,7 +40,7 @@ pub(super) struct Endpoint {
 }
 
 impl Endpoint {
-    pub fn of(settings: &Settings) -> Result<Endpoint, BrokerError> {
+    pub(super) fn of(settings: &Settings) -> Result<Endpoint, BrokerError> {
         let url = settings.url.expose_secret();
         let shown = settings.address();
         let mut uri: AMQPUri = url
@@ -108,7 +108,7 @@ pub(super) struct ReconnectingConnection {
 
 impl ReconnectingConnection {
     /// Connects, or says at once why not; from then on a lost connection is made again.
-    pub async fn open(
+    pub(super) async fn open(
         endpoint: Endpoint,
         component: Component,
         health: Arc<ConnectionHealth>,
@@ -124,13 +124,13 @@ impl ReconnectingConnection {
     }
 
     /// The connection, as soon as there is one.
-    pub async fn current(&self) -> Result<Arc<Connection>, BrokerError> {
+    pub(super) async fn current(&self) -> Result<Arc<Connection>, BrokerError> {
         let mut current = self.current.clone();
         let connection = current.wait_for(Option::is_some).await.map_err(|_| BrokerError::Closed)?;
         connection.clone().ok_or(BrokerError::Closed)
     }
 
-    pub async fn close(&self) {
+    pub(super) async fn close(&self) {
         self.stop.cancel();
         let supervisor = self.supervisor.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         if let Some(supervisor) = supervisor {

@@ -57,7 +57,7 @@ enum Ended {
 
 impl LaneConsumer {
     /// Subscribes, or says at once why not; from then on a lost subscription is made again.
-    pub async fn start(self) -> Result<Consumer, BrokerError> {
+    pub(super) async fn start(self) -> Result<Consumer, BrokerError> {
         // 0 would be no limit at all.
         let prefetch = self.settings.prefetch_of(self.lane).max(1);
         // Holds whatever the broker may have out, so that dispatching waits only for jobs of an earlier connection.

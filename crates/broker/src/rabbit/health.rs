@@ -18,7 +18,7 @@ pub(super) enum Component {
 }
 
 impl Component {
-    pub fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Component::Consuming => "consuming",
             Component::Publishing => "publishing",
@@ -33,15 +33,15 @@ pub(super) struct ConnectionHealth {
 }
 
 impl ConnectionHealth {
-    pub fn new() -> ConnectionHealth {
+    pub(super) fn new() -> ConnectionHealth {
         ConnectionHealth { components: Mutex::new(BTreeMap::new()), health: watch::Sender::new(Health::Connecting) }
     }
 
-    pub fn subscribe(&self) -> watch::Receiver<Health> {
+    pub(super) fn subscribe(&self) -> watch::Receiver<Health> {
         self.health.subscribe()
     }
 
-    pub fn set(&self, component: Component, health: Health) {
+    pub(super) fn set(&self, component: Component, health: Health) {
         let mut components = self.components.lock().unwrap_or_else(PoisonError::into_inner);
         components.insert(component, health);
         let worst = components.values().max_by_key(|health| severity(health)).cloned().unwrap_or(Health::Connecting);

@@ -51,7 +51,7 @@ pub(super) struct Publisher {
 }
 
 impl Publisher {
-    pub async fn open(settings: &Settings, health: Arc<ConnectionHealth>) -> Result<Publisher, BrokerError> {
+    pub(super) async fn open(settings: &Settings, health: Arc<ConnectionHealth>) -> Result<Publisher, BrokerError> {
         Ok(Publisher {
             connection: ReconnectingConnection::open(Endpoint::of(settings)?, Component::Publishing, health).await?,
             slots: Semaphore::new(MAX_IN_FLIGHT),
@@ -61,7 +61,12 @@ impl Publisher {
     }
 
     /// Publishes and waits for the broker's confirmation.
-    pub async fn publish(&self, route: Route<'_>, body: &[u8], properties: BasicProperties) -> Result<(), BrokerError> {
+    pub(super) async fn publish(
+        &self,
+        route: Route<'_>,
+        body: &[u8],
+        properties: BasicProperties,
+    ) -> Result<(), BrokerError> {
         match tokio::time::timeout(self.timeout, self.publish_now(route, body, properties)).await {
             Ok(result) => result,
             Err(_) => Err(BrokerError::Unconfirmed(Unconfirmed::Timeout { seconds: self.timeout.as_secs() })),
@@ -110,7 +115,7 @@ impl Publisher {
         Ok(channel)
     }
 
-    pub async fn close(&self) {
+    pub(super) async fn close(&self) {
         self.slots.close();
         let idle = std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
         join_all(idle.iter().map(channel::close)).await;

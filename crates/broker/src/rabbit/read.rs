@@ -43,7 +43,7 @@ impl RawDelivery {
 }
 
 impl Receipt {
-    pub async fn acknowledge(&self) -> Result<(), BrokerError> {
+    pub(super) async fn acknowledge(&self) -> Result<(), BrokerError> {
         match self.acker.ack(BasicAckOptions::default()).await {
             Ok(true) => Ok(()),
             Ok(false) => Err(BrokerError::Closed),

@@ -44,7 +44,7 @@ pub(super) struct Settler {
 }
 
 impl Settler {
-    pub fn ticket(self: &Arc<Self>, outstanding: Outstanding) -> Ticket {
+    pub(super) fn ticket(self: &Arc<Self>, outstanding: Outstanding) -> Ticket {
         let settler = self.clone();
         Ticket::new(move |settlement| {
             let work = settler.clone().settle(outstanding, settlement);
@@ -53,12 +53,12 @@ impl Settler {
     }
 
     /// Keeps a channel open for the messages that came by it.
-    pub fn retire(&self, channel: Channel) {
+    pub(super) fn retire(&self, channel: Channel) {
         self.retired.lock().unwrap_or_else(PoisonError::into_inner).push(channel);
     }
 
     /// Waits until every settlement handed in so far has been carried out, for at most `timeout`.
-    pub async fn close(&self, timeout: Duration) {
+    pub(super) async fn close(&self, timeout: Duration) {
         self.tasks.close();
         // A copy that can't be published now would be tried for ever; its message is requeued with the connection.
         if tokio::time::timeout(timeout, self.tasks.wait()).await.is_err() {

@@ -11,24 +11,24 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    pub fn root(map: &'a Map<String, Value>) -> Fields<'a> {
+    pub(super) fn root(map: &'a Map<String, Value>) -> Fields<'a> {
         Fields { path: String::new(), map }
     }
 
-    pub fn path(&self) -> &str {
+    pub(super) fn path(&self) -> &str {
         &self.path
     }
 
     /// The full name of a field.
-    pub fn name(&self, field: &str) -> String {
+    pub(super) fn name(&self, field: &str) -> String {
         if self.path.is_empty() { field.to_string() } else { format!("{}.{field}", self.path) }
     }
 
-    pub fn has(&self, field: &str) -> bool {
+    pub(super) fn has(&self, field: &str) -> bool {
         self.map.contains_key(field)
     }
 
-    pub fn error(&self, field: &str, problem: impl Into<String>) -> WireError {
+    pub(super) fn error(&self, field: &str, problem: impl Into<String>) -> WireError {
         WireError::field(self.name(field), problem)
     }
 
@@ -53,24 +53,24 @@ impl<'a> Fields<'a> {
         self.error(field, format!("must be {wanted}, not {found}"))
     }
 
-    pub fn text(&self, field: &str) -> Result<&'a str, WireError> {
+    pub(super) fn text(&self, field: &str) -> Result<&'a str, WireError> {
         let value = self.required(field)?;
         value.as_str().ok_or_else(|| self.mistyped(field, "text", value))
     }
 
-    pub fn text_if_given(&self, field: &str) -> Result<Option<&'a str>, WireError> {
+    pub(super) fn text_if_given(&self, field: &str) -> Result<Option<&'a str>, WireError> {
         let Some(value) = self.given(field) else { return Ok(None) };
         value.as_str().map(Some).ok_or_else(|| self.mistyped(field, "text", value))
     }
 
-    pub fn object(&self, field: &str) -> Result<Fields<'a>, WireError> {
+    pub(super) fn object(&self, field: &str) -> Result<Fields<'a>, WireError> {
         match self.required(field)? {
             Value::Object(map) => Ok(Fields { path: self.name(field), map }),
             other => Err(self.mistyped(field, "an object", other)),
         }
     }
 
-    pub fn map_if_given(&self, field: &str) -> Result<Option<&'a Map<String, Value>>, WireError> {
+    pub(super) fn map_if_given(&self, field: &str) -> Result<Option<&'a Map<String, Value>>, WireError> {
         match self.given(field) {
             None => Ok(None),
             Some(Value::Object(map)) => Ok(Some(map)),
@@ -79,7 +79,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The objects of a list.
-    pub fn objects(&self, field: &str, most: usize) -> Result<Vec<Fields<'a>>, WireError> {
+    pub(super) fn objects(&self, field: &str, most: usize) -> Result<Vec<Fields<'a>>, WireError> {
         let value = self.required(field)?;
         let Value::Array(items) = value else { return Err(self.mistyped(field, "a list", value)) };
         if items.len() > most {
@@ -93,7 +93,7 @@ impl<'a> Fields<'a> {
         items.iter().enumerate().map(item).collect()
     }
 
-    pub fn count_if_given(&self, field: &str) -> Result<Option<u32>, WireError> {
+    pub(super) fn count_if_given(&self, field: &str) -> Result<Option<u32>, WireError> {
         let Some(value) = self.given(field) else { return Ok(None) };
         let count = value.as_u64().and_then(|count| u32::try_from(count).ok());
         count.map(Some).ok_or_else(|| self.error(field, format!("must be a whole number from 0 up, not {value}")))

@@ -109,7 +109,7 @@ pub(super) enum Compression {
 
 impl Social {
     /// For an image of this short side.
-    pub fn drawn(short_side: usize, rng: &mut Rng) -> Social {
+    pub(super) fn drawn(short_side: usize, rng: &mut Rng) -> Social {
         let side = rng.between(CROP_SIDE, short_side.clamp(CROP_SIDE, SOCIAL_SQUARE));
         let compression = rng.chance(SOCIAL_SHARE).then(|| {
             let by_jpeg = rng.chance(0.5);

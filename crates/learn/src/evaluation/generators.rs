@@ -37,7 +37,7 @@ pub(super) struct Known<'a>(pub &'a [Generator]);
 
 impl Known<'_> {
     /// The generator's place among the labels: itself, or its family where the model names families.
-    pub fn place(&self, generator: &Generator) -> Option<usize> {
+    pub(super) fn place(&self, generator: &Generator) -> Option<usize> {
         let named = |name: &str| self.0.iter().position(|known| known.label == name);
         named(&generator.label).or_else(|| named(&generator.family))
     }
@@ -57,7 +57,7 @@ impl Known<'_> {
         self.0.iter().any(|generator| generator.label != generator.family)
     }
 
-    pub fn family(&self, place: usize, families: &[String]) -> usize {
+    pub(super) fn family(&self, place: usize, families: &[String]) -> usize {
         families.iter().position(|family| *family == self.0[place].family).unwrap_or_default()
     }
 

@@ -30,7 +30,7 @@ pub(super) enum BatchError {
 
 impl Batches<'_> {
     /// The images of a step, augmented. All chance follows from the seed, the step, the image and its place in the batch.
-    pub fn of_step(&self, step: u64) -> Result<Batch, BatchError> {
+    pub(super) fn of_step(&self, step: u64) -> Result<Batch, BatchError> {
         let (epoch, turn) = (step / self.per_epoch, (step % self.per_epoch) as usize);
         let places = self.order.of_epoch(self.seed, epoch);
         let own = places.into_iter().skip(turn * self.plan.batch).take(self.plan.batch);

@@ -37,7 +37,7 @@ pub(super) struct Sides {
 }
 
 impl Sides {
-    pub fn of(images: &[SnapshotImage]) -> Sides {
+    pub(super) fn of(images: &[SnapshotImage]) -> Sides {
         Sides {
             train: on_side(images, Side::Train),
             reading: on_side(images, Side::Reading),
@@ -64,7 +64,7 @@ pub(super) struct Making<'a> {
 }
 
 impl Making<'_> {
-    pub fn candidate(&self, observer: &mut dyn TrainingObserver) -> Result<Candidate, RetrainError> {
+    pub(super) fn candidate(&self, observer: &mut dyn TrainingObserver) -> Result<Candidate, RetrainError> {
         match self.finished()? {
             Some(candidate) => Ok(candidate),
             None => self.train(observer),

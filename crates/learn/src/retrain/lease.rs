@@ -19,17 +19,17 @@ pub(super) struct HeldLease {
 impl HeldLease {
     /// Renews a lease from now on, three times as often as it would expire. If another job has taken it over, `stop` is
     /// cancelled.
-    pub fn keep(leases: Arc<dyn Leases>, lease: Lease, ttl: Duration, stop: CancellationToken) -> HeldLease {
+    pub(super) fn keep(leases: Arc<dyn Leases>, lease: Lease, ttl: Duration, stop: CancellationToken) -> HeldLease {
         let renewal = tokio::spawn(renew(Arc::clone(&leases), lease.clone(), ttl, stop));
         HeldLease { leases, lease, renewal }
     }
 
-    pub fn lease(&self) -> &Lease {
+    pub(super) fn lease(&self) -> &Lease {
         &self.lease
     }
 
     /// Gives it back, so that the next job need not wait until it ends.
-    pub async fn release(self) {
+    pub(super) async fn release(self) {
         self.renewal.abort();
         if let Err(error) = self.leases.release(&self.lease).await {
             tracing::warn!(%error, "the lease could not be given back; it ends by itself");

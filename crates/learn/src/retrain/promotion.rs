@@ -57,7 +57,7 @@ pub(super) struct Promotion<'a> {
 
 impl Promotion<'_> {
     /// Refuses, registers or promotes the candidate, as the gate and the configuration have it.
-    pub async fn settle(&self, candidate: &Candidate, gate: &GateDecision) -> Result<Settled, RetrainError> {
+    pub(super) async fn settle(&self, candidate: &Candidate, gate: &GateDecision) -> Result<Settled, RetrainError> {
         let (version, before) = (&candidate.manifest.version, self.incumbent);
         let (outcome, words) = match Action::choose(gate.passed, self.mode, self.public_key) {
             Action::Refuse => (Outcome::Refused, format!("candidate {version} is refused; {before} stays active")),

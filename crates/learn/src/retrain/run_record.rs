@@ -18,16 +18,16 @@ pub(super) struct RunRecord<'a> {
 }
 
 impl RunRecord<'_> {
-    pub async fn nothing_new(&self, reason: NothingNew) -> Result<(), RetrainError> {
+    pub(super) async fn nothing_new(&self, reason: NothingNew) -> Result<(), RetrainError> {
         let report = json!({"words": reason.to_string()});
         self.write(self.identity.nothing_new(), RunState::NothingNew, None, report).await
     }
 
-    pub async fn running(&self) -> Result<(), RetrainError> {
+    pub(super) async fn running(&self) -> Result<(), RetrainError> {
         self.write(self.identity.id, RunState::Running, None, Value::Null).await
     }
 
-    pub async fn ended(&self, decided: &Result<Report, RetrainError>) -> Result<(), RetrainError> {
+    pub(super) async fn ended(&self, decided: &Result<Report, RetrainError>) -> Result<(), RetrainError> {
         let (candidate, document) = match decided {
             Ok(report) => (Some(report.candidate.clone()), serde_json::to_value(report).map_err(RetrainError::Report)?),
             Err(error) => (None, json!({"words": error.to_string()})),

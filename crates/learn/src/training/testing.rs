@@ -3,16 +3,16 @@
 use super::batch::{Batch, Label, Labels};
 use artefact::manifest::{Lineage, WeightsFile};
 use artefact::{Architecture, LabelSet, Manifest};
-pub use engine::testing::{furthest, wave};
+pub(super) use engine::testing::{furthest, wave};
 use engine::untrained;
 use engine::weights::Weights;
 
-pub fn weights(architecture: Architecture, classes: usize) -> Weights {
+pub(super) fn weights(architecture: Architecture, classes: usize) -> Weights {
     untrained::weights(architecture, classes, 7)
 }
 
 /// Of a model that is nowhere written.
-pub fn manifest(version: &str) -> Manifest {
+pub(super) fn manifest(version: &str) -> Manifest {
     Manifest {
         schema: String::new(),
         version: version.into(),
@@ -31,7 +31,7 @@ pub fn manifest(version: &str) -> Manifest {
 }
 
 /// Images that are striped if synthetic, by one of three generators: the label shows in the pixels.
-pub fn batch(images: usize, side: usize, views: usize) -> Batch {
+pub(super) fn batch(images: usize, side: usize, views: usize) -> Batch {
     let label =
         |image: usize| if image.is_multiple_of(2) { Label::Real } else { Label::Synthetic(Some(image / 2 % 3)) };
     let mut pixels = Vec::with_capacity(images * views * side * side * 3);
