@@ -7,4 +7,6 @@ fn main() {
     };
     println!("cargo:rustc-link-arg=-Wl,-rpath,{lib}");
     println!("cargo:rustc-link-arg=-Wl,--disable-new-dtags");
+    // Line numbers for backtraces take a third of the space; the standard library reads them compressed too.
+    println!("cargo:rustc-link-arg=-Wl,--compress-debug-sections=zlib");
 }

@@ -120,7 +120,8 @@ impl Class {
     fn highest_for(&self, share: f64) -> f32 {
         let falling = self.all.iter().rev().copied();
         match self.first_beyond(share, falling) {
-            Some((logit, Some(above))) => f32::midpoint(logit, above),
+            // Half way to the next one, but not far: that one may be a stray.
+            Some((logit, Some(above))) => f32::midpoint(logit, above).min(logit + STEP),
             Some((logit, None)) => logit + STEP,
             None => f32::MIN,
         }
@@ -129,7 +130,7 @@ impl Class {
     /// The highest threshold that at most this share stays below.
     fn lowest_for(&self, share: f64) -> f32 {
         match self.first_beyond(share, self.all.iter().copied()) {
-            Some((logit, Some(below))) => f32::midpoint(below, logit),
+            Some((logit, Some(below))) => f32::midpoint(below, logit).max(logit - STEP),
             Some((logit, None)) => logit - STEP,
             None => f32::MAX,
         }
