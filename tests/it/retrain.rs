@@ -174,7 +174,7 @@ async fn labels_become_a_better_model_and_a_worse_candidate_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_jobs_at_once_are_one_and_a_killed_one_goes_on() {
-    let labelled = LabelledSite::open(60).await;
+    let labelled = LabelledSite::open(80).await;
     std::fs::write(labelled.site.folder().join("good.toml"), textures::recipe(150, 2e-3)).unwrap();
     let first = labelled.active().await;
     let mut child = labelled.in_training();
