@@ -59,8 +59,8 @@ def full(scene: Scene) -> None:
         scene.until_settled(worker, 50)
         ballast = room / "ballast"
         fill(ballast)
-        said = worker.words().count("recording outcomes: waiting")
-        scene.until(lambda: worker.words().count("recording outcomes: waiting") > said, 60, "the worker meets the full disk")
+        said = worker.words().count("recording outcomes failed: trying again")
+        scene.until(lambda: worker.words().count("recording outcomes failed: trying again") > said, 60, "the worker meets the full disk")
         time.sleep(scene.rng.uniform(1, 3))
         ends.append("refused rows" if small.healthy() else "gave up")
         ballast.unlink()

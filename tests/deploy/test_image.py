@@ -189,7 +189,8 @@ class BuildContext(unittest.TestCase):
                 path = pathlib.Path(os.path.normpath(ROOT / path))
                 if path.is_relative_to(ROOT) and not path.is_relative_to(ROOT / "target"):
                     read.add(str(path.relative_to(ROOT)))
-        return read
+        # CI compiles by clippy's driver, the image's builder doesn't.
+        return read - {"clippy.toml"}
 
     def test_every_file_that_the_compiler_reads_is_sent(self):
         read = self.read_by_the_compiler() | {str(path.relative_to(ROOT)) for path in [ROOT / "build.rs", *ROOT.glob("crates/*/build.rs"), *ROOT.glob("crates/*/src/*.cpp"), *ROOT.glob("crates/*/src/*.h")]}
