@@ -30,6 +30,11 @@ trait Subject: Send + Sync + 'static {
 
     /// Gives a reference with the etag, and with the version in the bucket that keeps versions.
     async fn put(&self, bucket: &str, key: &str, bytes: &[u8]) -> ImageRef;
+
+    /// Whether the store makes a bucket that is missing, as SeaweedFS does for whoever may.
+    fn makes_buckets(&self) -> bool {
+        false
+    }
 }
 
 struct InMemory(Arc<Memory>);
@@ -51,6 +56,10 @@ struct OnServer(Arc<S3>);
 impl Subject for OnServer {
     fn objects(&self) -> Arc<dyn Objects> {
         self.0.clone()
+    }
+
+    fn makes_buckets(&self) -> bool {
+        true
     }
 
     async fn put(&self, bucket: &str, key: &str, bytes: &[u8]) -> ImageRef {
@@ -350,5 +359,9 @@ async fn files_are_stored_and_come_back_whole(subject: impl Subject, prefix: Str
     assert!(matches!(missing, FetchError::NotFound { .. }), "{missing}");
     let no_file = objects.upload(PLAIN, &key, &folder.join("nothing")).await.unwrap_err();
     assert!(no_file.to_string().contains("can't be read"), "{no_file}");
+    if !subject.makes_buckets() {
+        let no_bucket = objects.upload("no-such-bucket", &key, &from).await.unwrap_err();
+        assert!(matches!(&no_bucket, StoreError::Bucket { bucket, .. } if bucket == "no-such-bucket"), "{no_bucket}");
+    }
     std::fs::remove_dir_all(folder).unwrap();
 }

@@ -337,32 +337,3 @@ fn every_step_has_one_of_the_sides() {
         assert_eq!((seen.width(), seen.height()), (side, side));
     }
 }
-
-/// The time that augmentation takes, per image and on one thread: `cargo test --release --workspace --lib --
-/// --ignored --nocapture time_of_augmentation`.
-#[test]
-#[ignore = "measures"]
-fn time_of_augmentation() {
-    for (width, height) in [(320, 320), (1024, 1024)] {
-        let picture = sample(width, height);
-        let paper = Augmentation::default();
-        let small = crate::training::Recipe::named("small-encoder").unwrap().augmentation;
-        let generalise = crate::training::Recipe::named("generalise-encoder").unwrap().augmentation;
-        for (name, augmentation) in [("imaginet", paper), ("small-encoder", small), ("generalise-encoder", generalise)]
-        {
-            let began = std::time::Instant::now();
-            const IMAGES: u64 = 300;
-            for seed in 0..IMAGES {
-                let side = augmentation.side_of_step(1, seed);
-                std::hint::black_box(augmentation.apply(
-                    &picture,
-                    side,
-                    Qualities { own: Some(95), others: Some(75) },
-                    &mut Rng::new(seed),
-                ));
-            }
-            let each = began.elapsed().as_secs_f64() * 1000.0 / IMAGES as f64;
-            println!("{width}×{height} {name}: {each:.2} ms an image");
-        }
-    }
-}

@@ -32,10 +32,10 @@ async fn what_is_not_acknowledged_comes_again<S: Stage>() {
     put(&stage, &["a", "b", "c"]).await;
     let mut queue = stage.corrections().await;
     let first = queue.take().await.unwrap().unwrap();
+    let mut message = first.message.clone();
     // A quorum queue adds a header of its own: how often it has delivered the message.
-    let sent = correction("a");
-    assert_eq!((&first.message.body, first.redelivered), (&sent.body, false));
-    assert_eq!(first.message.properties.headers.get("x-review"), sent.properties.headers.get("x-review"));
+    message.properties.headers.remove("x-delivery-count");
+    assert_eq!((&message, first.redelivered), (&correction("a"), false));
     queue.acknowledge(first).await.unwrap();
     assert_eq!(queue.take().await.unwrap().unwrap().message.body, b"b");
     assert_eq!(queue.take().await.unwrap().unwrap().message.body, b"c");
