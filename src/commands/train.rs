@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use tokio_util::sync::CancellationToken;
 
 mod estimate;
 mod progress;
+mod unseen;
 
 use super::End;
 use crate::config::Config;
@@ -17,6 +18,7 @@ use artefact::{Architecture, Manifest};
 use decoder::Pool;
 use engine::{device, golden};
 use learn::retrain::checkpoint::Checkpoint;
+use learn::retrain::cross_validation::{self, CrossValidationError, SourceFolds};
 use learn::retrain::dataset::{self, LabelledImage};
 use learn::retrain::duplicate_groups;
 use learn::retrain::image_cache::{ImageCache, Limits};
@@ -34,7 +36,9 @@ pub(super) use progress::Progress;
 #[command(after_help = "Examples:
   assay train --annotations train.txt --held-out val.txt --root imaginet --recipe imaginet --out models/mine
   assay train --annotations train.txt --root images --arch resnet18-nodown-32 --recipe mine.toml --out models/faces
-  assay train --annotations train.txt --root imaginet --recipe imaginet --out models/mine --resume")]
+  assay train --annotations train.txt --root imaginet --recipe imaginet --out models/mine --resume
+  assay train --annotations train.txt --held-out val.txt --root images --arch resnet50-half --from start.safetensors \\
+    --recipe generalise --folds-by source --out models/mine      calibrated by sources that it has not seen")]
 pub(super) struct Args {
     /// Lines of `path,origin,content_type,model,specific_model`, as ImagiNet's.
     #[arg(long, value_name = "FILE")]
@@ -46,10 +50,21 @@ pub(super) struct Args {
     /// the hash of their bytes; images that show the same thing stay together.
     #[arg(long, value_name = "FILE")]
     held_out: Option<PathBuf>,
+    /// Leave whole sources and generators out by turns: a network of the same recipe is trained for each fold and judges what it
+    /// has not seen. Calibration and thresholds follow from that, and so do the figures under `unseen` in the manifest.
+    #[arg(long, value_enum, value_name = "WHAT")]
+    folds_by: Option<FoldsBy>,
+    /// How many folds, each a whole training.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(2..=20), requires = "folds_by")]
+    folds: u8,
+    /// A TOML file that fixes the folds of some: [fixed] ffhq = 0, and always_learnt = ["taef2"] for those that are never left
+    /// out.
+    #[arg(long, value_name = "FILE", requires = "folds_by")]
+    fold_plan: Option<PathBuf>,
     /// resnet50-nodown (ImagiNet's own), resnet18-nodown, narrower ones as resnet18-nodown-32, or resnet50-half.
     #[arg(long, default_value = "resnet50-nodown")]
     arch: Architecture,
-    /// imaginet, small-encoder, small, generalise-encoder, generalise, retrain, or a TOML file like those in configs/recipes.
+    /// imaginet, small-encoder, small, generalise, retrain, or a TOML file like those in configs/recipes.
     #[arg(long, value_name = "NAME|FILE")]
     recipe: String,
     /// The folder of the model that is made; it may not be there yet.
@@ -70,6 +85,11 @@ pub(super) struct Args {
     /// The version that verdicts name; from the digest of the weights unless given.
     #[arg(long)]
     version: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum FoldsBy {
+    Source,
 }
 
 pub(super) async fn run(args: Args, config: &Config) -> Result<(), End> {
@@ -137,13 +157,27 @@ fn train(
         checkpoint_every: Duration::from_secs(config.training.checkpoint_s),
         stop,
     };
+    let folds = source_folds(args)?;
     progress.begin(&run);
-    let trained = run.run(checkpoint, &mut progress).map_err(|error| end(error, args))?;
+    let unseen = folds.map(|plan| cross_validation::run(&run, &plan, checkpoint, &mut progress));
+    let unseen = unseen.transpose().map_err(|error| end_of_folds(error, args))?;
+    let trained = run.run(checkpoint, unseen.as_deref(), &mut progress).map_err(|error| end(error, args))?;
     write(args, &run, &start, trained)?;
     let manifest = golden::record(&args.out, &settings).map_err(End::work)?;
     checkpoint.remove();
     progress.end(&args.out, &manifest, &run);
     Ok(())
+}
+
+/// `None` where nothing is to be left out.
+fn source_folds(args: &Args) -> Result<Option<SourceFolds>, End> {
+    let Some(FoldsBy::Source) = args.folds_by else { return Ok(None) };
+    let folds = usize::from(args.folds);
+    let Some(path) = &args.fold_plan else { return Ok(Some(SourceFolds { folds, ..SourceFolds::default() })) };
+    let wrong = |error: &dyn std::fmt::Display| End::usage(format!("the fold plan {}: {error}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
+    let plan: SourceFolds = toml::from_str(&text).map_err(|error| wrong(&error))?;
+    Ok(Some(SourceFolds { folds, ..plan }))
 }
 
 /// What is made here is signed later.
@@ -214,6 +248,14 @@ fn parent(start: &Start) -> Option<String> {
     match start {
         Start::From(path) if path.is_dir() => Some(Manifest::read(path, "").ok()?.version),
         _ => None,
+    }
+}
+
+fn end_of_folds(error: CrossValidationError, args: &Args) -> End {
+    match error {
+        CrossValidationError::Training(error) => end(error, args),
+        CrossValidationError::Unwritable { .. } => End::work(error),
+        error => End::usage(error),
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
 use super::estimate::Estimate;
+use super::unseen;
 use artefact::Manifest;
 use learn::retrain::observer::{Observer, Stage, StepDone, TrainingObserver};
 use learn::retrain::training_run::TrainingRun;
@@ -72,6 +73,9 @@ impl Progress {
             figure("ece"),
             figure("ece_uncalibrated"),
         );
+        if !metrics["unseen"].is_null() {
+            println!("{}", unseen::table(&metrics["unseen"]));
+        }
         println!(
             "thresholds real below {:.3}, synthetic from {:.3}",
             manifest.thresholds.low, manifest.thresholds.high
@@ -123,6 +127,10 @@ impl TrainingObserver for Progress {
 
     fn images_embedded(&mut self, done: u64, all: u64) {
         self.images_done("embedding", done, all);
+    }
+
+    fn fold_begun(&mut self, fold: usize, folds: usize) {
+        self.bar.suspend(|| tracing::info!("fold {} of {folds}: its sources and generators are left out", fold + 1));
     }
 
     fn checkpoint_written(&mut self, steps: u64) {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::augment::Rng;
-use crate::augment::{Codecs, Filters, Geometry, Resize};
+use crate::augment::{Codecs, Filters, Geometry, Kernel, Resize};
 use imaging::{CROP_SIDE, Crop, Picture};
 
 /// Longest side of the square that social conditions cut out.
@@ -11,10 +11,13 @@ const SOCIAL_SQUARE: usize = 1000;
 /// Social conditions compress so many of the images, and with these qualities.
 const SOCIAL_SHARE: f64 = 0.75;
 const SOCIAL_QUALITY: (usize, usize) = (60, 100);
+/// What is done to both classes alike where file histories are to tell nothing.
+const EQUAL_SCALE: f64 = 0.65;
+const EQUAL_QUALITY: u8 = 85;
 /// Resizing is stated in this many parts.
 const PARTS: usize = 12;
 
-/// One way to treat an image. All but [`Perturbation::None`] and [`Perturbation::Social`] are points of a sweep.
+/// One way to treat an image. Those with a number are points of a sweep.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Perturbation {
@@ -23,6 +26,9 @@ pub enum Perturbation {
     /// ImagiNet's test under conditions of social networks (arXiv 2407.20020): a random square of side h in
     /// [256, min(short side, 1000)], resized to 256, and of three in four then JPEG or WebP of quality 60 to 100.
     Social,
+    /// Both classes with the same file history: scaled by 0.65 with an antialiased Lanczos kernel and compressed as a JPEG of
+    /// quality 85; then the crop.
+    Equalised,
     /// The crop, compressed.
     Jpeg {
         quality: u8,
@@ -55,6 +61,7 @@ impl Perturbation {
         match self {
             Perturbation::None => picture.to_crop(),
             Perturbation::Social => social(picture, rng).to_crop(),
+            Perturbation::Equalised => equalised(picture).to_crop(),
             Perturbation::Jpeg { quality } => middle().through_jpeg(quality).to_crop(),
             Perturbation::Webp { quality } => middle().through_webp(quality).to_crop(),
             Perturbation::Resize { twelfths } => {
@@ -72,6 +79,8 @@ impl Perturbation {
         match self {
             // The square may lie anywhere; some more than its longest side leaves room for chance, at 3 MB of pixels.
             Perturbation::Social => 1024,
+            // So much becomes a crop.
+            Perturbation::Equalised => (CROP_SIDE as f64 / EQUAL_SCALE).ceil() as u16 + 2,
             // Even, so that the middle of the window is that of the image.
             Perturbation::Resize { twelfths } => before_resizing(twelfths).next_multiple_of(2) as u16,
             _ => CROP_SIDE as u16,
@@ -83,6 +92,7 @@ impl Perturbation {
         match self {
             Perturbation::None => "none".into(),
             Perturbation::Social => "social".into(),
+            Perturbation::Equalised => "equalised".into(),
             Perturbation::Jpeg { quality } => format!("jpeg {quality}"),
             Perturbation::Webp { quality } => format!("webp {quality}"),
             Perturbation::Resize { twelfths } => format!("resize {twelfths}/12"),
@@ -129,6 +139,12 @@ fn social(picture: &Picture, rng: &mut Rng) -> Picture {
         Some(Compression::Jpeg(quality)) => square.through_jpeg(quality),
         Some(Compression::Webp(quality)) => square.through_webp(quality),
     }
+}
+
+fn equalised(picture: &Picture) -> Picture {
+    let scaled = |pixels: usize| ((pixels as f64 * EQUAL_SCALE).round() as usize).max(1);
+    let smaller = picture.resized_by(scaled(picture.width()), scaled(picture.height()), Kernel::LanczosAntialiased);
+    smaller.through_jpeg(EQUAL_QUALITY)
 }
 
 /// Side of the square that becomes a crop.

@@ -102,7 +102,7 @@ impl Making<'_> {
             stop: self.stop.clone(),
         };
         let checkpoint = Checkpoint::beside(self.folder);
-        let Trained { weights, reading } = run.run(&checkpoint, observer)?;
+        let Trained { weights, reading } = run.run(&checkpoint, None, observer)?;
         let lineage = Lineage {
             parent: Some(parent.version.clone()),
             snapshot_sha256: Some(self.snapshot_sha256.into()),

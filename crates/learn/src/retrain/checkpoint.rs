@@ -66,6 +66,11 @@ impl Checkpoint {
         Checkpoint { folder: PathBuf::from(name) }
     }
 
+    /// Of a part of the work, within this one.
+    pub fn part(&self, name: &str) -> Checkpoint {
+        Checkpoint { folder: self.folder.join(name) }
+    }
+
     pub fn folder(&self) -> &Path {
         &self.folder
     }

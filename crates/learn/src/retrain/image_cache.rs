@@ -132,6 +132,11 @@ pub struct CachedImages<'a> {
 }
 
 impl<'a> CachedImages<'a> {
+    /// Other images whose pixels come from the same cache.
+    pub fn of_same_cache(&self, images: &'a [LabelledImage]) -> CachedImages<'a> {
+        self.cache.of(images)
+    }
+
     pub fn items(&self) -> &'a [LabelledImage] {
         self.images
     }

@@ -8,7 +8,7 @@
 //!
 //! Direction of use: each module may name those above it here, and none below.
 //! - images and their labels: [`prefetch`], [`dataset`], [`snapshot`], [`likenesses`], [`file_cache`], [`image_cache`], [`duplicate_groups`]
-//! - training: [`checkpoint`], [`observer`], `batches`, `first_weights`, [`training_run`]
+//! - training: [`checkpoint`], [`observer`], `batches`, `first_weights`, [`training_run`], [`cross_validation`]
 //! - judging: [`gate`], [`comparison`]
 //! - the job: [`outcome`], [`error`], [`report`] and its [`page`], `lease`, [`plan`], `preparation`, `candidate`, `promotion`, `run_record`, [`job`]; [`push`]
 
@@ -16,6 +16,7 @@ mod batches;
 mod candidate;
 pub mod checkpoint;
 pub mod comparison;
+pub mod cross_validation;
 pub mod dataset;
 pub mod duplicate_groups;
 pub mod error;

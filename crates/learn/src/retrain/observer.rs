@@ -32,6 +32,8 @@ pub trait TrainingObserver {
     /// So many of the stage's images are embedded.
     fn images_embedded(&mut self, done: u64, all: u64);
     fn checkpoint_written(&mut self, steps: u64);
+    /// Of a cross-validation; from 0.
+    fn fold_begun(&mut self, fold: usize, folds: usize);
 }
 
 /// Is told how a retrain run goes.

@@ -1,5 +1,6 @@
 //! One training from images to a model: encoder, embeddings, classifiers, reading, novelty, with checkpoints on the way.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
@@ -11,12 +12,16 @@ use super::dataset::{self, LabelledImage};
 use super::image_cache::CachedImages;
 use super::observer::{Stage, StepDone, TrainingObserver};
 use super::prefetch::try_in_order;
-use crate::augment::{Likeness, Perturbation, Rng, quality};
+use crate::augment::{Likeness, Perturbation, Picture, Rng, quality};
 use crate::training::classifiers;
 use crate::training::encoder::Plan;
 use crate::training::sampling::Order;
-use crate::training::{Batch, Embedded, Embedder, Encoder, Label, Recipe, Stratum, TrainingError, held_out};
+use crate::training::unseen::{self, Answer, UnseenImage};
+use crate::training::{
+    Batch, Embedded, Embedder, Encoder, Label, Predictions, Recipe, Stratum, TrainingError, held_out, novelty,
+};
 use artefact::manifest::Reading;
+use artefact::novelty::Known;
 use artefact::{Architecture, LabelSet};
 use decoder::StartError;
 use engine::conv::Place;
@@ -82,20 +87,15 @@ impl From<BatchError> for TrainingRunError {
 }
 
 impl TrainingRun<'_> {
-    /// Goes on from the last checkpoint of the same training, if there is one.
+    /// Goes on from the last checkpoint of the same training, if there is one. `unseen`: what networks of the same recipe said
+    /// of sources and generators that they had not learnt from; scores are then read by that.
     pub fn run(
         &self,
         checkpoint: &Checkpoint,
+        unseen: Option<&[UnseenImage]>,
         observer: &mut dyn TrainingObserver,
     ) -> Result<Trained, TrainingRunError> {
-        let encoder = match &self.recipe.encoder {
-            Some(plan) => self.encoder(plan, checkpoint, observer)?,
-            None => self.start.shallow(),
-        };
-        // What is served is what the classifiers see.
-        let mut weights = encoder.halved();
-        let (trained, classifiers) = self.classifiers(&weights, observer)?;
-        weights.extend(classifiers);
+        let (mut weights, trained) = self.network(checkpoint, observer)?;
         let folds = self.recipe.folds().filter(|_| self.held_out.items().is_empty());
         let found = match folds {
             Some(folds) => held_out::by_folds(self.recipe, &self.start, &trained, folds)?,
@@ -104,18 +104,43 @@ impl TrainingRun<'_> {
                 held_out::by_others(self.recipe, &weights, &trained, &others)?
             }
         };
-        let fitted = found.fitted;
-        let novelty = found.novelty.map(|(known, statistics)| {
+        let mut fitted = found.fitted;
+        let mut novelty = found.novelty.map(|(known, statistics)| {
             weights.extend(statistics);
             known
         });
         let mut metrics = fitted.metrics.to_json();
+        if let Some(unseen) = unseen {
+            let reading = unseen::read(&self.recipe.calibration, unseen);
+            metrics["unseen"] = serde_json::to_value(&reading.report)?;
+            fitted = reading.fitted;
+            if let (Some(known), Some(limit)) = (&mut novelty, reading.novelty_limit) {
+                known.limit = limit;
+            }
+        }
         metrics["train_images"] = self.train.items().len().into();
         metrics["held_out_images"] = self.held_out.items().len().into();
         metrics["folds"] = folds.into();
         let reading =
             Reading { calibration: fitted.calibration, thresholds: fitted.thresholds, novelty, metrics: Some(metrics) };
         Ok(Trained { weights: weights.halved(), reading })
+    }
+
+    /// Encoder and classifiers, and what these learnt from.
+    pub(super) fn network(
+        &self,
+        checkpoint: &Checkpoint,
+        observer: &mut dyn TrainingObserver,
+    ) -> Result<(Weights, Embedded), TrainingRunError> {
+        let encoder = match &self.recipe.encoder {
+            Some(plan) => self.encoder(plan, checkpoint, observer)?,
+            None => self.start.shallow(),
+        };
+        // What is served is what the classifiers see.
+        let mut weights = encoder.halved();
+        let (trained, classifiers) = self.classifiers(&weights, observer)?;
+        weights.extend(classifiers);
+        Ok((weights, trained))
     }
 
     /// Both classifiers on the embeddings of this encoder, and these.
@@ -130,7 +155,7 @@ impl TrainingRun<'_> {
     }
 
     /// One digest for all that the encoder follows from.
-    fn identity(&self) -> Result<String, TrainingRunError> {
+    pub(super) fn identity(&self) -> Result<String, TrainingRunError> {
         let recipe = serde_json::to_string(self.recipe)?;
         let start = self.start.sha256().map_err(TrainingRunError::Start)?;
         let images = dataset::digest(self.train.items());
@@ -214,8 +239,8 @@ impl TrainingRun<'_> {
         images.iter().map(|image| dataset::label(image, self.recipe.classes, &self.labels)).collect()
     }
 
-    /// The embeddings of images, each as often as the recipe says, side by side.
-    fn embed(
+    /// The embeddings of images as the classifiers learn from them: each as often as the recipe says, side by side.
+    pub(super) fn embed(
         &self,
         images: &CachedImages<'_>,
         encoder: &Weights,
@@ -223,31 +248,75 @@ impl TrainingRun<'_> {
         observer: &mut dyn TrainingObserver,
     ) -> Result<Embedded, TrainingRunError> {
         let plan = &self.recipe.classifiers;
+        let view = |picture: &Picture, sha256: &str, view: usize| {
+            let mut rng = Rng::of(self.recipe.seed, &[purpose, sha256.as_bytes(), &(view as u64).to_le_bytes()]);
+            let social = rng.chance(plan.social);
+            let perturbation = if social { Perturbation::Social } else { Perturbation::None };
+            perturbation.apply(picture, &mut rng)
+        };
+        Ok(self.embed_views(images, encoder, (plan.views, view), observer)?.0)
+    }
+
+    /// What these weights say of images, by their SHA-256, under each of the conditions that unseen images are judged in.
+    pub(super) fn answers(
+        &self,
+        images: &CachedImages<'_>,
+        weights: &Weights,
+        known: Option<&Known>,
+        observer: &mut dyn TrainingObserver,
+    ) -> Result<BTreeMap<String, Vec<Answer>>, TrainingRunError> {
+        let view = |picture: &Picture, sha256: &str, view: usize| {
+            let perturbation = unseen::CONDITIONS[view];
+            let mut rng = Rng::of(self.recipe.seed, &[b"unseen", sha256.as_bytes(), perturbation.name().as_bytes()]);
+            perturbation.apply(picture, &mut rng)
+        };
+        let views = unseen::CONDITIONS.len();
+        let (embedded, places) = self.embed_views(images, weights, (views, view), observer)?;
+        let predictions = Predictions::of(weights, &embedded)?;
+        let novelty = known.map(|known| novelty::shares(known, weights, &embedded, &predictions));
+        let novelty = novelty.transpose().map_err(TrainingError::from)?;
+        let answer = |row: usize| Answer {
+            logit: predictions.logits[row],
+            guess: predictions.guesses.get(row).copied(),
+            novelty: novelty.as_ref().map(|shares| shares[row]),
+        };
+        let of_image = |(turn, place): (usize, &usize)| {
+            let answers = (turn * views..(turn + 1) * views).map(answer).collect();
+            (images.items()[*place].sha256.clone(), answers)
+        };
+        Ok(places.iter().enumerate().map(of_image).collect())
+    }
+
+    /// The embeddings of so many views of each image, side by side, and which images they are of: those that can be decoded.
+    fn embed_views(
+        &self,
+        images: &CachedImages<'_>,
+        encoder: &Weights,
+        (views, view): (usize, impl Fn(&Picture, &str, usize) -> Crop + Sync),
+        observer: &mut dyn TrainingObserver,
+    ) -> Result<(Embedded, Vec<usize>), TrainingRunError> {
         let labels = self.labels_of(images.items());
         let strata = strata_of(images.items());
         let mut embedder = Embedder::new(encoder, self.architecture, self.place);
+        let mut places = Vec::new();
         let all = images.items().len() as u64;
         let crops = |place: u64| -> Result<Option<(Vec<Crop>, Likeness)>, StartError> {
             let place = place as usize;
             let Some((picture, likeness)) = images.picture_and_likeness(place)? else { return Ok(None) };
-            let sha256 = images.items()[place].sha256.as_bytes();
-            let crop = |view: u64| {
-                let mut rng = Rng::of(self.recipe.seed, &[purpose, sha256, &view.to_le_bytes()]);
-                let social = rng.chance(plan.social);
-                let perturbation = if social { Perturbation::Social } else { Perturbation::None };
-                perturbation.apply(&picture, &mut rng)
-            };
-            Ok(Some(((0..plan.views as u64).map(crop).collect(), likeness)))
+            let sha256 = &images.items()[place].sha256;
+            Ok(Some(((0..views).map(|number| view(&picture, sha256, number)).collect(), likeness)))
         };
         observer.stage_begun(Stage::Embedding { images: all });
-        try_in_order(self.threads, 0..all, crops, |place, crops| {
+        try_in_order(self.threads, 0..all, crops, |number, crops| {
+            let place = number as usize;
             if let Some((crops, likeness)) = crops? {
-                embedder.look(&crops, labels[place as usize], &strata[place as usize], likeness)?;
+                embedder.look(&crops, labels[place], &strata[place], likeness)?;
+                places.push(place);
             }
-            observer.images_embedded(place + 1, all);
+            observer.images_embedded(number + 1, all);
             if self.stop.is_cancelled() { Err(TrainingRunError::StoppedEarly) } else { Ok(()) }
         })?;
-        embedder.finish()?.ok_or_else(|| images.too_few().into())
+        Ok((embedder.finish()?.ok_or_else(|| images.too_few())?, places))
     }
 }
 

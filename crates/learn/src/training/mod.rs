@@ -29,6 +29,7 @@ pub mod schedule;
 pub mod stratum;
 #[cfg(test)]
 mod testing;
+pub mod unseen;
 
 pub use attack::{Attack, Budget};
 pub use batch::{Batch, Label, Labels};
@@ -39,3 +40,4 @@ pub use objective::Objective;
 pub use predictions::Predictions;
 pub use recipe::Recipe;
 pub use stratum::Stratum;
+pub use unseen::{UnseenImage, UnseenReport};

@@ -93,6 +93,20 @@ fn spread(values: &[f32]) -> (f32, f32) {
     (mean as f32, variance.sqrt().max(1e-6) as f32)
 }
 
+/// Of each row the share of known images that are less novel, as the engine will say it. `predictions`: what classifiers said of
+/// the same rows.
+pub fn shares(
+    known: &Known,
+    weights: &Weights,
+    embedded: &Embedded,
+    predictions: &Predictions,
+) -> Result<Vec<f32>, TchError> {
+    let _no_grad = tch::no_grad_guard();
+    let novelty = Novelty::new(weights, known, Device::Cpu);
+    let confidences: Vec<Vec<f32>> = predictions.confidences.iter().map(|&confidence| vec![confidence]).collect();
+    novelty.shares(&novelty.distances(&embedded.embeddings)?, &confidences)
+}
+
 /// Of images with a named generator, by the engine's own arithmetic.
 fn distances(plan: &Plan, known: &Known, weights: &Weights, held_out: &Embedded) -> Result<Vec<f32>, TchError> {
     let Some((rows, _)) = named(plan, held_out)? else { return Ok(Vec::new()) };

@@ -7,11 +7,10 @@ use super::{calibration, classifiers, novelty};
 use crate::augment::Augmentation;
 
 /// Recipes that are built in, by name.
-pub const BUILT_IN: [(&str, &str); 6] = [
+pub const BUILT_IN: [(&str, &str); 5] = [
     ("imaginet", include_str!("../../../../configs/recipes/imaginet.toml")),
     ("small-encoder", include_str!("../../../../configs/recipes/small-encoder.toml")),
     ("small", include_str!("../../../../configs/recipes/small.toml")),
-    ("generalise-encoder", include_str!("../../../../configs/recipes/generalise-encoder.toml")),
     ("generalise", include_str!("../../../../configs/recipes/generalise.toml")),
     ("retrain", include_str!("../../../../configs/recipes/retrain.toml")),
 ];
@@ -154,11 +153,7 @@ mod tests {
         for (name, _) in BUILT_IN {
             Recipe::named(name).unwrap_or_else(|error| panic!("{name}: {error}"));
         }
-        assert!(
-            Recipe::named("unknown")
-                .unwrap_err()
-                .contains("imaginet, small-encoder, small, generalise-encoder, generalise, retrain")
-        );
+        assert!(Recipe::named("unknown").unwrap_err().contains("imaginet, small-encoder, small, generalise, retrain"));
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub use plan::{HeldOutBy, Plan};
 pub use platt::{platt, weighted_platt};
 pub use thresholds::{LogitThresholds, UnseenFigures, by_image, by_stratum, unseen_figures};
 
+use super::stratum::Stratum;
+
 /// How the scores are to be read, and how well they can be.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fitted {
@@ -97,6 +99,11 @@ pub fn fit(plan: &Plan, predictions: &Predictions) -> Fitted {
         unseen: (plan.by == HeldOutBy::Sources).then(unseen),
     };
     Fitted { calibration, thresholds, metrics }
+}
+
+/// Thresholds as if one source or generator were not among these.
+pub fn logit_thresholds_without(plan: &Plan, predictions: &Predictions, left_out: &Stratum) -> LogitThresholds {
+    thresholds::without(left_out, &predictions.logits, &predictions.strata, plan.false_alarms, plan.misses)
 }
 
 /// By some rows; where sources count as wholes, all sources alike and all generators alike.

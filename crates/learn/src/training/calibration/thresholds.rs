@@ -194,14 +194,25 @@ impl UnseenFigures {
     }
 }
 
+/// [`by_stratum`] without one of the sources or generators.
+pub(super) fn without(
+    left_out: &Stratum,
+    logits: &[f32],
+    strata: &[Stratum],
+    false_alarms: f64,
+    misses: f64,
+) -> LogitThresholds {
+    let others = strata.iter().zip(logits).filter(|(other, _)| *other != left_out);
+    let (others, of_others): (Vec<Stratum>, Vec<f32>) = others.map(|(own, logit)| (own.clone(), *logit)).unzip();
+    by_stratum(&of_others, &others, false_alarms, misses)
+}
+
 /// [`by_stratum`] with each source and generator left out in turn.
 pub fn unseen_figures(logits: &[f32], strata: &[Stratum], false_alarms: f64, misses: f64) -> UnseenFigures {
     let mut wrong: [Vec<(String, f64)>; 2] = [Vec::new(), Vec::new()];
     let mut uncertain = Vec::new();
     for (stratum, rows) in stratum::rows(strata).into_iter().filter(|(_, rows)| rows.len() >= ENOUGH) {
-        let others = strata.iter().zip(logits).filter(|(other, _)| *other != stratum);
-        let (others, of_others): (Vec<Stratum>, Vec<f32>) = others.map(|(own, logit)| (own.clone(), *logit)).unzip();
-        let bounds = by_stratum(&of_others, &others, false_alarms, misses);
+        let bounds = without(stratum, logits, strata, false_alarms, misses);
         let share =
             |is: &dyn Fn(f32) -> bool| rows.iter().filter(|&&row| is(logits[row])).count() as f64 / rows.len() as f64;
         let is_synthetic = stratum.is_synthetic();
