@@ -28,6 +28,7 @@ use progress::Progress;
   assay evaluate --annotations test.txt --root images --perturb social --html report.html
   assay evaluate --annotations test.txt --root images --sweep jpeg,resize --json | jq .auc
   assay evaluate --annotations test.txt --root images --perturb social --draws 5 --seed 7
+  assay evaluate --annotations test.txt --root images --by source --shortcuts
   assay evaluate --annotations test.txt --root images --adversarial --adversarial-images 200
 
 An annotation file has a line for each image: path,origin,content_type,model,specific_model with ImagiNet's codes
@@ -42,7 +43,8 @@ pub(super) struct Args {
     /// The model folder, instead of detector.model.
     #[arg(long, value_name = "DIR")]
     model: Option<String>,
-    /// What happens to every image first: nothing, or the conditions of social networks (crop, resize, JPEG or WebP).
+    /// What happens to every image first: nothing, the conditions of social networks (crop, resize, JPEG or WebP), or one file
+    /// history for all (scaled by 0.65, JPEG of quality 85).
     #[arg(long, value_enum, default_value = "none")]
     perturb: Perturb,
     /// Of all chance: the same seed gives the same figures.
@@ -54,6 +56,14 @@ pub(super) struct Args {
     /// How the detector fares along these perturbations too, each from little to much.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "AXIS")]
     sweep: Vec<Sweep>,
+    /// What the detector goes by: AUC without detail (low pass) and without content (shuffled blocks), and how far a JPEG's
+    /// quality moves the score.
+    #[arg(long)]
+    shortcuts: bool,
+    /// Figures with whole sources of real images and whole generators as the unit: the share of each that is wrong, intervals
+    /// over them. The source is the sixth column of the annotations, else the folder.
+    #[arg(long, value_enum, value_name = "WHAT")]
+    by: Option<By>,
     /// Attack the model too, with its own gradients: PGD that changes each value of a pixel by up to 1, 2 and 4 of 255.
     #[arg(long)]
     adversarial: bool,
@@ -78,6 +88,12 @@ pub(super) struct Args {
 pub(super) enum Perturb {
     None,
     Social,
+    Equalised,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum By {
+    Source,
 }
 
 impl From<Perturb> for Perturbation {
@@ -85,6 +101,7 @@ impl From<Perturb> for Perturbation {
         match asked {
             Perturb::None => Perturbation::None,
             Perturb::Social => Perturbation::Social,
+            Perturb::Equalised => Perturbation::Equalised,
         }
     }
 }
@@ -199,6 +216,8 @@ impl Args {
             seed: self.seed,
             draws: self.draws,
             axes: Axis::ALL.into_iter().filter(is_asked).collect(),
+            shortcuts: self.shortcuts,
+            by_source: self.by == Some(By::Source),
             adversarial: self.adversarial.then_some(AttackPlan {
                 steps: self.adversarial_steps,
                 images: self.adversarial_images.map(NonZeroUsize::get),

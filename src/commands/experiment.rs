@@ -181,6 +181,8 @@ fn with_objective(recipe: &str, objective: &str) -> Result<String, String> {
 /// Measures a detector.
 fn judge(plan: &Plan, model: &Path, folder: &Path, config: &Config) -> Result<Evaluation, End> {
     let asked = Asked {
+        shortcuts: false,
+        by_source: false,
         annotations: plan.test.display().to_string(),
         perturbation: plan.perturb.into(),
         seed: plan.seed,

@@ -1,5 +1,6 @@
 //! `assay labels`: what people say images are, for the models to be trained on.
 
+mod annotate;
 mod import;
 
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use objects::s3::S3;
 #[command(
     arg_required_else_help = true,
     after_help = "Examples:
+  assay labels annotate real/ fake/ > train.txt
   assay labels import --annotations train.txt --root s3://datasets/imaginet
   assay labels drain                          take the corrections that are there
   assay labels list                           how many images are labelled as what
@@ -40,6 +42,8 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Action {
+    /// Write an annotation file of two folders of images, one of real and one of synthetic ones.
+    Annotate(annotate::Args),
     /// Read an annotation file (path,origin,content_type,model,specific_model), hash its images, and record their labels.
     Import(import::Args),
     /// How many images are labelled as what; or what was said about one.
@@ -66,6 +70,7 @@ struct List {
 
 pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
     match &args.action {
+        Action::Annotate(args) => annotate::run(args, config),
         Action::Import(args) => import::run(args, config).await,
         Action::List(args) => list(args, config).await,
         Action::Drain { json } => {

@@ -101,7 +101,7 @@ fn find(patterns: &[String]) -> Result<Vec<PathBuf>, End> {
     Ok(found)
 }
 
-fn images_below(folder: &Path) -> impl Iterator<Item = PathBuf> {
+pub(super) fn images_below(folder: &Path) -> impl Iterator<Item = PathBuf> {
     let is_image = |path: &Path| {
         let ending = path.extension().and_then(|ending| ending.to_str()).map(str::to_ascii_lowercase);
         ending.is_some_and(|ending| IMAGE_ENDINGS.contains(&ending.as_str()))

@@ -209,17 +209,16 @@ fn write(args: &Args, run: &TrainingRun<'_>, start: &Start, trained: Trained) ->
     Ok(())
 }
 
-/// One that is built in, or a file.
+/// One that is built in, or a file: a path has a slash or ends in `.toml`, so that a folder of the same name is in nobody's way.
 pub(super) fn recipe(name: &str) -> Result<Recipe, End> {
     let path = Path::new(name);
-    match path.exists() {
-        true => {
-            let text = std::fs::read_to_string(path)
-                .map_err(|error| End::usage(format!("{} can't be read: {error}", path.display())))?;
-            Recipe::of_text(&text).map_err(|error| End::usage(format!("the recipe {}: {error}", path.display())))
-        }
-        false => Recipe::named(name).map_err(End::usage),
+    let is_path = name.contains(std::path::MAIN_SEPARATOR) || path.extension().is_some_and(|end| end == "toml");
+    if !is_path {
+        return Recipe::named(name).map_err(End::usage);
     }
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| End::usage(format!("the recipe {} can't be read: {error}", path.display())))?;
+    Recipe::of_text(&text).map_err(|error| End::usage(format!("the recipe {}: {error}", path.display())))
 }
 
 fn asked(args: &Args) -> Result<Recipe, End> {

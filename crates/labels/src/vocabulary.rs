@@ -175,24 +175,32 @@ impl Vocabulary {
         Err(format!("{:?} is no content type of {}; add it there", content_type.as_str(), self.name))
     }
 
-    pub(super) fn origin(&self, code: u32) -> Option<LabelledOrigin> {
-        self.origins.get(&code).copied()
+    /// By its code or its word.
+    pub(super) fn origin(&self, text: &str) -> Option<LabelledOrigin> {
+        by_code_or_word(&self.origins, text, |origin| origin.as_str()).copied()
     }
 
-    pub(super) fn content_type(&self, code: u32) -> Option<&str> {
-        self.content_types.get(&code).map(String::as_str)
+    pub(super) fn content_type(&self, text: &str) -> Option<&str> {
+        by_code_or_word(&self.content_types, text, |word| word).map(String::as_str)
     }
 
-    pub(super) fn family(&self, code: u32) -> Option<&str> {
-        self.families.get(&code).map(String::as_str)
+    pub(super) fn family(&self, text: &str) -> Option<&str> {
+        by_code_or_word(&self.families, text, |word| word).map(String::as_str)
     }
 
-    pub(super) fn generator(&self, code: u32) -> Option<&Generator> {
-        self.generators.get(&code)
+    pub(super) fn generator(&self, text: &str) -> Option<&Generator> {
+        by_code_or_word(&self.generators, text, |generator| &generator.label)
     }
 
     pub(super) fn real(&self) -> RealCodes {
         self.real
+    }
+}
+
+fn by_code_or_word<'a, T>(all: &'a BTreeMap<u32, T>, text: &str, word: impl Fn(&T) -> &str) -> Option<&'a T> {
+    match text.parse::<u32>() {
+        Ok(code) => all.get(&code),
+        Err(_) => all.values().find(|known| word(known) == text),
     }
 }
 
@@ -236,9 +244,9 @@ mod tests {
     #[test]
     fn the_built_in_file_has_imaginets_codes_and_ours() {
         let vocabulary = Vocabulary::built_in();
-        assert_eq!(vocabulary.generator(4).unwrap().label, "sdxl-1.0");
-        assert_eq!(vocabulary.generator(9).unwrap().family, "gan");
-        assert_eq!(vocabulary.family(5), Some("other"));
+        assert_eq!(vocabulary.generator("4").unwrap().label, "sdxl-1.0");
+        assert_eq!(vocabulary.generator("9").unwrap().family, "gan");
+        assert_eq!(vocabulary.family("5"), Some("other"));
         assert_eq!(vocabulary.real(), RealCodes { family: 4, generator: 8 });
         assert_eq!(vocabulary.content_types().collect::<Vec<_>>(), ["photos", "paintings", "faces", "uncategorized"]);
         for word in ["animagine-xl", "stable-diffusion"] {
@@ -298,6 +306,9 @@ mod tests {
         for (generator, family) in [("flux-2", "flux"), ("gpt-image-1", "gpt-image"), ("nano-banana", "gemini")] {
             assert_eq!(vocabulary.family_of(generator), Some(family));
         }
-        assert_eq!((vocabulary.family(6), vocabulary.generator(24).unwrap().label.as_str()), (Some("flux"), "flux-2"));
+        assert_eq!(
+            (vocabulary.family("6"), vocabulary.generator("24").unwrap().label.as_str()),
+            (Some("flux"), "flux-2")
+        );
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::commands::table::{fit, harmless};
 use figures::{Confusion, Figure, Figures};
-use learn::evaluation::{Evaluation, OriginTrack};
+use learn::evaluation::{BySource, Evaluation, OriginTrack};
 
 const NAME: usize = 24;
 /// Unreadable files that are named.
@@ -16,6 +16,8 @@ pub(super) fn describe(evaluation: &Evaluation, page: Option<&Path>) -> String {
     head(&mut out, evaluation);
     origin(&mut out, evaluation);
     generators(&mut out, evaluation);
+    by_source(&mut out, evaluation);
+    shortcuts(&mut out, evaluation);
     sweeps(&mut out, evaluation);
     attacks(&mut out, evaluation);
     foot(&mut out, evaluation, page);
@@ -130,6 +132,50 @@ fn table(out: &mut String, confusion: &Confusion) {
     for (row, label) in confusion.labels.iter().enumerate().filter(|(row, _)| confusion.row(*row) > 0.0) {
         let cells: Vec<String> = confusion.counts[row].iter().map(|count| format!("{count:>width$}")).collect();
         line!(out, "{:<NAME$} {}", fit(&format!("  {label}"), NAME), cells.join(" "));
+    }
+}
+
+fn by_source(out: &mut String, evaluation: &Evaluation) {
+    let Some(BySource { figures, sources, generators, median_of_sources, median_of_generators }) =
+        &evaluation.by_source
+    else {
+        return;
+    };
+    line!(out);
+    line!(out, "by source and generator, intervals over these");
+    for (name, words) in [
+        ("auc", "AUC"),
+        ("false_alarms", "real called synthetic"),
+        ("missed", "synthetic called real"),
+        ("uncertain", "uncertain"),
+    ] {
+        line!(out, "  {words:<38} {}", with_interval(figures.get(name)));
+    }
+    for (heading, shares, median) in [
+        ("sources, called synthetic", sources, median_of_sources),
+        ("generators, called real", generators, median_of_generators),
+    ] {
+        let median = median.map_or(String::new(), |median| format!("; median {median:.3}"));
+        line!(out, "{heading}{median}");
+        line!(out, "  {:<38} {:>6} {:>7} {:>10}", "", "images", "wrong", "uncertain");
+        for share in shares {
+            let name = fit(&harmless(&share.name), 38);
+            line!(out, "  {name:<38} {:>6} {:>7.3} {:>10.3}", share.images, share.wrong, share.uncertain);
+        }
+    }
+}
+
+fn shortcuts(out: &mut String, evaluation: &Evaluation) {
+    let Some(shortcuts) = &evaluation.shortcuts else { return };
+    line!(out);
+    line!(out, "what it goes by");
+    for (name, words) in [
+        ("auc_low_pass", "AUC without detail (content alone)"),
+        ("auc_shuffled", "AUC without content (shuffled blocks)"),
+        ("jpeg_shift", "logit between JPEG 50 and 95, apart by"),
+        ("jpeg_drift", "  of that to synthetic"),
+    ] {
+        line!(out, "  {words:<38} {}", with_interval(shortcuts.figures.get(name)));
     }
 }
 

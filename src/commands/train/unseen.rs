@@ -4,7 +4,7 @@ use serde_json::Value;
 
 /// So many of the worst sources and generators are named.
 const WORST: usize = 3;
-const FIGURES: [&str; 4] = ["auc", "accused", "missed", "uncertain"];
+const FIGURES: [&str; 4] = ["auc", "false_alarms", "missed", "uncertain"];
 
 /// Of `metrics.unseen` of a manifest.
 pub(super) fn table(unseen: &Value) -> String {
@@ -21,11 +21,11 @@ pub(super) fn table(unseen: &Value) -> String {
     for group in ["conditions", "content_types"] {
         let rows = unseen[group].as_object().into_iter().flatten();
         lines.extend(rows.map(|(name, figures)| {
-            let [auc, accused, missed, uncertain] = FIGURES.map(|figure| cell(figures, figure));
-            format!("           {name:<14} {auc:<20} {accused:<20} {missed:<20} {uncertain}")
+            let [auc, false_alarms, missed, uncertain] = FIGURES.map(|figure| cell(figures, figure));
+            format!("           {name:<14} {auc:<20} {false_alarms:<20} {missed:<20} {uncertain}")
         }));
     }
-    for (list, words) in [("by_source", "accused"), ("by_generator", "called real")] {
+    for (list, words) in [("by_source", "called synthetic"), ("by_generator", "called real")] {
         let worst = unseen[list].as_array().into_iter().flatten().take(WORST);
         let worst: Vec<String> = worst
             .map(|one| format!("{} {}", one["name"].as_str().unwrap_or_default(), percent(&one["wrong"])))
@@ -62,7 +62,7 @@ mod tests {
     fn figures_stand_with_their_intervals_and_the_worst_are_named() {
         let unseen = serde_json::json!({
             "images": 40, "sources": 2, "generators": 3,
-            "conditions": {"social": {"auc": 0.9, "auc_interval": [0.8, 0.95], "accused": 0.03, "accused_interval": [0.01, 0.06],
+            "conditions": {"social": {"auc": 0.9, "auc_interval": [0.8, 0.95], "false_alarms": 0.03, "false_alarms_interval": [0.01, 0.06],
                 "missed": 0.1, "missed_interval": null, "uncertain": null, "uncertain_interval": null}},
             "content_types": {},
             "by_source": [{"name": "asp", "images": 9, "wrong": 0.25, "uncertain": 0.5}],
@@ -70,6 +70,6 @@ mod tests {
         });
         let table = table(&unseen);
         assert!(table.contains("0.900 (0.800–0.950)") && table.contains("3.0 % (1.0 %–6.0 %)"), "{table}");
-        assert!(table.contains("most accused: asp 25.0 %") && table.contains("10.0 %"), "{table}");
+        assert!(table.contains("most called synthetic: asp 25.0 %") && table.contains("10.0 %"), "{table}");
     }
 }

@@ -76,7 +76,7 @@ impl Mask {
 }
 
 /// All whole blocks in another order; what is left at the right and at the bottom stays where it is.
-fn shuffled(picture: &Picture, side: usize, rng: &mut Rng) -> Picture {
+pub(super) fn shuffled(picture: &Picture, side: usize, rng: &mut Rng) -> Picture {
     let (columns, rows) = (picture.width() / side, picture.height() / side);
     let mut order: Vec<usize> = (0..columns * rows).collect();
     rng.shuffle(&mut order);

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::blocks::shuffled;
 use crate::augment::Rng;
 use crate::augment::{Codecs, Filters, Geometry, Kernel, Resize};
 use imaging::{CROP_SIDE, Crop, Picture};
@@ -14,6 +15,9 @@ const SOCIAL_QUALITY: (usize, usize) = (60, 100);
 /// What is done to both classes alike where file histories are to tell nothing.
 const EQUAL_SCALE: f64 = 0.65;
 const EQUAL_QUALITY: u8 = 85;
+/// Side of the blocks that are shuffled, and how much smaller a crop without detail is, in between.
+const SHUFFLED_BLOCK: usize = 64;
+const LOW_PASS: usize = 4;
 /// Resizing is stated in this many parts.
 const PARTS: usize = 12;
 
@@ -29,6 +33,10 @@ pub enum Perturbation {
     /// Both classes with the same file history: scaled by 0.65 with an antialiased Lanczos kernel and compressed as a JPEG of
     /// quality 85; then the crop.
     Equalised,
+    /// The crop without its detail: made four times smaller, each pixel the mean of its block, and as large again.
+    LowPass,
+    /// The crop's blocks of 64 pixels a side in another order: without what it shows.
+    Shuffled,
     /// The crop, compressed.
     Jpeg {
         quality: u8,
@@ -62,6 +70,8 @@ impl Perturbation {
             Perturbation::None => picture.to_crop(),
             Perturbation::Social => social(picture, rng).to_crop(),
             Perturbation::Equalised => equalised(picture).to_crop(),
+            Perturbation::LowPass => low_pass(&middle()).to_crop(),
+            Perturbation::Shuffled => shuffled(&middle(), SHUFFLED_BLOCK, rng).to_crop(),
             Perturbation::Jpeg { quality } => middle().through_jpeg(quality).to_crop(),
             Perturbation::Webp { quality } => middle().through_webp(quality).to_crop(),
             Perturbation::Resize { twelfths } => {
@@ -93,6 +103,8 @@ impl Perturbation {
             Perturbation::None => "none".into(),
             Perturbation::Social => "social".into(),
             Perturbation::Equalised => "equalised".into(),
+            Perturbation::LowPass => "low pass 4×".into(),
+            Perturbation::Shuffled => "shuffled blocks".into(),
             Perturbation::Jpeg { quality } => format!("jpeg {quality}"),
             Perturbation::Webp { quality } => format!("webp {quality}"),
             Perturbation::Resize { twelfths } => format!("resize {twelfths}/12"),
@@ -139,6 +151,11 @@ fn social(picture: &Picture, rng: &mut Rng) -> Picture {
         Some(Compression::Jpeg(quality)) => square.through_jpeg(quality),
         Some(Compression::Webp(quality)) => square.through_webp(quality),
     }
+}
+
+fn low_pass(crop: &Picture) -> Picture {
+    let small = CROP_SIDE / LOW_PASS;
+    crop.resized_by(small, small, Kernel::Box).resized_by(CROP_SIDE, CROP_SIDE, Kernel::Bicubic)
 }
 
 fn equalised(picture: &Picture) -> Picture {

@@ -1,6 +1,7 @@
 //! What is asked of an evaluation.
 
 use super::examination::Condition;
+use super::shortcuts::SHORTCUTS;
 use crate::augment::{Axis, Perturbation};
 use labels::annotations::Annotation;
 
@@ -17,17 +18,23 @@ pub struct Asked {
     /// How often each image is perturbed anew; once is enough where chance has no part.
     pub draws: u32,
     pub axes: Vec<Axis>,
+    /// Whether to ask what the detector goes by: content or file history.
+    pub shortcuts: bool,
+    /// Whether whole sources and generators are the unit of one more set of figures.
+    pub by_source: bool,
     pub adversarial: Option<AttackPlan>,
     /// Resamples for the intervals.
     pub bootstrap: usize,
 }
 
 impl Asked {
-    /// Under what each image is looked at: the draws, then the points of each axis.
+    /// Under what each image is looked at: the draws, then the points of each axis, then the shortcuts.
     pub fn conditions(&self) -> Vec<Condition> {
         let draws = (0..self.draws()).map(|draw| Condition { perturbation: self.perturbation, draw });
         let points = self.axes.iter().flat_map(|axis| axis.points());
-        draws.chain(points.map(|(_, perturbation)| Condition { perturbation, draw: 0 })).collect()
+        let shortcuts = if self.shortcuts { SHORTCUTS.as_slice() } else { &[] };
+        let others = points.map(|(_, perturbation)| perturbation).chain(shortcuts.iter().copied());
+        draws.chain(others.map(|perturbation| Condition { perturbation, draw: 0 })).collect()
     }
 
     pub(super) fn draws(&self) -> u32 {

@@ -8,6 +8,8 @@ use super::adversarial::AdversarialPoint;
 use super::asked::Asked;
 use super::examination::{Examination, Judged, Unreadable};
 use super::generators::{self, GeneratorTrack, Known, Unseen};
+use super::shortcuts::{SHORTCUTS, Shortcuts, shortcuts};
+use super::sources::{BySource, by_source};
 use super::tracks::{OriginTrack, Sweep, SweepPoint, origin_track, ranking, sweep_figures};
 use domain::{Judge, LabelledOrigin, ModelRef, Thresholds};
 use figures::{Bootstrap, Curves, Figure};
@@ -45,6 +47,10 @@ pub struct Evaluation {
     /// Images of generators that the model was not made to name.
     pub unseen: Option<Unseen>,
     pub sweeps: Vec<Sweep>,
+    /// What it goes by; `None` unless that was asked.
+    pub shortcuts: Option<Shortcuts>,
+    /// Whole sources and generators as the unit; `None` unless that was asked.
+    pub by_source: Option<BySource>,
     /// Empty unless it was attacked.
     pub adversarial: Vec<AdversarialPoint>,
     pub curves: Curves,
@@ -95,6 +101,11 @@ pub fn evaluate(
         Sweep { axis, unit: axis.unit(), points: points.collect() }
     });
     let sweeps = sweeps.collect();
+    let shortcuts = asked.shortcuts.then(|| {
+        let judged: Vec<_> =
+            (0..SHORTCUTS.len()).map(|place| of_conditions(first + place..first + place + 1)).collect();
+        shortcuts(annotations, &judged, &bootstrap)
+    });
     let groups = |name: &dyn Fn(&Annotation) -> Option<&str>, against_real: bool| {
         let mut names: Vec<&str> = plain.iter().filter_map(|judged| name(&annotations[judged.image])).collect();
         names.sort_unstable();
@@ -125,6 +136,8 @@ pub fn evaluate(
         by_family: groups(&|annotation| Some(&annotation.generator.as_ref()?.family), true),
         unseen: generators::unseen(&known, annotations, &plain, &bootstrap),
         sweeps,
+        shortcuts,
+        by_source: asked.by_source.then(|| by_source(annotations, &plain, draws, &bootstrap)),
         adversarial: Vec::new(),
         curves: Curves::of(&ranking(annotations, plain.iter().copied())),
         unreadable: examination.unreadable,

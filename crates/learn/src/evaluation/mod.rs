@@ -11,6 +11,8 @@ pub mod examination;
 pub mod experiment;
 mod generators;
 pub mod report;
+mod shortcuts;
+mod sources;
 mod tracks;
 
 pub use adversarial::{AdversarialPoint, Attacker};
@@ -18,4 +20,6 @@ pub use asked::{Asked, AttackPlan};
 pub use document::{Evaluation, evaluate};
 pub use examination::{Condition, Examination, Judged, Unreadable};
 pub use generators::{GeneratorTrack, Unseen};
+pub use shortcuts::Shortcuts;
+pub use sources::BySource;
 pub use tracks::{OriginTrack, Sweep, SweepPoint};

@@ -26,6 +26,7 @@ pub mod predictions;
 pub mod recipe;
 pub mod sampling;
 pub mod schedule;
+pub mod strata_figures;
 pub mod stratum;
 #[cfg(test)]
 mod testing;

@@ -8,9 +8,10 @@ use serde::Serialize;
 use super::{Answer, CONDITIONS, SERVED, UnseenImage};
 use crate::augment::Perturbation;
 use crate::training::calibration::{LogitThresholds, Plan, logit_thresholds_without};
+use crate::training::strata_figures::{self, Row, Share, shares};
 use crate::training::stratum::Stratum;
-use domain::Policy;
-use figures::{Bootstrap, Figures, Ranking, Scored};
+use domain::{Decision, Policy};
+use figures::{Bootstrap, Figures};
 
 /// Resamples of the sources and generators for the intervals.
 const ROUNDS: usize = 1000;
@@ -22,7 +23,7 @@ pub struct UnseenReport {
     pub images: usize,
     pub sources: usize,
     pub generators: usize,
-    /// By the name of the condition: `auc`, `accused`, `missed`, `uncertain`.
+    /// By the name of the condition: `auc`, `false_alarms`, `missed`, `uncertain`.
     pub conditions: BTreeMap<String, Figures>,
     /// The same by content type, over the conditions that images are served in.
     pub content_types: BTreeMap<String, Figures>,
@@ -35,44 +36,13 @@ pub struct UnseenReport {
     pub named_wrongly: Option<f64>,
 }
 
-/// What becomes of the images of one source or generator.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Share {
-    pub name: String,
-    pub images: usize,
-    /// Called synthetic where it is a source, real where it is a generator.
-    pub wrong: f64,
-    pub uncertain: f64,
-}
-
-/// One answer and how it is taken.
+/// One answer, and how it is taken.
 #[derive(Clone, Copy)]
-struct Row {
+struct Said {
     /// Place among the images.
     image: usize,
-    /// Place among the strata.
-    stratum: usize,
-    synthetic: bool,
     answer: Answer,
-    bounds: LogitThresholds,
-}
-
-impl Row {
-    fn is_called_synthetic(&self) -> bool {
-        self.answer.logit >= self.bounds.high
-    }
-
-    fn is_called_real(&self) -> bool {
-        self.answer.logit < self.bounds.low
-    }
-
-    fn is_wrong(&self) -> bool {
-        if self.synthetic { self.is_called_real() } else { self.is_called_synthetic() }
-    }
-
-    fn is_uncertain(&self) -> bool {
-        !self.is_called_synthetic() && !self.is_called_real()
-    }
+    row: Row,
 }
 
 impl UnseenReport {
@@ -82,41 +52,41 @@ impl UnseenReport {
         let strata: Vec<&Stratum> = strata.into_iter().collect();
         let bounds: Vec<LogitThresholds> =
             strata.iter().map(|left_out| logit_thresholds_without(plan, &served, left_out)).collect();
-        let rows_of = |conditions: Range<usize>| -> Vec<Row> {
-            let of_image = |(place, image)| of_image(place, image, &strata, &bounds, conditions.clone());
+        let said_under = |conditions: Range<usize>| -> Vec<Said> {
+            let of_image = |image| of_image(image, policy, &strata, &bounds, conditions.clone());
             images.iter().enumerate().flat_map(of_image).collect()
         };
         let of_condition = |(place, perturbation): (usize, &Perturbation)| {
-            (perturbation.name(), figures_of(policy, &rows_of(place..place + 1)))
+            (perturbation.name(), figures_of(said_under(place..place + 1).iter()))
         };
-        let rows = rows_of(0..SERVED);
+        let said = said_under(0..SERVED);
         let content_types: BTreeSet<&str> = images.iter().filter_map(|image| image.content_type.as_deref()).collect();
         let of_type = |wanted: &str| {
-            let is_own = |row: &&Row| images[row.image].content_type.as_deref() == Some(wanted);
-            let own: Vec<Row> = rows.iter().filter(is_own).copied().collect();
-            (wanted.to_owned(), figures_of(policy, &own))
+            let is_own = |said: &&Said| images[said.image].content_type.as_deref() == Some(wanted);
+            (wanted.to_owned(), figures_of(said.iter().filter(is_own)))
         };
-        let called_synthetic: Vec<&Row> =
-            rows.iter().filter(|row| row.synthetic && row.is_called_synthetic()).collect();
+        let is_called_synthetic = |said: &&Said| said.row.synthetic && said.row.decision == Decision::Synthetic;
+        let called_synthetic: Vec<&Said> = said.iter().filter(is_called_synthetic).collect();
         let named = |is_right: bool| {
             novelty_limit?;
-            let is_named = |row: &&&Row| {
-                let label = images[row.image].label.generator();
-                let right = row.answer.guess.is_some() && row.answer.guess == label;
-                row.answer.novelty < novelty_limit && right == is_right
+            let is_named = |said: &&&Said| {
+                let label = images[said.image].label.generator();
+                let right = said.answer.guess.is_some() && said.answer.guess == label;
+                said.answer.novelty < novelty_limit && right == is_right
             };
             let named = called_synthetic.iter().filter(is_named).count();
             figures::share(named as f64, called_synthetic.len() as f64)
         };
         let count = |synthetic: bool| strata.iter().filter(|stratum| stratum.is_synthetic() == synthetic).count();
+        let rows: Vec<Row> = said.iter().map(|said| said.row).collect();
         UnseenReport {
             images: images.len(),
             sources: count(false),
             generators: count(true),
             conditions: CONDITIONS.iter().enumerate().map(of_condition).collect(),
             content_types: content_types.into_iter().map(of_type).collect(),
-            by_source: shares(&strata, &rows, false),
-            by_generator: shares(&strata, &rows, true),
+            by_source: shares(&strata, &rows, false, SERVED),
+            by_generator: shares(&strata, &rows, true, SERVED),
             named_rightly: named(true),
             named_wrongly: named(false),
         }
@@ -124,67 +94,30 @@ impl UnseenReport {
 }
 
 fn of_image(
-    place: usize,
-    image: &UnseenImage,
+    (place, image): (usize, &UnseenImage),
+    policy: &Policy,
     strata: &[&Stratum],
     bounds: &[LogitThresholds],
     conditions: Range<usize>,
-) -> Vec<Row> {
+) -> Vec<Said> {
     let stratum = strata.partition_point(|other| **other < image.stratum);
-    let row = |&answer: &Answer| Row {
-        image: place,
-        stratum,
-        synthetic: image.label.is_synthetic(),
-        answer,
-        bounds: bounds[stratum],
+    let LogitThresholds { low, high } = bounds[stratum];
+    let said = |&answer: &Answer| {
+        let decision = match answer.logit {
+            logit if logit >= high => Decision::Synthetic,
+            logit if logit < low => Decision::Real,
+            _ => Decision::Uncertain,
+        };
+        let probability = policy.probability(answer.logit);
+        let row = Row { stratum, synthetic: image.label.is_synthetic(), logit: answer.logit, probability, decision };
+        Said { image: place, answer, row }
     };
-    image.answers.get(conditions).unwrap_or_default().iter().map(row).collect()
+    image.answers.get(conditions).unwrap_or_default().iter().map(said).collect()
 }
 
-/// Whole sources and generators come and go together in the resamples.
-fn figures_of(policy: &Policy, rows: &[Row]) -> Figures {
-    let ranking = Ranking::of(rows.iter().map(|row| Scored {
-        image: row.stratum,
-        logit: row.answer.logit,
-        probability: policy.probability(row.answer.logit),
-        synthetic: row.synthetic,
-    }));
-    let strata: Vec<usize> = rows.iter().map(|row| row.stratum).collect();
-    let share = |weights: &[f64], class: Option<bool>, is: fn(&Row) -> bool| {
-        let own = || rows.iter().filter(|row| class.is_none_or(|synthetic| synthetic == row.synthetic));
-        let weight = |row: &Row| weights[row.stratum];
-        figures::share(own().filter(|row| is(row)).map(weight).sum(), own().map(weight).sum())
-    };
-    let bootstrap = Bootstrap { rounds: ROUNDS, seed: 0 };
-    bootstrap.figures(&["auc", "accused", "missed", "uncertain"], &strata, |weights| {
-        vec![
-            ranking.auc(weights),
-            share(weights, Some(false), Row::is_wrong),
-            share(weights, Some(true), Row::is_wrong),
-            share(weights, None, Row::is_uncertain),
-        ]
-    })
-}
-
-fn shares(strata: &[&Stratum], rows: &[Row], synthetic: bool) -> Vec<Share> {
-    let own = strata.iter().enumerate().filter(|(_, stratum)| stratum.is_synthetic() == synthetic);
-    let mut shares: Vec<Share> = own
-        .map(|(place, stratum)| {
-            let of: Vec<&Row> = rows.iter().filter(|row| row.stratum == place).collect();
-            let share = |is: fn(&Row) -> bool| {
-                let own = of.iter().filter(|row| is(row)).count();
-                own as f64 / of.len().max(1) as f64
-            };
-            Share {
-                name: stratum.name().into(),
-                images: of.len() / SERVED,
-                wrong: share(Row::is_wrong),
-                uncertain: share(Row::is_uncertain),
-            }
-        })
-        .collect();
-    shares.sort_by(|one, other| other.wrong.total_cmp(&one.wrong).then_with(|| one.name.cmp(&other.name)));
-    shares
+fn figures_of<'a>(said: impl Iterator<Item = &'a Said>) -> Figures {
+    let rows: Vec<Row> = said.map(|said| said.row).collect();
+    strata_figures::figures(&rows, &Bootstrap { rounds: ROUNDS, seed: 0 })
 }
 
 #[cfg(test)]
