@@ -7,11 +7,12 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 use serde_json::json;
 
 use super::End;
+use super::print::say;
 use super::table::{fit, harmless};
 use crate::config::Config;
 use broker::DeadLetters;
 use broker::rabbit::RabbitDeadLetters;
-use letters::{Filter, LetterView, print_line};
+use letters::{Filter, LetterView};
 
 /// Inspect and replay the dead letters: messages that could not be read, that contradict what stands, or that the
 /// broker gave up.
@@ -78,10 +79,7 @@ async fn list(args: &List, config: &Config) -> Result<(), End> {
     let all = letters.remaining();
     let mut shown = 0;
     if !args.json && all > 0 {
-        print_line(&format!(
-            "{:<8}  {:<20}  {:<18}  {:<28}  {:>7}  reason",
-            "id", "dead since", "from", "submission", "bytes"
-        ))?;
+        say!("{:<8}  {:<20}  {:<18}  {:<28}  {:>7}  reason", "id", "dead since", "from", "submission", "bytes");
     }
     while let Some(letter) = letters.next().await? {
         let letter = LetterView::of(&letter);
@@ -94,14 +92,15 @@ async fn list(args: &List, config: &Config) -> Result<(), End> {
         }
         shown += 1;
         let line = if args.json { letter.document().to_string() } else { row(&letter) };
-        print_line(&line)?;
+        say!("{line}");
     }
     letters.close().await;
     match (args.json, all) {
-        (true, _) => Ok(()),
-        (false, 0) => print_line("no dead letters"),
-        (false, all) => print_line(&format!("{shown} shown of {all} dead letters")),
+        (true, _) => {}
+        (false, 0) => say!("no dead letters"),
+        (false, all) => say!("{shown} shown of {all} dead letters"),
     }
+    Ok(())
 }
 
 fn row(letter: &LetterView) -> String {
@@ -131,24 +130,25 @@ async fn show(args: &Show, config: &Config) -> Result<(), End> {
         return Err(End::work(format!("no dead letter has the id {:?}; `assay dead list` shows them", args.id)));
     };
     if args.json {
-        return print_line(&letter.document().to_string());
+        say!("{}", letter.document());
+        return Ok(());
     }
-    print_line(&format!("id          {}", letter.id))?;
-    print_line(&format!("reason      {}", harmless(&letter.reason)))?;
-    print_line(&format!("dead since  {}", letter.at.as_deref().map_or("an unknown time".into(), harmless)))?;
-    print_line(&format!("from        {}", letter.queue.as_deref().map_or("an unknown queue".into(), harmless)))?;
-    print_line(&format!(
-        "submission  {}",
-        letter.submission.as_deref().map_or("none that can be read".into(), harmless)
-    ))?;
+    say!("id          {}", letter.id);
+    say!("reason      {}", harmless(&letter.reason));
+    say!("dead since  {}", letter.at.as_deref().map_or("an unknown time".into(), harmless));
+    say!("from        {}", letter.queue.as_deref().map_or("an unknown queue".into(), harmless));
+    say!("submission  {}", letter.submission.as_deref().map_or("none that can be read".into(), harmless));
     for (name, value) in &letter.headers {
-        print_line(&format!("header      {}: {}", harmless(name), harmless(value)))?;
+        say!("header      {}: {}", harmless(name), harmless(value));
     }
-    print_line(&format!("body        {} bytes", letter.body.len()))?;
-    print_line(&match serde_json::from_slice::<serde_json::Value>(&letter.body) {
-        Ok(document) => format!("{document:#}"),
-        Err(_) => String::from_utf8_lossy(&letter.body).lines().map(harmless).collect::<Vec<_>>().join("\n"),
-    })
+    say!("body        {} bytes", letter.body.len());
+    match serde_json::from_slice::<serde_json::Value>(&letter.body) {
+        Ok(document) => say!("{document:#}"),
+        Err(_) => {
+            say!("{}", String::from_utf8_lossy(&letter.body).lines().map(harmless).collect::<Vec<_>>().join("\n"))
+        }
+    }
+    Ok(())
 }
 
 impl LetterView {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use serde_json::json;
 
+use super::print::say;
 use super::{End, model};
 use crate::config::{Config, DEFAULTS};
 use broker::rabbit;
@@ -40,12 +41,10 @@ struct Finding {
     result: Result<String, End>,
 }
 
-#[allow(clippy::print_stdout, reason = "it is the command's answer")]
 pub(super) fn print_defaults() {
-    print!("{DEFAULTS}");
+    say!("{}", DEFAULTS.trim_end());
 }
 
-#[allow(clippy::print_stdout, reason = "it is the command's answer")]
 pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
     let mut findings = vec![Finding::now("configuration", Ok(memory(config)))];
     findings.push(Finding::of("decoder", decoder(config)).await);
@@ -54,9 +53,9 @@ pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
     findings.extend(buckets(config).await);
     findings.push(Finding::of("model", Box::pin(model(config))).await);
     if args.json {
-        println!("{}", json!({ "checks": findings.iter().map(Finding::document).collect::<Vec<_>>() }));
+        say!("{}", json!({ "checks": findings.iter().map(Finding::document).collect::<Vec<_>>() }));
     } else {
-        findings.iter().for_each(|finding| println!("{}", finding.line()));
+        findings.iter().for_each(|finding| say!("{}", finding.line()));
     }
     let worst = findings.into_iter().filter_map(|finding| finding.result.err()).max_by_key(End::code);
     match worst {

@@ -3,13 +3,13 @@
 mod progress;
 mod text;
 
-use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use clap::{Parser, ValueEnum};
 
 use super::End;
+use super::print::say;
 use crate::config::Config;
 use artefact::Card;
 use decoder::Pool;
@@ -129,7 +129,7 @@ pub(super) fn run(args: &Args, config: &Config) -> Result<(), End> {
     } else {
         text::describe(&evaluation, args.html.as_deref())
     };
-    writeln!(std::io::stdout(), "{answer}").map_err(End::work)?;
+    say!("{answer}");
     if evaluation.origin.images == 0 {
         return Err(End::work(format!("none of the {} images could be judged", evaluation.unreadable.len())));
     }

@@ -1,7 +1,6 @@
 //! `assay experiment`: the paper's experiments, each a row of trainings that differ in one thing.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -9,6 +8,7 @@ use clap::{Parser, Subcommand};
 
 use super::End;
 use super::evaluate::{self, Perturb};
+use super::print::say;
 use super::table::fit;
 use crate::config::Config;
 use learn::evaluation::experiment::{Comparison, Experiment, Variant};
@@ -108,7 +108,8 @@ pub(super) fn run(args: &Args, config: &Config, config_file: Option<&Path>) -> R
     write(&plan.out.join("report.json"), &document)?;
     write(&plan.out.join("report.html"), &report::comparison(&comparison).map_err(End::work)?)?;
     let answer = if plan.json { document } else { describe(&comparison, &plan.out) };
-    writeln!(std::io::stdout(), "{answer}").map_err(End::work)
+    say!("{answer}");
+    Ok(())
 }
 
 /// Has `assay train` make the detector, in a process of its own, unless it is there. Gives its folder.

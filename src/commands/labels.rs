@@ -10,6 +10,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 use serde_json::json;
 
 use super::End;
+use super::print::say;
 use super::table::harmless;
 use crate::config::Config;
 use crate::corrections::{self, CorrectionError, CorrectionHandler, Tally};
@@ -113,17 +114,15 @@ async fn correction_handler(config: &Config) -> Result<CorrectionHandler, End> {
     })
 }
 
-#[allow(clippy::print_stdout, reason = "it is the command's answer")]
 fn tell(tally: Tally, json: bool) {
     let Tally { new, known, dead } = tally;
     if json {
-        println!("{}", json!({"new": new, "known": known, "dead": dead}));
+        say!("{}", json!({"new": new, "known": known, "dead": dead}));
     } else {
-        println!("{new} new labels, {known} known before, {dead} to the dead letters");
+        say!("{new} new labels, {known} known before, {dead} to the dead letters");
     }
 }
 
-#[allow(clippy::print_stdout, reason = "it is the command's answer")]
 async fn list(args: &List, config: &Config) -> Result<(), End> {
     let labels = Postgres::on(&Database::connect(&config.database).await?);
     if let Some(sha256) = &args.history {
@@ -134,29 +133,29 @@ async fn list(args: &List, config: &Config) -> Result<(), End> {
             )));
         }
         if args.json {
-            println!("{}", json!({"history": words}));
+            say!("{}", json!({"history": words}));
         } else {
-            words.iter().for_each(|word| println!("{}", line(word)));
+            words.iter().for_each(|word| say!("{}", line(word)));
         }
         return Ok(());
     }
     let counts = labels.counts().await?;
     let images: u64 = counts.iter().map(|count| count.images).sum();
     if args.json {
-        println!("{}", json!({"images": images, "labels": counts}));
+        say!("{}", json!({"images": images, "labels": counts}));
         return Ok(());
     }
     if images == 0 {
-        println!("no labels; `assay labels import` takes annotation files, `assay labels drain` corrections");
+        say!("no labels; `assay labels import` takes annotation files, `assay labels drain` corrections");
         return Ok(());
     }
-    println!("{:<10} {:<16} {:<24} {:>9}", "origin", "content type", "generator", "images");
+    say!("{:<10} {:<16} {:<24} {:>9}", "origin", "content type", "generator", "images");
     for count in &counts {
         let (content, generator) = (count.content_type.as_deref(), count.generator.as_deref());
         let (content, generator) = (harmless(content.unwrap_or("–")), harmless(generator.unwrap_or("–")));
-        println!("{:<10} {content:<16} {generator:<24} {:>9}", count.origin, count.images);
+        say!("{:<10} {content:<16} {generator:<24} {:>9}", count.origin, count.images);
     }
-    println!("{:<52} {images:>9}", "in all");
+    say!("{:<52} {images:>9}", "in all");
     Ok(())
 }
 

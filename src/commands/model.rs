@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::{Parser, Subcommand};
 
 use super::End;
+use super::print::say;
 use crate::config::Config;
 use artefact::{Architecture, Manifest};
 use engine::checkpoint::{self, Import};
@@ -82,7 +83,6 @@ enum Command {
     },
 }
 
-#[allow(clippy::print_stdout, reason = "it is the command's answer")]
 pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
     let public_key = &config.detector.public_key;
     let (folder, manifest) = match &args.command {
@@ -97,7 +97,7 @@ pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
         Command::Show { what } => (Path::new(what), Manifest::read(Path::new(what), public_key)?),
         Command::Check { dir } => {
             let images = golden::check(dir, &config.detector).map_err(End::work)?;
-            println!("the model says of {images} golden images what it said when it was made");
+            say!("the model says of {images} golden images what it said when it was made");
             return Ok(());
         }
         Command::Register(args) => return registered::register(args, config).await,
@@ -110,7 +110,7 @@ pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
     let mut lines = vec![("model", folder.display().to_string())];
     lines.extend(describe(&manifest));
     lines.push(("signature", Manifest::signature(folder, public_key).into()));
-    println!("{}", table(&lines));
+    say!("{}", table(&lines));
     Ok(())
 }
 

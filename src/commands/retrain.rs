@@ -9,6 +9,7 @@ use clap::Parser;
 
 use super::End;
 use super::labels::drain_corrections;
+use super::print::say;
 use super::train::{Progress, recipe};
 use crate::config::Config;
 use crate::shutdown::Shutdown;
@@ -94,17 +95,16 @@ fn self_test(folder: &Path) -> Result<String, String> {
     if tested.status.success() { Ok(text(&tested.stdout)) } else { Err(text(&tested.stderr)) }
 }
 
-#[allow(clippy::print_stdout, reason = "it is the command's answer")]
 fn tell(ended: &Ended, json: bool) -> Result<(), End> {
     match ended {
         Ended::Busy { by, until } => {
-            println!("another retrain is at work: {by}, with the lease until {until}; nothing was done");
+            say!("another retrain is at work: {by}, with the lease until {until}; nothing was done");
         }
-        Ended::NothingNew(reason) => println!("{reason}"),
+        Ended::NothingNew(reason) => say!("{reason}"),
         Ended::Decided(report) if json => {
-            println!("{}", serde_json::to_string_pretty(report).map_err(End::work)?);
+            say!("{}", serde_json::to_string_pretty(report).map_err(End::work)?);
         }
-        Ended::Decided(report) => print!("{}", report.text()),
+        Ended::Decided(report) => say!("{}", report.text().trim_end()),
     }
     Ok(())
 }

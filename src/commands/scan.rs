@@ -10,7 +10,8 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
-use super::table::Table;
+use super::files::Found;
+use super::table::{Table, harmless};
 use super::{End, model};
 use crate::config::Config;
 use crate::decoding;
@@ -24,7 +25,8 @@ use imaging::Decoded;
 
 /// Judge files, folders and globs with the worker's own engine; no server is needed.
 ///
-/// Ends with 1 if any file could not be judged.
+/// Folders are searched through, links followed; what is an image is told by a file's first bytes, not by its name. Ends with 1 if
+/// any image could not be judged or any folder, link or file could not be read.
 #[derive(Debug, Parser)]
 #[command(after_help = "Examples:
   assay scan photo.jpg
@@ -42,12 +44,12 @@ pub(super) struct Args {
     model: Option<String>,
 }
 
-/// Endings that a folder is searched for; a file named outright is judged whatever it is called.
-const IMAGE_ENDINGS: &[&str] =
-    &["jpg", "jpeg", "jpe", "jfif", "png", "apng", "webp", "gif", "bmp", "dib", "tif", "tiff"];
+/// So many of what can't be read are named.
+const UNREADABLE: usize = 10;
 
 pub(super) fn run(args: &Args, config: &Config) -> Result<(), End> {
-    let paths = find(&args.paths)?;
+    let found = Found::of(&args.paths)?;
+    let paths = &found.images;
     let decoders = Pool::open(config.decoders())?;
     let mut settings = config.detector.clone();
     if let Some(model) = &args.model {
@@ -62,56 +64,14 @@ pub(super) fn run(args: &Args, config: &Config) -> Result<(), End> {
     for chunk in paths.chunks(2 * batch_size) {
         let prepared = prepare(chunk, config, &decoders);
         for (path, outcome) in chunk.iter().zip(score(prepared, detector.as_mut(), &judge, batch_size)?) {
-            report.add(path, &outcome).map_err(End::work)?;
+            match report.add(path, &outcome) {
+                // Nobody reads on: the rest is not looked at.
+                Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Err(End::work("").silent()),
+                other => other.map_err(End::work)?,
+            }
         }
     }
-    report.end()
-}
-
-/// The files that are meant, in a stable order.
-fn find(patterns: &[String]) -> Result<Vec<PathBuf>, End> {
-    let mut found = Vec::new();
-    for pattern in patterns {
-        let path = Path::new(pattern);
-        if path.is_dir() {
-            found.extend(images_below(path));
-        } else if path.exists() {
-            found.push(path.to_owned());
-        } else if pattern.contains(['*', '?', '[']) {
-            let matches =
-                glob::glob(pattern).map_err(|error| End::usage(format!("{pattern:?} is no glob: {error}")))?;
-            let before = found.len();
-            for path in matches.filter_map(Result::ok) {
-                if path.is_dir() { found.extend(images_below(&path)) } else { found.push(path) }
-            }
-            if found.len() == before {
-                return Err(End::usage(format!("{pattern:?} matches no file")));
-            }
-        } else {
-            return Err(End::usage(format!("{pattern:?} does not exist")));
-        }
-    }
-    if found.is_empty() {
-        return Err(End::usage(format!(
-            "no images found in {}; images end in {}",
-            patterns.join(", "),
-            IMAGE_ENDINGS.join(", ")
-        )));
-    }
-    Ok(found)
-}
-
-pub(super) fn images_below(folder: &Path) -> impl Iterator<Item = PathBuf> {
-    let is_image = |path: &Path| {
-        let ending = path.extension().and_then(|ending| ending.to_str()).map(str::to_ascii_lowercase);
-        ending.is_some_and(|ending| IMAGE_ENDINGS.contains(&ending.as_str()))
-    };
-    walkdir::WalkDir::new(folder)
-        .sort_by_file_name()
-        .into_iter()
-        .filter_map(Result::ok)
-        .filter(move |entry| entry.file_type().is_file() && is_image(entry.path()))
-        .map(walkdir::DirEntry::into_path)
+    report.end(&found)
 }
 
 /// A file read and decoded, or why not.
@@ -280,7 +240,8 @@ impl Report {
         Ok(())
     }
 
-    fn end(mut self) -> Result<(), End> {
+    /// An error if anything was not judged.
+    fn end(mut self, found: &Found) -> Result<(), End> {
         self.bar.finish_and_clear();
         if !self.json {
             let seconds = self.started.elapsed().as_secs_f64();
@@ -293,11 +254,30 @@ impl Report {
             if let Some(note) = self.table.footnote() {
                 last = format!("{note}\n{last}");
             }
+            last += &not_judged(found);
             writeln!(self.out, "{last}").and_then(|()| self.out.flush()).map_err(End::work)?;
         }
-        match self.failed {
+        match self.failed + found.unreadable.len() {
             0 => Ok(()),
             _ => Err(End::work("").silent()),
         }
     }
+}
+
+/// What was not looked at, in words.
+fn not_judged(found: &Found) -> String {
+    let mut words = String::new();
+    if found.others > 0 {
+        words += &format!("; {} other files are no images", found.others);
+    }
+    if !found.unreadable.is_empty() {
+        words += &format!("; {} could not be looked at:", found.unreadable.len());
+        for problem in found.unreadable.iter().take(UNREADABLE) {
+            words += &format!("\n  {}", harmless(problem));
+        }
+        if found.unreadable.len() > UNREADABLE {
+            words += &format!("\n  and {} more", found.unreadable.len() - UNREADABLE);
+        }
+    }
+    words
 }

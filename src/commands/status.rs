@@ -7,6 +7,7 @@ use clap::Parser;
 use serde_json::json;
 
 use super::End;
+use super::print::say;
 use super::table::fit;
 use crate::config::Config;
 use broker::rabbit;
@@ -34,14 +35,13 @@ pub(super) struct Args {
     json: bool,
 }
 
-#[allow(clippy::print_stdout, reason = "it is the command's answer")]
 pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
     let workers = Postgres::on(&Database::connect(&config.database).await?).last_reports(FORGOTTEN).await?;
     let depths = rabbit::survey(&config.broker).await?;
     if args.json {
-        println!("{}", document(&depths, &workers));
+        say!("{}", document(&depths, &workers));
     } else {
-        println!("{}", lines(&depths, &workers).join("\n"));
+        say!("{}", lines(&depths, &workers).join("\n"));
     }
     Ok(())
 }

@@ -21,6 +21,7 @@ mod picture;
 mod png;
 pub mod protocol;
 mod raster;
+mod sniff;
 #[cfg(test)]
 mod tests;
 mod webp;
@@ -33,6 +34,7 @@ use crop::Window;
 pub use crop::{CROP_SIDE, Crop};
 pub use format::Format;
 pub use picture::Picture;
+pub use sniff::{SNIFFED_BYTES, is_image};
 
 /// `[imaging]` of the configuration.
 #[derive(Clone, Debug, Deserialize)]

@@ -1,13 +1,11 @@
 //! A dead letter as it is shown, and the filter by which some are chosen.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 
 use clap::Args;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::commands::End;
 use broker::wire::headers;
 use broker::{DeadLetter, InputQueue};
 
@@ -92,14 +90,6 @@ impl Filter {
         self.reason.as_ref().is_none_or(|text| letter.reason.contains(text))
             && self.queue.as_ref().is_none_or(|queue| letter.queue.as_ref() == Some(queue))
             && self.submission.as_ref().is_none_or(|id| letter.submission.as_ref() == Some(id))
-    }
-}
-
-/// Prints a line. That nobody reads on is no error.
-pub(super) fn print_line(line: &str) -> Result<(), End> {
-    match writeln!(std::io::stdout(), "{line}") {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(End::work(error)),
-        _ => Ok(()),
     }
 }
 

@@ -8,8 +8,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use super::letters::{Filter, LetterView, print_line};
+use super::letters::{Filter, LetterView};
 use crate::commands::End;
+use crate::commands::print::say;
 use crate::commands::table::harmless;
 use crate::config::Config;
 use broker::rabbit::RabbitDeadLetters;
@@ -110,7 +111,7 @@ async fn replay(
         };
         if args.dry_run {
             if !args.json {
-                print_line(&format!("{}  to {}  {}", view.id, topology.input(queue), harmless(&view.reason)))?;
+                say!("{}  to {}  {}", view.id, topology.input(queue), harmless(&view.reason));
             }
         } else {
             if let Some(pace) = &mut pace {
@@ -134,11 +135,10 @@ impl Summary {
     fn tell(&self, args: &Args) -> Result<(), End> {
         let Summary { replayed, of_unknown_origin } = self;
         let (dry_run, left) = (args.dry_run, of_unknown_origin.len());
-        print_line(&if args.json {
-            json!({ "replayed": replayed, "of_unknown_origin": left, "dry_run": dry_run }).to_string()
-        } else {
-            format!("{replayed} {}", if dry_run { "would be replayed" } else { "replayed" })
-        })?;
+        match args.json {
+            true => say!("{}", json!({ "replayed": replayed, "of_unknown_origin": left, "dry_run": dry_run })),
+            false => say!("{replayed} {}", if dry_run { "would be replayed" } else { "replayed" }),
+        }
         if left > 0 {
             return Err(End::work(self.unknown_origin()));
         }

@@ -4,7 +4,7 @@ use std::io::{BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use crate::commands::End;
-use crate::commands::scan::images_below;
+use crate::commands::files::Found;
 use crate::config::Config;
 use domain::{Generator, LabelledOrigin};
 use labels::{Vocabulary, annotations};
@@ -42,7 +42,12 @@ pub(super) fn run(args: &Args, config: &Config) -> Result<(), End> {
     let mut counts = [0, 0, 0];
     for (folder, origin) in [(&args.real, LabelledOrigin::Real), (&args.fake, LabelledOrigin::Synthetic)] {
         let folder = canonical(folder)?;
-        for image in images_below(&folder) {
+        let mut found = Found::default();
+        found.add(&folder);
+        if let Some(problem) = found.unreadable.first() {
+            return Err(End::usage(format!("not everything in {} can be read: {problem}", folder.display())));
+        }
+        for image in found.images {
             let path = below(&image, &root)?;
             let generator = match origin {
                 LabelledOrigin::Real => None,

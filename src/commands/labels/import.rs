@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::commands::End;
 use crate::commands::actor::actor;
+use crate::commands::print::say;
 use crate::commands::table::harmless;
 use crate::config::Config;
 use database::Database;
@@ -146,20 +147,16 @@ fn label(args: &Args, root: &Root, actor: &str, annotation: Annotation, sha256: 
 }
 
 impl Summary {
-    #[allow(clippy::print_stdout, reason = "it is the command's answer")]
     fn tell(&self, args: &Args, took: Duration) {
         let Summary { new, known, missing } = self;
         let seconds = took.as_secs_f64();
         if args.json {
             let dry_run = args.dry_run;
-            println!(
-                "{}",
-                json!({"new": new, "known": known, "missing": missing, "dry_run": dry_run, "seconds": seconds})
-            );
+            say!("{}", json!({"new": new, "known": known, "missing": missing, "dry_run": dry_run, "seconds": seconds}));
         } else if args.dry_run {
-            println!("{new} could be imported, {missing} missing, {seconds:.1} s; nothing was recorded");
+            say!("{new} could be imported, {missing} missing, {seconds:.1} s; nothing was recorded");
         } else {
-            println!("{new} new, {known} known before, {missing} missing, {seconds:.1} s");
+            say!("{new} new, {known} known before, {missing} missing, {seconds:.1} s");
         }
     }
 }

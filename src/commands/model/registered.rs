@@ -10,6 +10,7 @@ use time::format_description::well_known::Rfc3339;
 use super::{describe, table};
 use crate::commands::End;
 use crate::commands::actor::actor;
+use crate::commands::print::say;
 use crate::commands::table::{fit, harmless};
 use crate::config::Config;
 use artefact::Manifest;
@@ -62,7 +63,6 @@ pub(in crate::commands) async fn resolved(asked: engine::Settings, config: &Conf
     Ok(asked.in_folder(&folder))
 }
 
-#[allow(clippy::print_stdout, reason = "it is the command's answer")]
 pub(super) async fn register(args: &Register, config: &Config) -> Result<(), End> {
     let metrics = match &args.metrics {
         None => Value::Null,
@@ -81,11 +81,10 @@ pub(super) async fn register(args: &Register, config: &Config) -> Result<(), End
         public_key: &config.detector.public_key,
     };
     let model = registry::register(&registry, &store, candidate, By::Person).await?;
-    println!("registered {} in {}", model.entry.version, model.entry.location);
+    say!("registered {} in {}", model.entry.version, model.entry.location);
     Ok(())
 }
 
-#[allow(clippy::print_stdout, reason = "it is the command's answer")]
 pub(super) async fn list(as_json: bool, config: &Config) -> Result<(), End> {
     let (registry, _) = open(config).await?;
     let active = registry.active().await?.map(|promotion| promotion.version);
@@ -99,19 +98,19 @@ pub(super) async fn list(as_json: bool, config: &Config) -> Result<(), End> {
                 "registered_at": model.registered_at.format(&Rfc3339).unwrap_or_default(),
             })
         });
-        println!("{}", json!({"active": active, "models": document.collect::<Vec<_>>()}));
+        say!("{}", json!({"active": active, "models": document.collect::<Vec<_>>()}));
         return Ok(());
     }
     if models.is_empty() {
-        println!("no models; `assay model register DIR` takes one in");
+        say!("no models; `assay model register DIR` takes one in");
         return Ok(());
     }
-    println!("  {:<24} {:<20} {:<24} {:<24} location", "version", "registered", "by", "trained from");
+    say!("  {:<24} {:<20} {:<24} {:<24} location", "version", "registered", "by", "trained from");
     for model in &models {
         let entry = &model.entry;
         let mark = if active.as_ref() == Some(&entry.version) { '*' } else { ' ' };
         let at = model.registered_at.format(&Rfc3339).unwrap_or_default();
-        println!(
+        say!(
             "{mark} {:<24} {:<20} {:<24} {:<24} {}",
             fit(&entry.version, 24),
             at.get(..19).unwrap_or_default(),
@@ -121,13 +120,12 @@ pub(super) async fn list(as_json: bool, config: &Config) -> Result<(), End> {
         );
     }
     match active {
-        Some(_) => println!("* is active: workers with detector.model = \"registry\" serve it"),
-        None => println!("none is active: `assay model promote VERSION`"),
+        Some(_) => say!("* is active: workers with detector.model = \"registry\" serve it"),
+        None => say!("none is active: `assay model promote VERSION`"),
     }
     Ok(())
 }
 
-#[allow(clippy::print_stdout, reason = "it is the command's answer")]
 pub(super) async fn show(version: &str, config: &Config) -> Result<(), End> {
     let (registry, _) = open(config).await?;
     let model = registry.model(version).await?.ok_or(RegistryError::Unknown { version: version.into() })?;
@@ -146,11 +144,10 @@ pub(super) async fn show(version: &str, config: &Config) -> Result<(), End> {
     }
     let of_it = |promotion: &&Promotion| promotion.version == version || promotion.replaces.as_deref() == Some(version);
     lines.extend(promotions.iter().filter(of_it).map(|promotion| (promotion.kind.as_str(), in_words(promotion))));
-    println!("{}", table(&lines));
+    say!("{}", table(&lines));
     Ok(())
 }
 
-#[allow(clippy::print_stdout, reason = "it is the command's answer")]
 pub(super) async fn promote(args: &Promote, config: &Config) -> Result<(), End> {
     let (registry, store) = open(config).await?;
     let replaces = match args.expect.as_deref() {
@@ -168,16 +165,15 @@ pub(super) async fn promote(args: &Promote, config: &Config) -> Result<(), End> 
     };
     let public_key = &config.detector.public_key;
     let promotion = registry::promote(&registry, &store, public_key, &change, By::Person).await?;
-    println!("{}", in_words(&promotion));
+    say!("{}", in_words(&promotion));
     Ok(())
 }
 
-#[allow(clippy::print_stdout, reason = "it is the command's answer")]
 pub(super) async fn roll_back(by: Option<String>, reason: Option<String>, config: &Config) -> Result<(), End> {
     let (registry, store) = open(config).await?;
     let by = by.unwrap_or_else(actor);
     let promotion = registry::roll_back(&registry, &store, &config.detector.public_key, by, reason).await?;
-    println!("{}", in_words(&promotion));
+    say!("{}", in_words(&promotion));
     Ok(())
 }
 

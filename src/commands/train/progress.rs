@@ -8,6 +8,7 @@ use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
 use super::estimate::Estimate;
 use super::unseen;
+use crate::commands::print::say;
 use artefact::Manifest;
 use learn::retrain::observer::{Observer, Stage, StepDone, TrainingObserver};
 use learn::retrain::training_run::TrainingRun;
@@ -54,16 +55,15 @@ impl Progress {
         });
     }
 
-    #[allow(clippy::print_stdout, reason = "it is the command's answer")]
     pub(crate) fn end(&self, out: &Path, manifest: &Manifest, run: &TrainingRun<'_>) {
         self.bar.finish_and_clear();
         let lost = run.train.lost().len() + run.held_out.lost().len();
         if lost > 0 {
-            println!("{lost} images could not be decoded; the log names them");
+            say!("{lost} images could not be decoded; the log names them");
         }
         let metrics = manifest.metrics.clone().unwrap_or_default();
         let figure = |name: &str| metrics[name].as_f64().map_or("–".into(), |value| format!("{value:.3}"));
-        println!(
+        say!(
             "model {} in {}\nheld out   AUC {}, balanced accuracy {}, generator {}, ECE {} (uncalibrated {})",
             manifest.version,
             out.display(),
@@ -74,12 +74,9 @@ impl Progress {
             figure("ece_uncalibrated"),
         );
         if !metrics["unseen"].is_null() {
-            println!("{}", unseen::table(&metrics["unseen"]));
+            say!("{}", unseen::table(&metrics["unseen"]));
         }
-        println!(
-            "thresholds real below {:.3}, synthetic from {:.3}",
-            manifest.thresholds.low, manifest.thresholds.high
-        );
+        say!("thresholds real below {:.3}, synthetic from {:.3}", manifest.thresholds.low, manifest.thresholds.high);
     }
 
     fn tell(&mut self, stage: &'static str, done: u64, all: u64, words: String) {
