@@ -329,7 +329,7 @@ fn machine(threads: usize) -> anyhow::Result<()> {
     tch::set_num_threads(i32::try_from(threads)?);
     let fp32 = Multiplication::fastest(Kind::Float);
     // Emulated it takes minutes, and bounds nothing.
-    let bf16 = engine::device::cpu_has_bf16().then(|| Multiplication::fastest(Kind::BFloat16));
+    let bf16 = engine::kernels::has_bf16().then(|| Multiplication::fastest(Kind::BFloat16));
     // Far more than the caches hold.
     let length = 32 << 20;
     let (mut a, b, c) = (vec![0.0_f32; length], vec![1.0_f32; length], vec![2.0_f32; length]);

@@ -2,6 +2,8 @@
 //!
 //! Layers, later ones win: `configs/default.toml` (built in) < `--config FILE` < `ASSAY__SECTION__KEY`.
 
+mod model_folder;
+
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -106,12 +108,17 @@ impl Config {
             layers = layers.set_override(*key, table).expect("the key is well formed");
         }
         let environment = Environment::with_prefix("ASSAY").prefix_separator("__").separator("__").try_parsing(true);
-        let config: Config = layers
+        let home = variables.get("ASSAY_HOME").cloned();
+        let mut config: Config = layers
             .add_source(environment.source(Some(variables)))
             .build()
             .and_then(Layers::try_deserialize)
             .map_err(|error| ConfigError::Wrong(without_passwords(&error.to_string())))?;
         config.check().map_err(ConfigError::Contradiction)?;
+        if !config.detector.is_stand_in() && !config.detector.is_registry() {
+            let program = std::env::current_exe().ok();
+            config.detector.model = model_folder::found(&config.detector.model, home.as_deref(), program.as_deref());
+        }
         Ok(config)
     }
 

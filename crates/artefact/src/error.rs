@@ -11,8 +11,8 @@ pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     #[error(
-        "no model in {}: {cause}; make one with `assay model init --out DIR` or `assay model import CHECKPOINT --out DIR`, \
-         and name its folder in detector.model", folder.display()
+        "no model in {}: {cause}; name the shipped one in detector.model (models/small of the \
+         sources; also looked for beside the program and in ASSAY_HOME), or make one by `assay model import CHECKPOINT --out DIR`", folder.display()
     )]
     NoModel {
         folder: PathBuf,

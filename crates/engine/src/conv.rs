@@ -5,9 +5,10 @@ use std::cell::OnceCell;
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::fused::{self, Geometry, Then};
+use crate::kernels;
 use crate::torch_error::TorchError;
 use crate::weights::Weights;
-use crate::winograd::{self, Filter};
+use crate::winograd::Filter;
 use artefact::architecture::Convolution;
 
 /// Batch norm's ε, as PyTorch's default.
@@ -24,7 +25,7 @@ pub struct Place {
 impl Place {
     /// Whether 3×3 convolutions are computed by Winograd's filtering.
     pub fn uses_winograd(&self) -> bool {
-        self.device == Device::Cpu && self.kind == Kind::Float && winograd::is_faster_here()
+        self.device == Device::Cpu && self.kind == Kind::Float && kernels::measured().prefers_winograd()
     }
 }
 

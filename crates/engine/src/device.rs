@@ -7,7 +7,7 @@ use std::path::Path;
 use tch::{Cuda, Device, Kind};
 
 use crate::conv::Place;
-use crate::{Precision, Settings, fused};
+use crate::{Precision, Settings, fused, kernels};
 use artefact::LoadError;
 
 /// Present where NVIDIA's driver is loaded.
@@ -17,12 +17,11 @@ const LIBRARY: &str = "libtorch_cuda.so";
 /// Makes this process ready to compute as `[detector]` says: device, precision, threads, and an allocator that keeps its
 /// pages.
 pub fn prepare(settings: &Settings) -> Result<Place, LoadError> {
-    let place = choose(&settings.device, settings.precision)?;
     if settings.threads > 0 {
         tch::set_num_threads(i32::try_from(settings.threads).unwrap_or(i32::MAX));
     }
     fused::keep_pages().map_err(|error| LoadError::Device(error.to_string()))?;
-    Ok(place)
+    choose(&settings.device, settings.precision)
 }
 
 /// Resolves `detector.device` and `detector.precision`.
@@ -58,8 +57,8 @@ pub fn choose(device: &str, precision: Precision) -> Result<Place, LoadError> {
             ));
         }
         Precision::Bf16 => Kind::BFloat16,
-        Precision::Auto if device.is_cuda() || cpu_has_bf16() => Kind::BFloat16,
-        Precision::Auto => Kind::Float,
+        Precision::Auto if device.is_cuda() => Kind::BFloat16,
+        Precision::Auto => kernels::measured().kind(),
     };
     Ok(Place { device, kind })
 }
@@ -70,14 +69,6 @@ pub fn name(device: Device) -> String {
         Device::Cuda(index) => format!("cuda:{index}"),
         _ => "cpu".into(),
     }
-}
-
-/// Whether the processor multiplies bf16 natively. Those with AMX have AVX512-BF16 too.
-pub fn cpu_has_bf16() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    return std::arch::is_x86_feature_detected!("avx512bf16");
-    #[cfg(not(target_arch = "x86_64"))]
-    false
 }
 
 /// Whether oneDNN computes bf16 here at all, be it by way of fp32.
@@ -132,8 +123,11 @@ mod tests {
             Ok(place) => assert!(cpu_takes_bf16() && place.kind == Kind::BFloat16),
             Err(error) => assert!(!cpu_takes_bf16() && error.to_string().contains("detector.precision"), "{error}"),
         }
-        let has_bf16 = choose("cpu", Precision::Auto).unwrap().kind == Kind::BFloat16;
-        assert_eq!(has_bf16, cpu_has_bf16());
+    }
+
+    #[test]
+    fn auto_is_what_was_measured() {
+        assert_eq!(choose("cpu", Precision::Auto).unwrap().kind, kernels::measured().kind());
     }
 
     #[test]

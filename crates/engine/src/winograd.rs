@@ -1,4 +1,4 @@
-//! 3×3 convolutions with a quarter of the multiplications, for processors without bf16: the Rust side of `winograd.cpp`.
+//! 3×3 convolutions with a quarter of the multiplications: the Rust side of `winograd.cpp`.
 //! Inference only.
 
 use tch::{Kind, Tensor};
@@ -8,7 +8,7 @@ use crate::fused::Then;
 use crate::torch_error::{Status, TorchError, output};
 
 unsafe extern "C" {
-    fn assay_winograd_is_faster() -> bool;
+    fn assay_winograd_runs() -> bool;
     fn assay_winograd_convolve(
         input: *const C_tensor,
         weight: *const C_tensor,
@@ -26,10 +26,10 @@ const COLUMNS: i64 = 16;
 #[derive(Debug)]
 pub(crate) struct Filter(Tensor);
 
-/// Whether it is faster than oneDNN on this processor.
-pub(crate) fn is_faster_here() -> bool {
+/// Whether this processor has the instructions for it.
+pub(crate) fn runs_here() -> bool {
     // SAFETY: it takes nothing, and asks the processor.
-    unsafe { assay_winograd_is_faster() }
+    unsafe { assay_winograd_runs() }
 }
 
 impl Filter {
@@ -80,7 +80,7 @@ mod tests {
     /// Against libtorch in fp64, at sizes that are no multiples of a tile, and more tiles than a thread takes at a time.
     #[test]
     fn it_computes_the_convolution() {
-        if !is_faster_here() {
+        if !runs_here() {
             return;
         }
         tch::manual_seed(7);
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn tensors_whose_shapes_do_not_match_are_an_error() {
-        if !is_faster_here() {
+        if !runs_here() {
             return;
         }
         let zeros = |shape: &[i64]| Tensor::zeros(shape, (Kind::Float, Device::Cpu));

@@ -165,7 +165,9 @@ fn answers(
         stop: run.stop.clone(),
     };
     let all = [images.known.as_slice(), &images.left_out].concat();
-    let training = format!("{} {}", fold_run.identity()?, dataset::digest(&all));
+    let read =
+        serde_json::to_string(&(run.recipe.classifiers, run.recipe.novelty)).map_err(TrainingRunError::Recipe)?;
+    let training = format!("{} {} {read}", fold_run.identity()?, dataset::digest(&all));
     let path = checkpoint.folder().join("answers.json");
     let kept = std::fs::read(&path).ok().and_then(|text| serde_json::from_slice::<FoldRecord>(&text).ok());
     if let Some(kept) = kept.filter(|kept| kept.training == training) {

@@ -154,9 +154,11 @@ impl TrainingRun<'_> {
         Ok((trained, fitted))
     }
 
-    /// One digest for all that the encoder follows from.
+    /// One digest for all that the encoder follows from; how its scores are read later is no part of that.
     pub(super) fn identity(&self) -> Result<String, TrainingRunError> {
-        let recipe = serde_json::to_string(self.recipe)?;
+        let Recipe { seed, classes, encoder, augmentation, classifiers, .. } = self.recipe;
+        let first_heads = encoder.as_ref().filter(|plan| plan.heads_first).map(|_| classifiers);
+        let recipe = serde_json::to_string(&(seed, classes, encoder, augmentation, first_heads))?;
         let start = self.start.sha256().map_err(TrainingRunError::Start)?;
         let images = dataset::digest(self.train.items());
         let parts = [recipe, self.architecture.to_string(), self.labels.id.clone(), start, images];
