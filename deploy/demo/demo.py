@@ -6,6 +6,7 @@ time into .local/demo. The last line counts outcomes; the exit code is 0 only if
 """
 
 import argparse
+import collections
 import concurrent.futures
 import os
 import pathlib
@@ -53,7 +54,7 @@ def prepare(architecture: str | None) -> tuple[list[pictures.Picture], dict[str,
     with Step("model") as step:
         if architecture is None:
             model = SMALL
-            step.result = f"{SMALL.relative_to(ROOT)}, trained on a thousand images: a demonstration (models/README.md)"
+            step.result = f"{SMALL.relative_to(ROOT)}, trained on 4,400 images: what it can and can't do is in models/README.md"
         else:
             model = untrained(architecture)
             step.result = f"{architecture}, " + coloured("untrained: its decisions mean nothing, and each verdict says so", "yellow")
@@ -133,8 +134,24 @@ def conclude(observer, database: str, name: str, code: int, took: float) -> int:
         complaints.append(f"{left} messages are still on the queue")
     for complaint in complaints:
         say(coloured(f"  ✘ {complaint}", "red"))
+    for line in truth(observer):
+        say(line)
     say(str(tally))
     return 0 if tally.good() and not complaints else 1
+
+
+def truth(observer) -> list[str]:
+    """How often the model was right about each kind of picture; it has learnt from none of them."""
+    rights = {pictures.PHOTOGRAPH: "real", pictures.GENERATED: "synthetic"}
+    lines = []
+    for what, right in rights.items():
+        keys = [key for key, one in observer.submissions.items() if one.what == what]
+        decisions = collections.Counter(observer.decisions[key] for key in keys if key in observer.decisions)
+        count = sum(decisions.values())
+        if count:
+            wrong = count - decisions[right] - decisions["uncertain"]
+            lines.append(f"  {count} {what}s: {decisions[right]} right, {wrong} wrong, {decisions['uncertain']} uncertain")
+    return lines
 
 
 def main() -> int:

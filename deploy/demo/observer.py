@@ -56,6 +56,8 @@ class Observer:
         self.unreadable_id = str(uuid.uuid4())
         self.twice = submissions[0]
         self.dead: dict | None = None
+        # Of each submission that was judged: real, synthetic or uncertain.
+        self.decisions: dict[str, str] = {}
         # When the last outcome came, of whomever: a queue may hold others' work before ours.
         self.heard = time.monotonic()
 
@@ -69,6 +71,8 @@ class Observer:
             seen = self.published[one.key]
             seen.append(properties.message_id)
             if len(seen) == 1:
+                if "decision" in document:
+                    self.decisions[one.key] = document["decision"]
                 table.outcome(one, document)
             elif seen[0] == seen[-1]:
                 table.note(one.name, "the same again", "native", "same outcome", f"published again as {seen[0][:8]}…")

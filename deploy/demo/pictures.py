@@ -22,7 +22,8 @@ GENERATED = "StyleGAN2 face"
 LOMIRI_DRAWINGS = ("analogpattern_by_Peter_Nerlich.jpg", "umang_by_Abhishek_Mudgal.jpg")
 SKIMAGE_PHOTOGRAPHS = ("astronaut.png", "brick.png", "camera.png", "chelsea.png", "coffee.png", "coins.png", "grass.png",
                        "gravel.png", "hubble_deep_field.jpg", "moon.png", "motorcycle_left.png", "retina.jpg", "rocket.jpg")
-FACES = 24
+# Of the package's faces those that models/small has not learnt from, by their numbers.
+FACES = (0, 1, 2, 6, 7, 8, 10, 12, 16, 17, 18, 21, 22, 23, 24, 27, 28, 29, 30, 31, 32, 33, 37, 38)
 
 # apt-get's lists have room for one of us.
 APT = threading.Lock()
@@ -143,7 +144,7 @@ def take(files: tarfile.TarFile, wanted: collections.abc.Callable[[str], bool], 
 def is_face(name: str) -> bool:
     """Some as PNG, some as WebP, none twice."""
     path = pathlib.Path(name)
-    if not (path.suffix in (".png", ".webp") and path.stem.isdigit() and int(path.stem) < FACES):
+    if not (path.suffix in (".png", ".webp") and path.stem.isdigit() and int(path.stem) in FACES):
         return False
     return (path.suffix == ".webp") == (int(path.stem) % 3 == 0)
 
@@ -155,7 +156,7 @@ SOURCES = [
         "mate-backgrounds", lambda name: "/mate/nature/" in name and name.endswith(".jpg"))),
     Source("scikit-image", PHOTOGRAPH, wheel(
         "scikit-image==0.26.0", lambda name: name.startswith("skimage/data/") and name.endswith(SKIMAGE_PHOTOGRAPHS))),
-    Source("fake-avatars", GENERATED, npm("fake-avatars@1.1.0", is_face)),
+    Source("fake-avatars-unseen", GENERATED, npm("fake-avatars@1.1.0", is_face)),
 ]
 
 

@@ -53,12 +53,13 @@ fn origin(out: &mut String, evaluation: &Evaluation) {
     line!(out);
     line!(
         out,
-        "{:<NAME$} {:>7}  {:<18}  {:<18}  {:>7}  {:>7} {:>7}  {:>9}",
+        "{:<NAME$} {:>7} {:>7}  {:<18}  {:<18}  {:>14}  {:>7} {:>7}  {:>9}",
         "real or synthetic",
         "images",
+        "synth.",
         "AUC (95 %)",
         "balanced acc.",
-        "at 1 %",
+        "recall, 1% FPR",
         "ECE",
         "(floor)",
         "uncertain"
@@ -79,10 +80,10 @@ fn origin(out: &mut String, evaluation: &Evaluation) {
 }
 
 fn row(out: &mut String, name: &str, track: &OriginTrack) {
-    let OriginTrack { images, figures, .. } = track;
+    let OriginTrack { images, synthetic, figures, .. } = track;
     line!(
         out,
-        "{:<NAME$} {images:>7}  {:<18}  {:<18}  {:>7}  {:>7} {:>7}  {:>9}",
+        "{:<NAME$} {images:>7} {synthetic:>7}  {:<18}  {:<18}  {:>14}  {:>7} {:>7}  {:>9}",
         fit(name, NAME),
         with_interval(figures.get("auc")),
         with_interval(figures.get("balanced_accuracy")),
