@@ -107,7 +107,7 @@ mod tests {
         assert_eq!((found.others, found.unreadable.len()), (1, 1));
         assert!(found.unreadable[0].contains("broken"), "{:?}", found.unreadable);
         let gone = Found::of(&[folder.join("broken").display().to_string()]).unwrap_err();
-        assert!(gone.to_string().contains("a link to something"), "{gone}");
+        assert!(format!("{gone:?}").contains("a link to something"), "{gone:?}");
         std::fs::remove_dir_all(&folder).unwrap();
         std::fs::remove_dir_all(&elsewhere).unwrap();
     }

@@ -159,7 +159,8 @@ async fn list(args: &List, config: &Config) -> Result<(), End> {
     Ok(())
 }
 
-fn line(word: &RecordedLabel) -> String {
+/// What was said, on one line.
+pub(super) fn line(word: &RecordedLabel) -> String {
     let RecordedLabel { said_at, label, .. } = word;
     let what = [Some(label.origin.as_str()), label.content_type.as_deref(), label.generator.as_deref()];
     let what = what.into_iter().flatten().collect::<Vec<_>>().join(", ");

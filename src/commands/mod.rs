@@ -19,6 +19,7 @@ mod schema;
 mod status;
 mod table;
 mod train;
+mod verdict;
 mod worker;
 
 use std::path::PathBuf;
@@ -62,6 +63,7 @@ enum Command {
     Experiment(experiment::Args),
     Enqueue(enqueue::Args),
     Results(results::Args),
+    Verdict(verdict::Args),
     Dead(dead::Args),
     Status(status::Args),
     Labels(labels::Args),
@@ -134,6 +136,7 @@ impl Cli {
             Command::Worker(args) => block_on(worker::run(&args, &config)),
             Command::Enqueue(args) => block_on(enqueue::run(&args, &config)),
             Command::Results(args) => block_on(results::run(&args, &config)),
+            Command::Verdict(args) => block_on(verdict::run(&args, &config)),
             Command::Dead(args) => block_on(dead::run(&args, &config)),
             Command::Status(args) => block_on(status::run(&args, &config)),
             Command::Doctor(args) => block_on(doctor::run(&args, &config)),

@@ -119,7 +119,11 @@ fn tiles(evaluation: &Evaluation) -> Vec<Value> {
     vec![
         tile("AUC", "a synthetic image ranks above a real one", origin.get("auc")),
         tile("balanced accuracy", "at a probability of 0.5", origin.get("balanced_accuracy")),
-        tile("recall at 1 % false positives", "of the synthetic images", origin.get("recall_at_1_percent_false_alarms")),
+        tile(
+            "recall at 1 % false positives",
+            "of the synthetic images",
+            origin.get("recall_at_1_percent_false_alarms"),
+        ),
         tile("calibration error", &calibration, origin.get("ece")),
         tile("uncertain", "between the thresholds", origin.get("uncertain")),
         tile("generator family, top-1", "of those that the model knows", named.get("generator_top1")),
