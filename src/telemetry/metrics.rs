@@ -51,6 +51,9 @@ pub struct Metrics {
     model_changes: IntCounterVec,
     /// The lanes' counts of messages that could not be read.
     unreadable: Mutex<Vec<Arc<AtomicU64>>>,
+    /// The lanes' counts of headers that were cut or left out.
+    lanes_headers_dropped: Mutex<Vec<Arc<AtomicU64>>>,
+    headers_dropped: IntCounter,
     pub redeliveries: IntCounter,
     pub republished: IntCounter,
     reused: IntCounter,
@@ -130,6 +133,11 @@ impl Metrics {
                 &["result"],
             ),
             unreadable: Mutex::default(),
+            lanes_headers_dropped: Mutex::default(),
+            headers_dropped: registrar.register(IntCounter::new(
+                "assay_headers_dropped_total",
+                "Headers of messages that were cut or left out because they were longer than what is handed on",
+            )),
             redeliveries: registrar
                 .register(IntCounter::new("assay_redeliveries_total", "Deliveries that the broker had made before")),
             republished: registrar.register(IntCounter::new(
@@ -251,6 +259,11 @@ impl Metrics {
         self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).push(count);
     }
 
+    /// Counts what a lane counts of headers that were cut or left out.
+    pub fn watch_headers_dropped(&self, count: Arc<AtomicU64>) {
+        self.lanes_headers_dropped.lock().unwrap_or_else(PoisonError::into_inner).push(count);
+    }
+
     /// Outcomes recorded so far with this kind and word.
     pub fn outcomes_so_far(&self, kind: &str, word: &str) -> u64 {
         self.outcomes.with_label_values(&[kind, word]).get()
@@ -258,17 +271,20 @@ impl Metrics {
 
     /// Everything in the text exposition format.
     pub fn render(&self) -> String {
-        {
-            let lanes = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
-            let sum: u64 = lanes.iter().map(|count| count.load(Ordering::Relaxed)).sum();
-            let counter = self.dead_letters.with_label_values(&["unreadable"]);
-            counter.inc_by(sum.saturating_sub(counter.get()));
-        }
+        raise(&self.dead_letters.with_label_values(&["unreadable"]), &self.unreadable);
+        raise(&self.headers_dropped, &self.lanes_headers_dropped);
         let mut text = Vec::new();
         // Writing to memory fails only for metrics without samples or names, which `new` rules out.
         let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
         String::from_utf8_lossy(&text).into_owned()
     }
+}
+
+/// Brings a counter to the sum of what the lanes have counted.
+fn raise(counter: &IntCounter, lanes: &Mutex<Vec<Arc<AtomicU64>>>) {
+    let lanes = lanes.lock().unwrap_or_else(PoisonError::into_inner);
+    let sum: u64 = lanes.iter().map(|count| count.load(Ordering::Relaxed)).sum();
+    counter.inc_by(sum.saturating_sub(counter.get()));
 }
 
 impl Default for Metrics {

@@ -237,6 +237,7 @@ async fn open_intake(
     let condition = preparer.condition.clone();
     for consumer in std::iter::once(&live).chain(&bulk) {
         condition.metrics.watch_unreadable(consumer.unreadable.clone());
+        condition.metrics.watch_headers_dropped(consumer.headers_dropped.clone());
     }
     Ok(intake::Intake {
         live,

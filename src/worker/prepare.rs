@@ -153,7 +153,7 @@ impl Preparer {
         let _decoder = self.decoders.acquire().await.expect("the decoders are never closed");
         let (bytes, pool) = (object.bytes.clone(), self.pool.clone());
         match tokio::task::spawn_blocking(move || pool.decode(&bytes)).await {
-            Ok(decoded) => decoded.map_err(Stopped::from),
+            Ok(decoded) => decoded.map_err(Stopped::from).map_err(|stopped| named_encoding(stopped, object)),
             Err(panic) => Err(Stopped::Failed(FailureCode::DecodeFailed, format!("the decoder panicked: {panic}"))),
         }
     }
@@ -178,7 +178,7 @@ impl From<FetchError> for Stopped {
     fn from(error: FetchError) -> Stopped {
         let code = match &error {
             FetchError::NotFound { .. } => FailureCode::ObjectNotFound,
-            FetchError::AccessDenied { .. } => FailureCode::AccessDenied,
+            FetchError::AccessDenied { .. } | FetchError::Refused { .. } => FailureCode::AccessDenied,
             FetchError::Mismatch { .. } => FailureCode::ContentMismatch,
             FetchError::TooLarge { .. } => FailureCode::TooLarge,
             FetchError::Unavailable { .. } => {
@@ -193,6 +193,17 @@ impl From<decoder::Error> for Stopped {
     fn from(error: decoder::Error) -> Stopped {
         let stopped = if error.is_transient() { Stopped::Later } else { Stopped::Failed };
         stopped(decoding::failure_code(&error), error.to_string())
+    }
+}
+
+/// Adds how the bytes are packed where that is why no image is found in them.
+fn named_encoding(stopped: Stopped, object: &Object) -> Stopped {
+    match (stopped, &object.content_encoding) {
+        (Stopped::Failed(FailureCode::UnsupportedFormat, detail), Some(encoding)) => Stopped::Failed(
+            FailureCode::UnsupportedFormat,
+            format!("{detail}; its Content-Encoding is {encoding:?}, of which only gzip is undone: store it without"),
+        ),
+        (stopped, _) => stopped,
     }
 }
 

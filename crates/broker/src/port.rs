@@ -22,6 +22,8 @@ pub struct Consumer {
     pub queue: String,
     /// Messages of this lane that could not be read and went to the dead letters, so far.
     pub unreadable: Arc<AtomicU64>,
+    /// Headers of this lane's messages that were cut or left out, because they were longer than what is handed on.
+    pub headers_dropped: Arc<AtomicU64>,
 }
 
 /// Where an outcome goes.
@@ -46,8 +48,8 @@ pub enum Health {
 /// Requests in, outcomes out. Every implementation promises:
 /// - a consumed message stays unacknowledged until its ticket is settled, and is delivered again if it never is;
 /// - at most `prefetch` messages are unacknowledged at a time;
-/// - `Done` acknowledges; `Dead` and `Later` first publish a confirmed copy (body and headers untouched, the reason in
-///   `x-assay-*` headers) and then acknowledge; `Released` requeues the message as it was;
+/// - `Done` acknowledges; `Dead` and `Later` first publish a confirmed copy (the body untouched, the headers too as
+///   far as there is room for them, the reason in `x-assay-*` headers) and then acknowledge; `Released` requeues the message as it was;
 /// - `publish` returns `Ok` only for a message that the broker has confirmed *and* routed to a queue;
 /// - a lost connection is made again in the background; what was unacknowledged is delivered again as a new job.
 #[async_trait]

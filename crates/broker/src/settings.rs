@@ -42,10 +42,24 @@ pub enum TopologyMode {
     None,
 }
 
+const WRITE_ENCODED: &str = "in a user name and a password write @ as %40, # as %23, / as %2f and ? as %3f";
+
+/// Whether a raw `#`, `/` or `?` in the password ended the host early, so that the rest of the password stands where path,
+/// query and fragment are, and a piece of it may be taken for the host.
+fn is_cut_within_password(url: &Url) -> bool {
+    [url.path(), url.query().unwrap_or_default(), url.fragment().unwrap_or_default()]
+        .iter()
+        .any(|part| part.contains('@'))
+}
+
 impl Settings {
     /// Checks what the types don't; the error names the key and the fix.
     pub fn validate(&self) -> Result<(), String> {
-        let url = Url::parse(self.url.expose_secret()).map_err(|error| format!("broker.url is no URL: {error}"))?;
+        let url = Url::parse(self.url.expose_secret())
+            .map_err(|error| format!("broker.url is no URL: {error}; {WRITE_ENCODED}"))?;
+        if is_cut_within_password(&url) {
+            return Err(format!("broker.url has an @ after the host: {WRITE_ENCODED}, in a vhost too"));
+        }
         if !matches!(url.scheme(), "amqp" | "amqps") || url.host_str().is_none_or(str::is_empty) {
             return Err(format!(
                 "broker.url = {:?} must be amqp://user:password@host/vhost or amqps://…",
@@ -66,7 +80,7 @@ impl Settings {
 
     /// Says if the password crosses a network unencrypted, and the fix.
     pub fn exposure(&self) -> Option<String> {
-        let url = Url::parse(self.url.expose_secret()).ok()?;
+        let url = Url::parse(self.url.expose_secret()).ok().filter(|url| !is_cut_within_password(url))?;
         let host = url.host_str()?;
         let plain = url.scheme() == "amqp" && url.password().is_some() && !tls::is_loopback(host);
         plain.then(|| format!("the password in broker.url goes to {host} unencrypted; use amqps://"))
@@ -75,19 +89,23 @@ impl Settings {
     /// The URL without its password, for people.
     pub fn address(&self) -> String {
         match Url::parse(self.url.expose_secret()) {
-            Ok(mut url) => {
+            Ok(mut url) if !is_cut_within_password(&url) => {
                 // Fails only for a URL that can't have a password.
                 let _ = url.set_password(None);
                 url.set_query(None);
                 url.set_fragment(None);
-                // A password with a slash that isn't written %2f.
-                if url.path().contains('@') {
-                    url.set_path("");
-                }
                 url.to_string()
             }
-            Err(_) => "broker.url".into(),
+            _ => "broker.url".into(),
         }
+    }
+
+    /// Explains a vhost that nobody meant: a slash at the end names the one whose name is empty.
+    pub(crate) fn about_vhost(&self) -> Option<&'static str> {
+        let url = Url::parse(self.url.expose_secret()).ok()?;
+        (url.path() == "/").then_some(
+            "the slash at the end of broker.url names the vhost \"\"; leave it off, or write /%2f, for the vhost /",
+        )
     }
 
     pub(crate) fn prefetch_of(&self, lane: Lane) -> u16 {
@@ -100,5 +118,58 @@ impl Settings {
     /// Attempts before a transient error becomes a failure: the first, and one after each delay.
     pub fn max_attempts(&self) -> u32 {
         self.retry_delays_s.len() as u32 + 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(url: &str) -> Settings {
+        Settings {
+            url: SecretString::from(url),
+            ca_file: String::new(),
+            topology: TopologyMode::Declare,
+            prefix: "assay".into(),
+            prefetch: 1,
+            bulk_prefetch: 1,
+            retry_delays_s: Vec::new(),
+            delivery_limit: 1,
+            consumer_timeout_s: 1,
+            connect_timeout_s: 1,
+            publish_timeout_s: 1,
+            tenants: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn no_piece_of_a_password_is_shown_wherever_it_cuts_the_url() {
+        for url in [
+            "amqp://user:12#34@host.example/v",
+            "amqp://user:12@34#56@host.example/v",
+            "amqp://user:hu@34/56@host.example/v",
+            "amqp://user:12?34@host.example/v",
+            "amqp://user:12/34@host.example",
+            "amqp://user:hu#34@host.example",
+        ] {
+            let settings = settings(url);
+            let error = settings.validate().unwrap_err();
+            let said = format!("{error} {} {:?}", settings.address(), settings.exposure());
+            assert!(error.contains("%23"), "{error}");
+            let said = said.replace("%23", "").replace("%40", "");
+            for piece in ["12", "34", "56", "hu"] {
+                assert!(!said.contains(piece), "{url}: {said}");
+            }
+        }
+        let raw = settings("amqp://user:p@ss@host.example/v");
+        assert_eq!((raw.validate(), raw.address()), (Ok(()), "amqp://user@host.example/v".into()));
+    }
+
+    #[test]
+    fn a_vhost_without_a_name_is_explained() {
+        assert!(settings("amqp://u:p@host:5672/").about_vhost().unwrap().contains("%2f"));
+        for meant in ["amqp://u:p@host:5672", "amqp://u:p@host/%2f", "amqp://u:p@host/v"] {
+            assert_eq!(settings(meant).about_vhost(), None);
+        }
     }
 }

@@ -11,18 +11,18 @@ use crate::settings::Settings;
 /// The database's address without user and password, for messages.
 pub fn address(settings: &Settings) -> String {
     match PgConnectOptions::from_str(settings.url.expose_secret()) {
-        Ok(options) => {
-            // One with an @ is a piece of a password with a slash that isn't written %2f.
-            let database = options.get_database().filter(|name| !name.contains('@')).unwrap_or(options.get_username());
+        Ok(options) if !settings.is_cut_within_password() => {
+            let database = options.get_database().unwrap_or(options.get_username());
             format!("{}:{}/{database}", options.get_host(), options.get_port())
         }
-        Err(_) => "an unreadable address".into(),
+        _ => "an unreadable address".into(),
     }
 }
 
 /// What crosses the network for anybody to read, and how to fix it.
 pub fn exposure(settings: &Settings) -> Option<String> {
-    let options = PgConnectOptions::from_str(settings.url.expose_secret()).ok()?;
+    let readable = Some(settings).filter(|settings| !settings.is_cut_within_password())?;
+    let options = PgConnectOptions::from_str(readable.url.expose_secret()).ok()?;
     let host = options.get_host();
     let encrypted = matches!(options.get_ssl_mode(), PgSslMode::Require | PgSslMode::VerifyCa | PgSslMode::VerifyFull);
     // A socket in the file system goes nowhere.

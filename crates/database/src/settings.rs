@@ -1,7 +1,8 @@
 //! `[database]` of the configuration.
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use url::Url;
 
 /// Where everything lies that is kept in PostgreSQL, and how it is asked.
 #[derive(Clone, Debug, Deserialize)]
@@ -29,6 +30,48 @@ impl Settings {
         if self.connections == 0 || self.timeout_s == 0 {
             return Err("database.connections and database.timeout_s must be at least 1".into());
         }
+        if self.is_cut_within_password() {
+            return Err(
+                "database.url has an @ after the host: in a user name, a password and a database's name write @ as \
+                        %40, # as %23, / as %2f and ? as %3f"
+                    .into(),
+            );
+        }
         Ok(())
+    }
+
+    /// Whether a raw `#`, `/` or `?` in the password ended the host early, so that a piece of it may be taken for the host.
+    pub(crate) fn is_cut_within_password(&self) -> bool {
+        let Ok(url) = Url::parse(self.url.expose_secret()) else { return false };
+        // A parameter may have one in its value.
+        let query = url.query().unwrap_or_default().split('=').next().unwrap_or_default();
+        [url.path(), query, url.fragment().unwrap_or_default()].iter().any(|part| part.contains('@'))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::address::{address, exposure};
+
+    #[test]
+    fn no_piece_of_a_password_is_shown_wherever_it_cuts_the_url() {
+        let settings =
+            |url: &str| Settings { url: SecretString::from(url), schema: "assay".into(), connections: 1, timeout_s: 1 };
+        for url in [
+            "postgres://user:12#34@host.example/d",
+            "postgres://user:hu@34#56@host.example/d",
+            "postgres://user:hu@34/56@host.example/d",
+            "postgres://user:12?34@host.example/d?sslmode=disable",
+        ] {
+            let settings = settings(url);
+            let error = settings.validate().unwrap_err();
+            let said = format!("{error} {} {:?}", address(&settings), exposure(&settings));
+            let said = said.replace("%23", "").replace("%40", "");
+            assert!(["12", "34", "56", "hu"].iter().all(|piece| !said.contains(piece)), "{url}: {said}");
+        }
+        for url in ["postgres://user:p@ss@host/d", "postgres://user:p@host/d?application_name=a@b"] {
+            assert_eq!((settings(url).validate(), address(&settings(url))), (Ok(()), "host:5432/d".into()));
+        }
     }
 }

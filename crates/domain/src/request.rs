@@ -12,6 +12,10 @@ pub const MAX_TENANT: usize = 64;
 pub const MAX_BUCKET: usize = 255;
 /// Longest object key, in bytes (the limit of S3).
 pub const MAX_KEY: usize = 1024;
+/// Longest `version_id`, in bytes (the limit of S3).
+pub const MAX_VERSION_ID: usize = 1024;
+/// Longest `etag`, in bytes.
+pub const MAX_ETAG: usize = 1024;
 /// Longest name of a generator, in bytes.
 pub const MAX_LABEL: usize = 64;
 /// Largest `metadata`, in bytes of its JSON text.
@@ -91,20 +95,56 @@ impl Purpose {
     }
 }
 
-/// W3C trace context, handed through untouched.
+/// W3C trace context, handed through untouched as far as W3C asks for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TraceContext {
     pub traceparent: Option<String>,
     pub tracestate: Option<String>,
 }
 
+/// What of `tracestate` is handed on, in bytes: as much as W3C asks of everybody.
+pub const MAX_TRACESTATE: usize = 512;
+/// Members of `tracestate` that are longer than this are the first to be left out.
+const LONG_MEMBER: usize = 128;
+/// Longest `traceparent`, in bytes. That of version 00 has 55.
+const MAX_TRACEPARENT: usize = 256;
+
 impl TraceContext {
+    /// What is handed on of these headers, and how many of the two were cut or left out.
+    pub fn bounded(traceparent: Option<String>, tracestate: Option<String>) -> (TraceContext, u64) {
+        let given = (traceparent.clone(), tracestate.clone());
+        let traceparent = traceparent.filter(|text| text.len() <= MAX_TRACEPARENT);
+        // Without its parent it belongs to no trace.
+        let keep = given.0.is_none() || traceparent.is_some();
+        let tracestate = tracestate.filter(|_| keep).map(bounded_tracestate).filter(|text| !text.is_empty());
+        let dropped = u64::from(given.0 != traceparent) + u64::from(given.1 != tracestate);
+        (TraceContext { traceparent, tracestate }, dropped)
+    }
+
     /// The trace's id: 32 hexadecimal digits, not all of them 0.
     pub fn id(&self) -> Option<&str> {
         let id = self.traceparent.as_deref()?.split('-').nth(1)?;
         let digits = id.len() == 32 && id.bytes().all(|digit| digit.is_ascii_hexdigit());
         (digits && id.bytes().any(|digit| digit != b'0')).then_some(id)
     }
+}
+
+/// Whole members only: first those that are not long, then from the left, where the newest are.
+fn bounded_tracestate(whole: String) -> String {
+    if whole.len() <= MAX_TRACESTATE {
+        return whole;
+    }
+    let mut kept = String::new();
+    for member in whole.split(',').map(str::trim).filter(|member| (1..=LONG_MEMBER).contains(&member.len())) {
+        if kept.len() + 1 + member.len() > MAX_TRACESTATE {
+            break;
+        }
+        if !kept.is_empty() {
+            kept.push(',');
+        }
+        kept.push_str(member);
+    }
+    kept
 }
 
 /// How the request came: what is needed to answer it, but is no part of the question.
@@ -186,11 +226,26 @@ impl Request {
 pub(super) fn validate_image(image: &ImageRef) -> Result<(), RequestError> {
     validate_length("image.bucket", &image.bucket, MAX_BUCKET)?;
     validate_length("image.key", &image.key, MAX_KEY)?;
+    validate_header("image.version_id", image.version_id.as_deref(), MAX_VERSION_ID)?;
+    validate_header("image.etag", image.etag.as_deref(), MAX_ETAG)?;
     match &image.sha256 {
         Some(digest) if digest.len() != 64 || !digest.bytes().all(|b| b.is_ascii_hexdigit()) => {
             Err(RequestError::new("image.sha256", "must be 64 hexadecimal digits"))
         }
         _ => Ok(()),
+    }
+}
+
+/// What goes to the object store in a header or in a URL, which hold no control characters.
+fn validate_header(field: &'static str, text: Option<&str>, most: usize) -> Result<(), RequestError> {
+    let Some(text) = text else { return Ok(()) };
+    match text.chars().find(|character| character.is_control()) {
+        Some('\0') => Err(RequestError::new(field, "holds a NUL character")),
+        Some(character) => Err(RequestError::new(field, format!("holds the control character {character:?}"))),
+        None if text.len() > most => {
+            Err(RequestError::new(field, format!("is {} bytes long; at most {most} are allowed", text.len())))
+        }
+        None => Ok(()),
     }
 }
 
@@ -230,6 +285,23 @@ mod tests {
         assert_eq!(TraceContext::default().id(), None);
     }
 
+    #[test]
+    fn of_a_trace_no_more_is_handed_on_than_w3c_asks_for() {
+        let bounded = |parent: &str, state: &str| TraceContext::bounded(Some(parent.into()), Some(state.into()));
+        let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let most = format!("a={},{}", "x".repeat(253), "y".repeat(256));
+        assert_eq!(most.len(), MAX_TRACESTATE);
+        let (whole, dropped) = bounded(parent, &most);
+        assert_eq!((whole.tracestate.as_deref(), dropped), (Some(most.as_str()), 0));
+        assert_eq!(bounded(parent, &"x".repeat(130_950)).0.tracestate, None);
+        let (cut, dropped) = bounded(parent, &format!("first=1,huge={},last=2", "x".repeat(130_000)));
+        assert_eq!((cut.tracestate.as_deref(), dropped), (Some("first=1,last=2"), 1));
+        let many: Vec<_> = (0..200).map(|number| format!("k{number:03}=v")).collect();
+        let kept = bounded(parent, &many.join(",")).0.tracestate.unwrap();
+        assert!(kept.len() <= MAX_TRACESTATE && kept.starts_with("k000=v,") && kept.ends_with("=v"), "{kept}");
+        assert_eq!(bounded(&"0".repeat(300), "a=1"), (TraceContext::default(), 2));
+    }
+
     fn request() -> Request {
         Request {
             key: SubmissionKey { tenant: "acme".into(), submission_id: "post-1".into(), generation: 0 },
@@ -255,6 +327,10 @@ mod tests {
         assert_eq!(field(|r| r.key.tenant = "a.b".into()), "tenant");
         assert_eq!(field(|r| r.image.bucket = String::new()), "image.bucket");
         assert_eq!(field(|r| r.image.sha256 = Some("abc".into())), "image.sha256");
+        assert_eq!(field(|r| r.image.etag = Some("a\0b".into())), "image.etag");
+        assert_eq!(field(|r| r.image.etag = Some("a\nb".into())), "image.etag");
+        assert_eq!(field(|r| r.image.version_id = Some("v\0".into())), "image.version_id");
+        assert_eq!(field(|r| r.image.version_id = Some("v".repeat(1025))), "image.version_id");
         assert_eq!(
             field(|r| {
                 r.metadata.insert("k".into(), "v".repeat(5000).into());

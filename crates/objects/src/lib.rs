@@ -3,6 +3,7 @@
 //! Promises that every implementation keeps, and that `tests/it/contracts.rs` checks on each:
 //! - `fetch` returns the whole object or an error, never a part: a body cut short is `Unavailable`;
 //! - at most `max_bytes` are ever held, whatever the object's size or what the store says of it;
+//! - gzip as the object's `Content-Encoding` is undone, and what comes of it counts as the object's bytes;
 //! - a version, an etag or a sha256 in the reference is checked; other bytes are a `Mismatch`;
 //! - `download` gives the whole object or an error;
 //! - errors tell the permanent from the transient.
@@ -77,7 +78,7 @@ impl Settings {
     }
 }
 
-/// The bytes of an object, whole.
+/// The bytes of an object, whole. Of one that is stored with `Content-Encoding: gzip`, what a browser makes of it.
 #[derive(Clone, Debug)]
 pub struct Object {
     pub bytes: Bytes,
@@ -86,6 +87,8 @@ pub struct Object {
     /// Without quotes, as in S3's event notifications.
     pub etag: Option<String>,
     pub version_id: Option<String>,
+    /// What is left of the object's `Content-Encoding` after gzip was undone, for messages.
+    pub content_encoding: Option<String>,
 }
 
 /// One entry of a listing.
@@ -102,6 +105,9 @@ pub enum FetchError {
     NotFound { bucket: String, key: String, detail: String },
     #[error("s3://{bucket}/{key} may not be read: {detail}; grant s3:GetObject on the bucket to the worker's key")]
     AccessDenied { bucket: String, key: String, detail: String },
+    /// It is there, and nobody with this key can read it before somebody does what the detail says.
+    #[error("s3://{bucket}/{key} can't be read: {detail}")]
+    Refused { bucket: String, key: String, detail: String },
     #[error("s3://{bucket}/{key} is another object than was submitted: {detail}")]
     Mismatch { bucket: String, key: String, detail: String },
     #[error("s3://{bucket}/{key} has {bytes} bytes, more than the {limit} of objects.max_bytes")]
@@ -171,8 +177,9 @@ pub fn digest(path: &Path) -> io::Result<String> {
 /// What S3 calls the version of an object in a bucket that keeps none.
 const NO_VERSION: &str = "null";
 
-/// Checks the object against all that the reference says of it.
-fn verify(image: &ImageRef, object: &Object) -> Result<(), FetchError> {
+/// Checks the object against all that the reference says of it. The sha256 may be that of the bytes as they are stored, or of what
+/// a `Content-Encoding` made of them.
+fn verify(image: &ImageRef, object: &Object, stored_sha256: &str) -> Result<(), FetchError> {
     let other = |detail| Err(FetchError::Mismatch { bucket: image.bucket.clone(), key: image.key.clone(), detail });
     // Servers that keep no versions may overlook that one was asked for.
     let version = object.version_id.as_deref().unwrap_or(NO_VERSION);
@@ -186,6 +193,7 @@ fn verify(image: &ImageRef, object: &Object) -> Result<(), FetchError> {
     }
     if let Some(asked) = &image.sha256
         && !asked.eq_ignore_ascii_case(&object.sha256)
+        && !asked.eq_ignore_ascii_case(stored_sha256)
     {
         return other(format!("its sha256 is {}, not {asked}", object.sha256));
     }

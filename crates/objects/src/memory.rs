@@ -72,7 +72,13 @@ impl Memory {
         if !place.versioned {
             versions.clear();
         }
-        versions.push(Object { bytes, sha256, etag: etag.clone(), version_id: version_id.clone() });
+        versions.push(Object {
+            bytes,
+            sha256,
+            etag: etag.clone(),
+            version_id: version_id.clone(),
+            content_encoding: None,
+        });
         ImageRef { bucket: bucket.into(), key: key.into(), version_id, etag, sha256: None }
     }
 
@@ -112,7 +118,7 @@ impl Memory {
         if bytes > max_bytes && !etag_differs {
             return Err(FetchError::TooLarge { bucket, key, bytes, limit: max_bytes });
         }
-        verify(image, object)?;
+        verify(image, object, &object.sha256)?;
         Ok(object.clone())
     }
 

@@ -2,8 +2,11 @@
 //!
 //! One client for all: it keeps connections open and refreshes credentials by itself.
 
+mod body;
 mod errors;
 mod files;
+mod headers;
+mod refusal;
 
 use std::path::Path;
 use std::time::Duration;
@@ -19,11 +22,11 @@ use aws_sdk_s3::config::{
 };
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_smithy_http_client::tls as client_tls;
-use bytes::BytesMut;
 use secrecy::{ExposeSecret, SecretString};
-use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
+use self::body::{Body, Taken, TooMany};
+use self::headers::OnlyWhatIsRead;
 use super::{FetchError, Listed, Object, Objects, Settings, StoreError, verify};
 use domain::ImageRef;
 use domain::request::bare_etag;
@@ -90,6 +93,7 @@ impl S3 {
             .force_path_style(settings.path_style)
             .timeout_config(timeouts)
             .retry_config(retries)
+            .interceptor(OnlyWhatIsRead)
             .stalled_stream_protection(StalledStreamProtectionConfig::enabled().grace_period(STALLED_AFTER).build())
             // Bodies are hashed here anyway, and not every server knows AWS's newer checksums.
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
@@ -129,46 +133,66 @@ impl S3 {
             .set_version_id(image.version_id.clone())
             .set_if_match(image.etag.as_deref().map(|etag| format!("\"{}\"", bare_etag(etag))));
         let response = request.send().await.map_err(|error| Trouble::Settled(errors::of_fetch(image, &error)))?;
-        let object = receive(image, response, max_bytes).await?;
+        let (object, stored_sha256) = receive(image, response, max_bytes).await?;
         // Not every server checks If-Match and the version.
-        verify(image, &object).map_err(Trouble::Settled)?;
+        verify(image, &object, &stored_sha256).map_err(Trouble::Settled)?;
         Ok(object)
     }
 }
 
-/// Reads the body, hashing on the way, and never holds more than `max_bytes` of it.
-async fn receive(image: &ImageRef, response: GetObjectOutput, max_bytes: u64) -> Result<Object, Trouble> {
-    let too_large = |bytes| {
+/// Reads the body, hashing on the way, and never holds more than `max_bytes` of it. Gives the sha256 of the stored bytes too,
+/// which is another one where they were packed.
+async fn receive(image: &ImageRef, response: GetObjectOutput, max_bytes: u64) -> Result<(Object, String), Trouble> {
+    let too_large = |TooMany(bytes)| {
         let (bucket, key) = (image.bucket.clone(), image.key.clone());
-        Err(Trouble::Settled(FetchError::TooLarge { bucket, key, bytes, limit: max_bytes }))
+        Trouble::Settled(FetchError::TooLarge { bucket, key, bytes, limit: max_bytes })
     };
     let announced = response.content_length.and_then(|length| u64::try_from(length).ok());
     if let Some(length) = announced.filter(|&length| length > max_bytes) {
-        return too_large(length);
+        return Err(too_large(TooMany(length)));
     }
-    // Room that is not written to costs address space only, so an unknown length takes all that is allowed.
-    let mut bytes = BytesMut::with_capacity(announced.unwrap_or(max_bytes) as usize);
-    let mut digest = Sha256::new();
+    let encoding = Encoding::of(response.content_encoding.as_deref().unwrap_or_default());
+    let mut taking = Body::new(max_bytes, encoding.gzip, announced);
     let mut body = response.body;
     while let Some(chunk) = body.next().await {
         let chunk = chunk.map_err(|error| Trouble::Cut(errors::chain(&error)))?;
-        let held = (bytes.len() + chunk.len()) as u64;
-        if held > max_bytes {
-            return too_large(held);
-        }
-        digest.update(&chunk);
-        bytes.extend_from_slice(&chunk);
+        taking.take(&chunk).map_err(too_large)?;
     }
-    let held = bytes.len() as u64;
-    if let Some(length) = announced.filter(|&length| length != held) {
-        return Err(Trouble::Cut(format!("the body ended after {held} of {length} bytes")));
+    let stored = taking.stored;
+    if let Some(length) = announced.filter(|&length| length != stored) {
+        return Err(Trouble::Cut(format!("the body ended after {stored} of {length} bytes")));
     }
-    Ok(Object {
-        bytes: bytes.freeze(),
-        sha256: hex::encode(digest.finalize()),
+    let Taken { bytes, sha256, stored_sha256 } = taking.finish().map_err(too_large)?;
+    let object = Object {
+        bytes,
+        sha256,
         etag: response.e_tag.as_deref().map(|etag| bare_etag(etag).to_string()),
         version_id: response.version_id,
-    })
+        content_encoding: encoding.left,
+    };
+    Ok((object, stored_sha256))
+}
+
+/// What an object's `Content-Encoding` says.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Encoding {
+    /// The last step was gzip, which is undone.
+    gzip: bool,
+    /// The steps before that, which are not.
+    left: Option<String>,
+}
+
+impl Encoding {
+    fn of(header: &str) -> Encoding {
+        let mut steps: Vec<_> = header.split(',').map(|step| step.trim().to_ascii_lowercase()).collect();
+        // Ways to transfer it, which servers store by mistake, and ways of saying nothing.
+        steps.retain(|step| !matches!(step.as_str(), "" | "identity" | "aws-chunked" | "none" | "null"));
+        let gzip = steps.last().is_some_and(|step| matches!(step.as_str(), "gzip" | "x-gzip"));
+        if gzip {
+            steps.pop();
+        }
+        Encoding { gzip, left: Some(steps.join(", ")).filter(|steps| !steps.is_empty()) }
+    }
 }
 
 #[async_trait]
@@ -238,3 +262,6 @@ fn http_client(ca_file: &str) -> SharedHttpClient {
         client_tls::TlsContext::builder().with_trust_store(store).build().expect("nothing in it can be wrong");
     builder.tls_context(context).build_https()
 }
+
+#[cfg(test)]
+mod tests;

@@ -186,10 +186,17 @@ impl Memory {
     }
 
     async fn dispatch(&self, next: &Ready, ticket: Ticket, jobs: &mpsc::Sender<Job<Request>>, unreadable: &AtomicU64) {
-        match wire::read(&next.message, next.redelivered, &self.tenants) {
-            Ok(requests) => {
-                let tickets = ticket.split(requests.len());
-                for (request, ticket) in requests.into_iter().zip(tickets) {
+        match wire::read_each(&next.message, next.redelivered, &self.tenants) {
+            Ok(reading) => {
+                let refusal = reading.refusal();
+                let mut tickets = ticket.split(reading.requests.len() + usize::from(refusal.is_some()));
+                if let Some(reason) = refusal
+                    && let Some(ticket) = tickets.pop()
+                {
+                    unreadable.fetch_add(1, Ordering::Relaxed);
+                    ticket.settle(Settlement::Dead { reason });
+                }
+                for (request, ticket) in reading.requests.into_iter().zip(tickets) {
                     let _ = jobs.send(Job { request, ticket }).await;
                 }
             }
@@ -240,7 +247,7 @@ impl Broker for Memory {
         let (sender, jobs) = mpsc::channel(self.prefetch);
         let (stop, unreadable) = (CancellationToken::new(), Arc::<AtomicU64>::default());
         tokio::spawn(self.clone().serve(lane, sender, stop.clone(), unreadable.clone()));
-        Ok(Consumer { jobs, stop, queue: self.shared.topology.lane(lane), unreadable })
+        Ok(Consumer { jobs, stop, queue: self.shared.topology.lane(lane), unreadable, headers_dropped: Arc::default() })
     }
 
     async fn publish(&self, publication: Publication<'_>) -> Result<(), BrokerError> {

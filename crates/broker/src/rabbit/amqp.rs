@@ -3,7 +3,8 @@
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 
-use crate::wire::headers::{QUEUE, is_dead_letter_header};
+use super::room;
+use crate::wire::headers::{HEADERS_DROPPED, QUEUE, is_dead_letter_header};
 use crate::wire::message::{Message, Properties};
 
 /// Messages survive a restart of the broker.
@@ -17,6 +18,7 @@ pub(super) fn message(body: Vec<u8>, properties: &BasicProperties) -> Message {
     let headers = properties.headers().iter().flat_map(|table| table.inner());
     let properties = Properties {
         content_type: text(properties.content_type()),
+        content_encoding: text(properties.content_encoding()),
         kind: text(properties.kind()),
         message_id: text(properties.message_id()),
         correlation_id: text(properties.correlation_id()),
@@ -48,8 +50,9 @@ fn header(value: &AMQPValue) -> Option<String> {
 pub(super) fn properties(ours: &Properties) -> BasicProperties {
     let mut properties = BasicProperties::default().with_delivery_mode(PERSISTENT);
     type Set = fn(BasicProperties, ShortString) -> BasicProperties;
-    let texts: [(&Option<String>, Set); 5] = [
+    let texts: [(&Option<String>, Set); 6] = [
         (&ours.content_type, BasicProperties::with_content_type),
+        (&ours.content_encoding, BasicProperties::with_content_encoding),
         (&ours.kind, BasicProperties::with_type),
         (&ours.message_id, BasicProperties::with_message_id),
         (&ours.correlation_id, BasicProperties::with_correlation_id),
@@ -72,11 +75,15 @@ pub(super) fn properties(ours: &Properties) -> BasicProperties {
     properties.with_headers(headers)
 }
 
-/// The properties of a copy: those of the original with headers added.
+/// The properties of a copy: those of the original with headers added, and how many of its headers there was no room for.
 ///
 /// Three are kept under another name, because the broker would act on them: `expiration` would let the copy
 /// vanish, a `user_id` that is not ours is refused, and `CC` would send more copies elsewhere.
-pub(super) fn copied(original: &BasicProperties, added: &[(&'static str, String)]) -> BasicProperties {
+pub(super) fn copied(
+    original: &BasicProperties,
+    added: &[(&'static str, String)],
+    room: usize,
+) -> (BasicProperties, u64) {
     let mut headers = FieldTable::default();
     for (name, value) in original.headers().iter().flat_map(|table| table.inner()) {
         let name = if COPYING_HEADERS.contains(&name.as_str()) {
@@ -85,6 +92,10 @@ pub(super) fn copied(original: &BasicProperties, added: &[(&'static str, String)
             name.clone()
         };
         headers.insert(name, value.clone());
+    }
+    let (mut headers, dropped) = room::fit(headers, room);
+    if let Some(dropped) = &dropped {
+        headers.insert(HEADERS_DROPPED.into(), AMQPValue::LongString(dropped.names.as_str().into()));
     }
     let kept = [("x-assay-expiration", original.expiration()), ("x-assay-user-id", original.user_id())];
     for (name, value) in kept {
@@ -117,13 +128,13 @@ pub(super) fn copied(original: &BasicProperties, added: &[(&'static str, String)
     if let Some(timestamp) = original.timestamp() {
         properties = properties.with_timestamp(*timestamp);
     }
-    properties
+    (properties, dropped.map_or(0, |dropped| dropped.count))
 }
 
 /// The properties to replay a dead letter with: as they were before it was dead-lettered, and the queue that it goes to, so
 /// that it is known where it came from whoever dead-letters it again.
-pub(super) fn replayed(dead: &BasicProperties, queue: &str) -> BasicProperties {
-    let copy = copied(dead, &[]);
+pub(super) fn replayed(dead: &BasicProperties, queue: &str, room: usize) -> BasicProperties {
+    let (copy, _) = copied(dead, &[], room);
     let mut headers = FieldTable::default();
     for (name, value) in copy.headers().iter().flat_map(|table| table.inner()) {
         if !is_dead_letter_header(name.as_str()) {
@@ -138,6 +149,24 @@ pub(super) fn replayed(dead: &BasicProperties, queue: &str) -> BasicProperties {
 mod tests {
     use super::*;
     use crate::wire::headers;
+
+    const ROOM: usize = 64 << 10;
+
+    #[test]
+    fn a_copy_of_a_message_whose_headers_fill_a_frame_says_which_it_left_out() {
+        let mut table = FieldTable::default();
+        table.insert("tenant".into(), AMQPValue::LongString("acme".into()));
+        table.insert("tracestate".into(), AMQPValue::LongString("x".repeat(130_900).into()));
+        let original = BasicProperties::default().with_headers(table);
+        let added = headers::of_dead_letter("unreadable", "assay.images", time::OffsetDateTime::UNIX_EPOCH);
+        let (copy, dropped) = copied(&original, &added, ROOM);
+        let headers = message(vec![], &copy).properties.headers;
+        assert_eq!(dropped, 1);
+        assert_eq!(headers.get("x-assay-headers-dropped").map(String::as_str), Some("tracestate (130916 bytes)"));
+        assert_eq!(headers.get("tenant").map(String::as_str), Some("acme"));
+        assert_eq!(headers.get("x-assay-reason").map(String::as_str), Some("unreadable"));
+        assert!(!headers.contains_key("tracestate"));
+    }
 
     #[test]
     fn a_copy_keeps_everything_but_what_the_broker_would_act_on() {
@@ -154,7 +183,8 @@ mod tests {
             .with_app_id("uploader".into())
             .with_expiration("1000".into())
             .with_user_id("guest".into());
-        let copy = copied(&original, &[("x-assay-reason", "broken".into())]);
+        let (copy, dropped) = copied(&original, &[("x-assay-reason", "broken".into())], ROOM);
+        assert_eq!(dropped, 0);
         assert_eq!((copy.expiration(), copy.user_id()), (&None, &None));
         assert_eq!(copy.app_id(), original.app_id());
         assert_eq!((copy.priority(), copy.timestamp()), (original.priority(), original.timestamp()));
@@ -174,13 +204,13 @@ mod tests {
         let mut first = FieldTable::default();
         first.insert("tenant".into(), AMQPValue::LongString("acme".into()));
         let original = BasicProperties::default().with_headers(first).with_message_id("m".into()).with_priority(3);
-        let delayed = copied(&original, &headers::of_retry("away", 3));
+        let (delayed, _) = copied(&original, &headers::of_retry("away", 3), ROOM);
         let at = time::OffsetDateTime::UNIX_EPOCH;
-        let dead = copied(&delayed, &headers::of_dead_letter("broken", "assay.images", at));
-        let expected = copied(&original, &[(QUEUE, "assay.labels".into())]);
-        assert_eq!(replayed(&dead, "assay.labels"), expected);
-        let dead_again = copied(&expected, &headers::of_dead_letter("broken", "assay.labels", at));
-        assert_eq!(replayed(&dead_again, "assay.labels"), expected);
+        let (dead, _) = copied(&delayed, &headers::of_dead_letter("broken", "assay.images", at), ROOM);
+        let (expected, _) = copied(&original, &[(QUEUE, "assay.labels".into())], ROOM);
+        assert_eq!(replayed(&dead, "assay.labels", ROOM), expected);
+        let (dead_again, _) = copied(&expected, &headers::of_dead_letter("broken", "assay.labels", at), ROOM);
+        assert_eq!(replayed(&dead_again, "assay.labels", ROOM), expected);
     }
 
     #[test]

@@ -61,6 +61,7 @@ impl Broker for Rabbit {
             settler: self.settler.clone(),
             health: self.health.clone(),
             unreadable: Arc::default(),
+            headers_dropped: Arc::default(),
         };
         consumer.start().await
     }

@@ -35,6 +35,8 @@ pub(super) struct Endpoint {
     uri: AMQPUri,
     /// Without the password.
     shown: String,
+    /// What may be wrong with the vhost.
+    about_vhost: Option<&'static str>,
     ca_file: String,
     timeout: Duration,
 }
@@ -50,6 +52,7 @@ impl Endpoint {
         Ok(Endpoint {
             uri,
             shown,
+            about_vhost: settings.about_vhost(),
             ca_file: settings.ca_file.clone(),
             timeout: Duration::from_secs(settings.connect_timeout_s),
         })
@@ -70,7 +73,11 @@ impl Endpoint {
         let address = self.shown.clone();
         match error.kind() {
             ErrorKind::ProtocolError(protocol) if LOGIN_REFUSED.contains(&protocol.get_id()) => {
-                BrokerError::Refused { address, source: error.into() }
+                let source = match self.about_vhost {
+                    Some(about_vhost) => format!("{error} ({about_vhost})").into(),
+                    None => error.into(),
+                };
+                BrokerError::Refused { address, source }
             }
             _ => match tls::distrust(&error, "broker.ca_file") {
                 Some(explanation) => BrokerError::Untrusted { address, explanation, source: error.into() },

@@ -27,7 +27,7 @@ use crate::queue::Lane;
 use crate::settings::Settings;
 use crate::wire;
 use domain::Request;
-use domain::delivery::{Job, Settlement};
+use domain::delivery::{Job, Settlement, Ticket};
 
 /// One lane.
 #[derive(Clone)]
@@ -39,6 +39,8 @@ pub(super) struct LaneConsumer {
     pub health: Arc<ConnectionHealth>,
     /// Messages that could not be read.
     pub unreadable: Arc<AtomicU64>,
+    /// Headers that were cut or left out.
+    pub headers_dropped: Arc<AtomicU64>,
 }
 
 /// A consumer on the broker, on a channel of its own with a prefetch of its own.
@@ -75,7 +77,8 @@ impl LaneConsumer {
             }
         }
         let queue = self.settler.topology.lane(self.lane);
-        Ok(Consumer { jobs: receiver, stop, queue, unreadable: self.unreadable })
+        let LaneConsumer { unreadable, headers_dropped, .. } = self;
+        Ok(Consumer { jobs: receiver, stop, queue, unreadable, headers_dropped })
     }
 }
 
@@ -174,30 +177,41 @@ impl ChannelConsumer {
     async fn dispatch(&self, delivery: Delivery, channel: &Channel) {
         let Delivery { data, properties, redelivered, acker, .. } = delivery;
         let message = amqp::message(data, &properties);
-        let requests = wire::read(&message, redelivered, &self.lane.settings.tenants);
+        let reading = wire::read_each(&message, redelivered, &self.lane.settings.tenants);
         let attempt = wire::attempt(&message.properties);
         let ticket = self.lane.settler.ticket(Outstanding {
             lane: self.lane.lane,
             body: message.body,
             properties,
             attempt,
+            headers_dropped: self.lane.headers_dropped.clone(),
             acker,
             channel: channel.clone(),
         });
-        match requests {
-            Ok(requests) => {
-                let tickets = ticket.split(requests.len());
-                for (request, ticket) in requests.into_iter().zip(tickets) {
+        match reading {
+            Ok(reading) => {
+                self.lane.headers_dropped.fetch_add(reading.headers_dropped, Ordering::Relaxed);
+                let refusal = reading.refusal();
+                let mut tickets = ticket.split(reading.requests.len() + usize::from(refusal.is_some()));
+                // The message is settled with its last part, so the outcomes of the others come first.
+                if let Some(reason) = refusal
+                    && let Some(ticket) = tickets.pop()
+                {
+                    self.dead_letter(reason, ticket);
+                }
+                for (request, ticket) in reading.requests.into_iter().zip(tickets) {
                     // If the receiver is gone, the dropped job releases its message.
                     let _ = self.jobs.send(Job { request, ticket }).await;
                 }
             }
-            Err(error) => {
-                self.lane.unreadable.fetch_add(1, Ordering::Relaxed);
-                tracing::warn!(%error, lane = ?self.lane.lane, "a message can't be read: dead-lettered");
-                ticket.settle(Settlement::Dead { reason: error.to_string() });
-            }
+            Err(error) => self.dead_letter(error.to_string(), ticket),
         }
+    }
+
+    fn dead_letter(&self, reason: String, ticket: Ticket) {
+        self.lane.unreadable.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(reason, lane = ?self.lane.lane, "a message can't be read: dead-lettered");
+        ticket.settle(Settlement::Dead { reason });
     }
 }
 

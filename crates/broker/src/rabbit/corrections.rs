@@ -93,7 +93,8 @@ impl Corrections for RabbitCorrections {
     async fn dead_letter(&mut self, delivery: CorrectionDelivery, reason: &str) -> Result<(), BrokerError> {
         let receipt = self.receipt(&delivery)?;
         let added = headers::of_dead_letter(reason, &self.topology.labels(), OffsetDateTime::now_utc());
-        let properties = amqp::copied(&receipt.properties, &added);
+        let room = self.publisher.room_for_headers().await?;
+        let (properties, _) = amqp::copied(&receipt.properties, &added, room);
         self.publisher.publish(Route::Queue(&self.topology.dead()), &delivery.message.body, properties).await?;
         receipt.acknowledge().await
     }

@@ -113,7 +113,7 @@ impl DeadLetters for RabbitDeadLetters {
             }
         };
         let queue = self.topology.input(to);
-        let properties = amqp::replayed(&receipt.properties, &queue);
+        let properties = amqp::replayed(&receipt.properties, &queue, publisher.room_for_headers().await?);
         // In this order: a crash between the two leaves it in both places, and the second outcome is the first one again.
         publisher.publish(Route::Queue(&queue), &letter.message.body, properties).await?;
         receipt.acknowledge().await

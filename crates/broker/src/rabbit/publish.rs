@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 use super::channel;
 use super::connection::{Endpoint, ReconnectingConnection};
 use super::health::{Component, ConnectionHealth};
+use super::room;
 use crate::error::{BrokerError, Unconfirmed};
 use crate::settings::Settings;
 
@@ -98,6 +99,11 @@ impl Publisher {
             Confirmation::Nack(None) => Err(BrokerError::Unconfirmed(Unconfirmed::Rejected)),
             Confirmation::NotRequested => Err(BrokerError::Unconfirmed(Unconfirmed::NotInConfirmMode)),
         }
+    }
+
+    /// How many bytes of another message's headers a copy may have.
+    pub(super) async fn room_for_headers(&self) -> Result<usize, BrokerError> {
+        Ok(room::within(self.connection.current().await?.configuration().frame_max()))
     }
 
     async fn channel(&self) -> Result<Channel, BrokerError> {

@@ -1,5 +1,6 @@
 //! What becomes of a message when its ticket is settled.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ pub(super) struct Outstanding {
     pub body: Vec<u8>,
     pub properties: BasicProperties,
     pub attempt: u32,
+    /// Counts the headers that its copy has no room for.
+    pub headers_dropped: Arc<AtomicU64>,
     pub acker: Acker,
     /// Held until the message is settled: with the last handle on it the channel closes.
     pub channel: Channel,
@@ -105,9 +108,16 @@ impl Settler {
             if !message.acker.usable() {
                 return Ok(false);
             }
-            let properties = amqp::copied(&message.properties, added);
-            match self.publisher.publish(Route::Queue(queue), &message.body, properties).await {
-                Ok(()) => break,
+            let copied = async {
+                let room = self.publisher.room_for_headers().await?;
+                let (properties, dropped) = amqp::copied(&message.properties, added, room);
+                self.publisher.publish(Route::Queue(queue), &message.body, properties).await.map(|()| dropped)
+            };
+            match copied.await {
+                Ok(dropped) => {
+                    message.headers_dropped.fetch_add(dropped, Ordering::Relaxed);
+                    break;
+                }
                 Err(BrokerError::Closed) => return Ok(false),
                 Err(error) => tracing::warn!(%error, queue, "a message could not be moved yet"),
             }

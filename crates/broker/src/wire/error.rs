@@ -10,6 +10,14 @@ pub enum WireError {
     TooLong(usize),
     #[error("the message is no JSON: {0}")]
     NotJson(#[source] serde_json::Error),
+    #[error("the message's content_encoding is {0:?}; send it as it is, or as gzip")]
+    Encoding(String),
+    #[error("the message is said to be gzip and can't be unpacked: {0}")]
+    NotUnpacked(#[source] std::io::Error),
+    #[error("the message unpacks to more than the {MAX_BODY} bytes that are read")]
+    UnpacksTooLong,
+    #[error("the message is UTF-16; send JSON as UTF-8")]
+    Utf16,
     #[error("the message is no JSON object")]
     NotAnObject,
     #[error(

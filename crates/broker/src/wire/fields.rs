@@ -78,8 +78,8 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The objects of a list.
-    pub(super) fn objects(&self, field: &str, most: usize) -> Result<Vec<Fields<'a>>, WireError> {
+    /// The objects of a list, with an error in the place of each item that is none.
+    pub(super) fn objects(&self, field: &str, most: usize) -> Result<Vec<Result<Fields<'a>, WireError>>, WireError> {
         let value = self.required(field)?;
         let Value::Array(items) = value else { return Err(self.mistyped(field, "a list", value)) };
         if items.len() > most {
@@ -90,7 +90,16 @@ impl<'a> Fields<'a> {
             Value::Object(map) => Ok(Fields { path: format!("{name}[{index}]"), map }),
             _ => Err(WireError::field(format!("{name}[{index}]"), "must be an object")),
         };
-        items.iter().enumerate().map(item).collect()
+        Ok(items.iter().enumerate().map(item).collect())
+    }
+
+    /// Whether a number is given and is 0, also as text.
+    pub(super) fn is_zero(&self, field: &str) -> bool {
+        match self.given(field) {
+            Some(Value::Number(number)) => number.as_f64() == Some(0.0),
+            Some(Value::String(text)) => text.trim() == "0",
+            _ => false,
+        }
     }
 
     pub(super) fn count_if_given(&self, field: &str) -> Result<Option<u32>, WireError> {

@@ -13,6 +13,8 @@ pub const REASON: &str = "x-assay-reason";
 pub const QUEUE: &str = "x-assay-queue";
 /// When it was dead-lettered, RFC 3339.
 pub const AT: &str = "x-assay-at";
+/// Which headers a copy of the message was too large for, with their sizes.
+pub const HEADERS_DROPPED: &str = "x-assay-headers-dropped";
 /// How often a quorum queue has delivered a message before; the broker adds it.
 pub const DELIVERY_COUNT: &str = "x-delivery-count";
 pub const TRACEPARENT: &str = "traceparent";

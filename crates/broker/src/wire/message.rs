@@ -16,6 +16,8 @@ pub struct Message {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Properties {
     pub content_type: Option<String>,
+    /// How the body is packed.
+    pub content_encoding: Option<String>,
     /// The `type` property: the schema of the body.
     pub kind: Option<String>,
     pub message_id: Option<String>,

@@ -3,16 +3,18 @@
 //! The forms are told apart by content: `submission_id` makes a native request, `specversion` a CloudEvent
 //! around one, `Records` an S3 event notification.
 
+mod body;
 mod error;
 mod fields;
 pub mod headers;
 pub(crate) mod message;
 mod native;
 mod s3_event;
+mod sent_at;
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
 use crate::port::Publication;
@@ -22,8 +24,27 @@ use fields::Fields;
 pub use message::{MAX_BODY, Message, Properties};
 pub use native::{RequestDocument, tenant_of};
 
-/// Reads the requests in a message: one, or one for each new object of an S3 event notification.
-/// None at all is possible, for an event that asks for nothing.
+/// What was read in a message.
+#[derive(Debug, Default)]
+pub struct Reading {
+    /// One, or one for each new object of an S3 event notification. None at all for an event that asks for nothing.
+    pub requests: Vec<Request>,
+    /// Why records of an S3 event notification can't be read, whose other records can.
+    pub refused: Vec<WireError>,
+    /// Headers that were cut or left out.
+    pub headers_dropped: u64,
+}
+
+impl Reading {
+    /// Why a part of the message can't be read, if there is such a part, in one line.
+    pub fn refusal(&self) -> Option<String> {
+        let (first, others) = self.refused.split_first()?;
+        let more = if others.is_empty() { String::new() } else { format!(" (and {} more)", others.len()) };
+        Some(format!("{first}{more}; the other records were read"))
+    }
+}
+
+/// Reads the requests in a message, all of them or none.
 ///
 /// `tenants` says to whom a bucket belongs where the message does not.
 pub fn read(
@@ -31,24 +52,58 @@ pub fn read(
     redelivered: bool,
     tenants: &BTreeMap<String, String>,
 ) -> Result<Vec<Request>, WireError> {
-    if message.body.len() > MAX_BODY {
-        return Err(WireError::TooLong(message.body.len()));
+    let mut reading = read_each(message, redelivered, tenants)?;
+    match reading.refused.pop() {
+        Some(error) => Err(error),
+        None => Ok(reading.requests),
     }
-    let document: Value = serde_json::from_slice(&message.body).map_err(WireError::NotJson)?;
+}
+
+/// Reads the requests in a message. An error where nothing of it can be read.
+pub fn read_each(
+    message: &Message,
+    redelivered: bool,
+    tenants: &BTreeMap<String, String>,
+) -> Result<Reading, WireError> {
+    let text = body::text(message)?;
+    let (context, headers_dropped) = context(&message.properties, redelivered);
+    let read = |text: &[u8]| read_document(body::parse(text)?, tenants, &context);
+    let mut reading = read(&text).or_else(|error| {
+        // A lone surrogate in what only comes back with the outcome is replaced; in a name it would name something else.
+        let with = |instead| body::without_lone_surrogates(&text, instead).and_then(|text| read(&text).ok());
+        match (with(b"\\ufffd"), with(b"\\ufffc")) {
+            (Some(one), Some(other)) if differ_in_metadata_only(&one, &other) => Ok(one),
+            _ => Err(error),
+        }
+    })?;
+    reading.headers_dropped += headers_dropped;
+    Ok(reading)
+}
+
+fn differ_in_metadata_only(one: &Reading, other: &Reading) -> bool {
+    let bare = |reading: &Reading| -> Vec<Request> {
+        reading.requests.iter().map(|request| Request { metadata: Map::new(), ..request.clone() }).collect()
+    };
+    one.refused.is_empty() && other.refused.is_empty() && bare(one) == bare(other)
+}
+
+fn read_document(document: Value, tenants: &BTreeMap<String, String>, context: &Context) -> Result<Reading, WireError> {
     let document = unwrapped(document)?;
     let Value::Object(map) = &document else { return Err(WireError::UnknownForm) };
     let fields = Fields::root(map);
-    let context = context(&message.properties, redelivered);
+    let whole = |requests| Reading { requests, ..Reading::default() };
     if fields.has("submission_id") {
-        Ok(vec![native::read(&fields, tenants, context)?])
+        Ok(whole(vec![native::read(&fields, tenants, context.clone())?]))
     } else if fields.has("specversion") {
-        Ok(vec![native::read_cloud_event(&fields, tenants, context)?])
+        let (request, headers_dropped) = native::read_cloud_event(&fields, tenants, context.clone())?;
+        Ok(Reading { headers_dropped, ..whole(vec![request]) })
     } else if fields.has("Records") {
-        s3_event::read(&fields, tenants, &context)
+        let (requests, refused) = s3_event::read(&fields, tenants, context)?;
+        Ok(Reading { refused, ..whole(requests) })
     } else if s3_event::is_event_bridge(&fields) {
-        s3_event::read_event_bridge(&fields, tenants, context)
+        s3_event::read_event_bridge(&fields, tenants, context.clone()).map(whole)
     } else if s3_event::is_test(&fields) {
-        Ok(Vec::new())
+        Ok(Reading::default())
     } else if fields.has("image") {
         Err(WireError::field("submission_id", "is missing"))
     } else {
@@ -58,13 +113,9 @@ pub fn read(
 
 /// Reads a correction, a message of the queue of labels.
 pub fn read_correction(message: &Message) -> Result<Correction, WireError> {
-    if message.body.len() > MAX_BODY {
-        return Err(WireError::TooLong(message.body.len()));
-    }
-    match serde_json::from_slice(&message.body) {
-        Ok(Value::Object(document)) => Correction::of_document(&document).map_err(|error| WireError::at("", &error)),
-        Ok(_) => Err(WireError::NotAnObject),
-        Err(error) => Err(WireError::NotJson(error)),
+    match body::parse(&body::text(message)?)? {
+        Value::Object(document) => Correction::of_document(&document).map_err(|error| WireError::at("", &error)),
+        _ => Err(WireError::NotAnObject),
     }
 }
 
@@ -83,23 +134,23 @@ pub fn attempt(properties: &Properties) -> u32 {
     properties.headers.get(headers::ATTEMPT).and_then(|text| text.parse().ok()).unwrap_or(1).max(1)
 }
 
-fn context(properties: &Properties, redelivered: bool) -> Context {
+/// The context that the properties give, and how many of the headers were cut or left out.
+fn context(properties: &Properties, redelivered: bool) -> (Context, u64) {
     let header = |name| properties.headers.get(name).cloned();
     let milliseconds = header(headers::TIMESTAMP_MS).and_then(|text| text.parse::<i64>().ok());
-    let nanoseconds = match (milliseconds, properties.timestamp) {
-        (Some(milliseconds), _) => Some(i128::from(milliseconds) * 1_000_000),
-        (None, Some(seconds)) => Some(i128::from(seconds) * 1_000_000_000),
-        (None, None) => None,
-    };
-    Context {
+    let milliseconds = milliseconds.and_then(|number| sent_at::of_unix(i128::from(number) * 1_000_000));
+    let seconds = || properties.timestamp.and_then(|number| sent_at::of_unix(i128::from(number) * 1_000_000_000));
+    let (trace, dropped) = TraceContext::bounded(header(headers::TRACEPARENT), header(headers::TRACESTATE));
+    let context = Context {
         attempt: attempt(properties),
         redelivered,
-        enqueued_at: nanoseconds.and_then(|time| OffsetDateTime::from_unix_timestamp_nanos(time).ok()),
+        enqueued_at: milliseconds.or_else(seconds),
         message_id: properties.message_id.clone(),
         correlation_id: properties.correlation_id.clone(),
         reply_to: properties.reply_to.clone(),
-        trace: TraceContext { traceparent: header(headers::TRACEPARENT), tracestate: header(headers::TRACESTATE) },
-    }
+        trace,
+    };
+    (context, dropped)
 }
 
 /// A request as a native message: what `assay enqueue` sends.
@@ -140,6 +191,7 @@ pub fn outcome(publication: Publication<'_>) -> Message {
         body: serde_json::to_vec(outcome).expect("an outcome holds nothing that JSON can't"),
         properties: Properties {
             content_type: Some("application/json".into()),
+            content_encoding: None,
             kind: Some(kind.into()),
             message_id: Some(outcome.id().to_string()),
             correlation_id: Some(outcome.key().submission_id),
@@ -168,5 +220,7 @@ fn trace_headers(trace: &TraceContext, headers: &mut BTreeMap<String, String>) {
     }
 }
 
+#[cfg(test)]
+mod strange_tests;
 #[cfg(test)]
 mod tests;

@@ -10,8 +10,9 @@ use time::format_description::well_known::Rfc3339;
 
 use super::error::WireError;
 use super::fields::Fields;
+use super::sent_at::is_plausible;
 use domain::request::{MAX_SUBMISSION_ID, bare_etag};
-use domain::{Context, ImageRef, Purpose, Request, SubmissionKey};
+use domain::{Context, ImageRef, Purpose, Request, SubmissionKey, TraceContext};
 
 /// One image to judge. `(tenant, submission_id, generation)` is the idempotency key: each gets exactly one outcome.
 /// Fields that are not listed are ignored, and `null` says as much as nothing.
@@ -66,12 +67,13 @@ pub(super) fn read(
     Ok(request)
 }
 
-/// Structured mode of CloudEvents 1.0. AMQP's own properties take precedence over the event's attributes.
+/// Structured mode of CloudEvents 1.0. AMQP's own properties take precedence over the event's attributes. Gives also how many
+/// of the attributes were cut or left out.
 pub(super) fn read_cloud_event(
     fields: &Fields<'_>,
     tenants: &BTreeMap<String, String>,
     mut context: Context,
-) -> Result<Request, WireError> {
+) -> Result<(Request, u64), WireError> {
     let version = fields.text("specversion")?;
     if version != "1.0" {
         return Err(fields.error("specversion", format!("must be \"1.0\", not {version:?}")));
@@ -81,13 +83,14 @@ pub(super) fn read_cloud_event(
     }
     let data = fields.object("data")?;
     if context.enqueued_at.is_none() {
-        context.enqueued_at = read_time(fields, "time")?;
+        context.enqueued_at = read_time(fields, "time")?.filter(is_plausible);
     }
+    let mut dropped = 0;
     if context.trace.traceparent.is_none() {
-        context.trace.traceparent = fields.text_if_given("traceparent")?.map(str::to_string);
-        context.trace.tracestate = fields.text_if_given("tracestate")?.map(str::to_string);
+        let text = |field| Ok::<_, WireError>(fields.text_if_given(field)?.map(str::to_string));
+        (context.trace, dropped) = TraceContext::bounded(text("traceparent")?, text("tracestate")?);
     }
-    read(&data, tenants, context)
+    Ok((read(&data, tenants, context)?, dropped))
 }
 
 fn read_image(fields: &Fields<'_>) -> Result<ImageRef, WireError> {

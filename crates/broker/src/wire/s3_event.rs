@@ -14,9 +14,14 @@ use time::OffsetDateTime;
 use super::error::WireError;
 use super::fields::Fields;
 use super::native::{read_time, tenant_of};
+use super::sent_at::is_plausible;
 use domain::request::{MAX_SUBMISSION_ID, bare_etag};
 use domain::{Context, ImageRef, Purpose, Request, SubmissionKey};
 
+/// The etag of an object without a byte.
+const EMPTY_ETAG: &str = "d41d8cd98f00b204e9800998ecf8427e";
+/// What MinIO reports as an `ObjectCreated` though the bytes stay as they are.
+const NO_NEW_BYTES: [&str; 4] = ["Tagging", "Retention", "LegalHold", "Acl"];
 /// Most records of one S3 event notification.
 const MAX_RECORDS: usize = 1000;
 
@@ -49,33 +54,42 @@ pub(super) fn read_event_bridge(
         bucket,
         object,
     };
-    Ok(vec![created.request(tenants, context)?])
+    Ok(created.request(tenants, context)?.into_iter().collect())
 }
 
-/// One request for each object that was created; other events ask for nothing.
+/// One request for each object that was created; other events ask for nothing. Beside them, why records can't be read; an
+/// error where that is so of every record that asks for something.
 pub(super) fn read(
     fields: &Fields<'_>,
     tenants: &BTreeMap<String, String>,
     context: &Context,
-) -> Result<Vec<Request>, WireError> {
-    let mut requests = Vec::new();
+) -> Result<(Vec<Request>, Vec<WireError>), WireError> {
+    let (mut requests, mut refused) = (Vec::new(), Vec::new());
     for record in fields.objects("Records", MAX_RECORDS)? {
-        if created(record.text("eventName")?) {
-            requests.push(read_record(&record, tenants, context.clone())?);
+        match record.and_then(|record| read_record(&record, tenants, context.clone())) {
+            Ok(request) => requests.extend(request),
+            Err(error) => refused.push(error),
         }
     }
-    Ok(requests)
+    if requests.is_empty() && !refused.is_empty() {
+        return Err(refused.swap_remove(0));
+    }
+    Ok((requests, refused))
 }
 
 fn created(event: &str) -> bool {
-    event.strip_prefix("s3:").unwrap_or(event).starts_with("ObjectCreated:")
+    let what = event.strip_prefix("s3:").unwrap_or(event).strip_prefix("ObjectCreated:");
+    what.is_some_and(|what| !NO_NEW_BYTES.iter().any(|word| what.contains(word)))
 }
 
 fn read_record(
     record: &Fields<'_>,
     tenants: &BTreeMap<String, String>,
     context: Context,
-) -> Result<Request, WireError> {
+) -> Result<Option<Request>, WireError> {
+    if !created(record.text("eventName")?) {
+        return Ok(None);
+    }
     let s3 = record.object("s3")?;
     let (bucket, object) = (s3.object("bucket")?, s3.object("object")?);
     let key = object.text("key")?;
@@ -106,7 +120,8 @@ struct Created<'a> {
 }
 
 impl Created<'_> {
-    fn request(self, tenants: &BTreeMap<String, String>, mut context: Context) -> Result<Request, WireError> {
+    /// None for the empty object by which consoles and tools stand in for a folder.
+    fn request(self, tenants: &BTreeMap<String, String>, mut context: Context) -> Result<Option<Request>, WireError> {
         let Created { bucket: named, object, key, version_id, sequencer, time } = self;
         let bucket = named.text("name")?.to_string();
         let version_id = version_id.filter(|id| !id.is_empty() && *id != "null");
@@ -115,9 +130,12 @@ impl Created<'_> {
             None => object.text_if_given("etag")?,
         };
         let etag = etag.map(bare_etag).filter(|etag| !etag.is_empty());
+        if key.ends_with('/') && (object.is_zero("size") || etag == Some(EMPTY_ETAG)) {
+            return Ok(None);
+        }
         let submission_id =
             submission_id(&bucket, &key, version_id.unwrap_or(""), etag.unwrap_or(""), sequencer.unwrap_or(""));
-        context.enqueued_at = context.enqueued_at.or(time);
+        context.enqueued_at = context.enqueued_at.or(time.filter(is_plausible));
         let request = Request {
             key: SubmissionKey { tenant: tenant_of(&bucket, tenants), submission_id, generation: 0 },
             image: ImageRef {
@@ -137,7 +155,7 @@ impl Created<'_> {
             "image.key" => object.error("key", error.problem),
             _ => WireError::at(object.path(), &error),
         })?;
-        Ok(request)
+        Ok(Some(request))
     }
 }
 

@@ -5,24 +5,15 @@ use std::error::Error;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
+use super::refusal::{Refusal, Said, expected_region, is_about_own_key, is_other_region, refusal, region_mend};
 use crate::{FetchError, StoreError};
 use domain::ImageRef;
 
-/// Refusals that are about the worker's own key, not about the object: an operator fixes them, and every
-/// submission would fail for good if they counted against it.
-const OWN_KEY: &[&str] = &[
-    "ExpiredToken",
-    "InvalidAccessKeyId",
-    "InvalidSecurity",
-    "InvalidToken",
-    "NotSignedUp",
-    "RequestTimeTooSkewed",
-    "SignatureDoesNotMatch",
-    "TokenRefreshRequired",
-];
-
 /// The setting that names the authorities.
 const ROOTS: &str = "objects.ca_file";
+
+/// The header in which S3 says where a bucket is.
+const REGION: &str = "x-amz-bucket-region";
 
 const FIX_CREDENTIALS: &str = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the worker a profile or a role";
 
@@ -35,23 +26,25 @@ where
     E: Error + ProvideErrorMetadata + 'static,
 {
     let (bucket, key) = (image.bucket.clone(), image.key.clone());
-    let (status, code) = said(error);
+    let answer = said(error);
     let detail = describe(error);
-    match (status, code) {
-        (_, "NoSuchBucket") => FetchError::NotFound { bucket, key, detail: ": there is no such bucket".into() },
-        (404, _) | (_, "NoSuchKey" | "NoSuchVersion") => match &image.version_id {
-            Some(version) => FetchError::NotFound { bucket, key, detail: format!(" in version {version}") },
-            None => FetchError::NotFound { bucket, key, detail: String::new() },
-        },
-        // No such version, or a delete marker.
-        (400, "InvalidArgument") | (405, _) if image.version_id.is_some() => {
-            FetchError::NotFound { bucket, key, detail: format!(" in the version asked for: {detail}") }
+    match refusal(answer, image.version_id.is_some()) {
+        Refusal::NotFound("") => {
+            let version = image.version_id.as_ref().map(|version| format!(" in version {version}"));
+            FetchError::NotFound { bucket, key, detail: version.unwrap_or_default() }
         }
-        (412, _) => FetchError::Mismatch { bucket, key, detail: "its etag is another one".into() },
-        // In an archive: nobody can read it before it is restored.
-        (_, "InvalidObjectState") => FetchError::AccessDenied { bucket, key, detail },
-        (403, code) if !OWN_KEY.contains(&code) => FetchError::AccessDenied { bucket, key, detail },
-        _ => FetchError::Unavailable { bucket, key, detail },
+        Refusal::NotFound(why) if answer.code == "NoSuchBucket" => {
+            FetchError::NotFound { bucket, key, detail: why.into() }
+        }
+        Refusal::NotFound(why) => FetchError::NotFound { bucket, key, detail: format!("{why}: {detail}") },
+        Refusal::Denied => FetchError::AccessDenied { bucket, key, detail },
+        Refusal::Unreadable(mend) => FetchError::Refused { bucket, key, detail: format!("{mend} ({detail})") },
+        Refusal::Mismatch => FetchError::Mismatch { bucket, key, detail: "its etag is another one".into() },
+        Refusal::OtherRegion => {
+            let detail = format!("{} ({detail})", region_mend(answer.region));
+            FetchError::Unavailable { bucket, key, detail }
+        }
+        Refusal::Transient => FetchError::Unavailable { bucket, key, detail },
     }
 }
 
@@ -59,14 +52,15 @@ pub(super) fn of_store<E>(bucket: &str, endpoint: &str, error: &SdkError<E, Http
 where
     E: Error + ProvideErrorMetadata + 'static,
 {
-    let (status, code) = said(error);
+    let answer @ Said { status, code, .. } = said(error);
     if let Some(detail) = tls::distrust(error, ROOTS) {
         return StoreError::Untrusted { endpoint: endpoint.into(), detail };
     }
     let (bucket, said) = (bucket.to_string(), describe(error));
     let detail = match (status, code) {
+        _ if is_other_region(answer) => format!("{} ({said})", region_mend(answer.region)),
         (404, _) | (_, "NoSuchBucket") => format!("it does not exist at {endpoint}; create it, or correct its name"),
-        (401 | 403, code) if OWN_KEY.contains(&code) => {
+        (401 | 403, code) if is_about_own_key(code) => {
             format!("{endpoint} refuses the credentials: {said}; {FIX_CREDENTIALS}")
         }
         (401 | 403, _) => format!("it may not be listed: {said}; grant s3:ListBucket on it"),
@@ -81,7 +75,7 @@ pub(super) fn of_upload<E>(bucket: &str, key: &str, endpoint: &str, error: &SdkE
 where
     E: Error + ProvideErrorMetadata + 'static,
 {
-    match (said(error).0, of_store(bucket, endpoint, error)) {
+    match (said(error).status, of_store(bucket, endpoint, error)) {
         (401 | 403, StoreError::Bucket { bucket, .. }) => {
             let detail = format!("{key} may not be written: {}; grant s3:PutObject on it", describe(error));
             StoreError::Bucket { bucket, detail }
@@ -99,24 +93,30 @@ fn was_sent<E>(error: &SdkError<E, HttpResponse>) -> bool {
     }
 }
 
-/// Status and code of the server's answer; 0 and nothing where none came.
-fn said<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> (u16, &str) {
-    let status = error.raw_response().map_or(0, |response| response.status().as_u16());
-    let code = error.as_service_error().and_then(ProvideErrorMetadata::code).unwrap_or_default();
-    (status, code)
+/// The server's answer.
+fn said<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Said<'_> {
+    let response = error.raw_response();
+    let told = error.as_service_error();
+    let message = told.and_then(ProvideErrorMetadata::message).unwrap_or_default();
+    let region = response.and_then(|response| response.headers().get_bytes(REGION));
+    Said {
+        status: response.map_or(0, |response| response.status().as_u16()),
+        code: told.and_then(ProvideErrorMetadata::code).unwrap_or_default(),
+        message,
+        region: region.and_then(|region| std::str::from_utf8(region).ok()).or_else(|| expected_region(message)),
+    }
 }
 
 fn describe<E>(error: &SdkError<E, HttpResponse>) -> String
 where
     E: Error + ProvideErrorMetadata + 'static,
 {
-    let (status, code) = said(error);
-    match (error.as_service_error().and_then(ProvideErrorMetadata::message), code) {
-        (_, "") if status > 0 => format!("HTTP {status}"),
-        (None, _) if status > 0 => format!("{code} (HTTP {status})"),
-        (Some(message), _) if status > 0 => format!("{code}: {message} (HTTP {status})"),
+    match said(error) {
         // What the client puts around it says less than the cause.
-        _ => tls::distrust(error, ROOTS).unwrap_or_else(|| chain(error.source().unwrap_or(error))),
+        Said { status: 0, .. } => tls::distrust(error, ROOTS).unwrap_or_else(|| chain(error.source().unwrap_or(error))),
+        Said { status, code: "", .. } => format!("HTTP {status}"),
+        Said { status, code, message: "", .. } => format!("{code} (HTTP {status})"),
+        Said { status, code, message, .. } => format!("{code}: {message} (HTTP {status})"),
     }
 }
 

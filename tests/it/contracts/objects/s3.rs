@@ -151,6 +151,7 @@ async fn refusals_tell_the_permanent_from_the_transient() {
     type Kind = fn(&FetchError) -> bool;
     let not_found: Kind = |error| matches!(error, FetchError::NotFound { .. });
     let denied: Kind = |error| matches!(error, FetchError::AccessDenied { .. });
+    let refused: Kind = |error| matches!(error, FetchError::Refused { .. });
     let mismatch: Kind = |error| matches!(error, FetchError::Mismatch { .. });
     let versioned = ImageRef { version_id: Some("v1".into()), ..image() };
     let cases = [
@@ -160,7 +161,7 @@ async fn refusals_tell_the_permanent_from_the_transient() {
         (versioned.clone(), "400 Bad Request", "InvalidArgument", not_found),
         (versioned, "405 Method Not Allowed", "MethodNotAllowed", not_found),
         (image(), "403 Forbidden", "AccessDenied", denied),
-        (image(), "403 Forbidden", "InvalidObjectState", denied),
+        (image(), "403 Forbidden", "InvalidObjectState", refused),
         (image(), "412 Precondition Failed", "PreconditionFailed", mismatch),
         // The worker's own key: no fault of the object.
         (image(), "403 Forbidden", "SignatureDoesNotMatch", FetchError::is_transient),
