@@ -7,7 +7,8 @@
 //! The pixels are those of Pillow's `Image.open(file).convert("RGB")`, bit for bit: alpha is dropped, not blended,
 //! only the first frame is looked at, and EXIF orientation is not applied. Where this differs from Pillow, on purpose:
 //! - 16-bit greyscale keeps its high byte, as 16-bit colour does; Pillow clips it at 255, which leaves a white image.
-//! - An image whose data is cut off or corrupt within what the crop needs is damaged; Pillow fills JPEGs up with grey.
+//! - A JPEG that is cut off or corrupt is decoded as far as viewers show it, and said to be damaged where that concerns the
+//!   crop. Pillow shows the same if it is told to load truncated images.
 //! - Some kinds of TIFF are a level or two off, and some are not supported: see `raster`.
 //!
 //! Only the middle of an image is kept, and as far as the format allows only the middle is decoded. [`window`] keeps more
@@ -69,6 +70,8 @@ pub enum Quality {
     Transparent,
     /// Stored with one channel.
     Greyscale,
+    /// Data is missing or unreadable, so pixels of the crop may be made up.
+    Damaged,
 }
 
 /// An image as the detector needs it.

@@ -4,7 +4,11 @@
 //! entropy-coded data is decoded, but everything after it (inverse DCT, upsampling, colour) is done for the region alone.
 //! Either way there is a margin, so that upsampling sees the neighbours that it would see in the whole image; the result
 //! is equal to the whole decode, bit for bit.
+//!
+//! Where data is missing or unreadable libjpeg-turbo makes pixels up, as every viewer shows them. The image is judged all the
+//! same, and said to be damaged if that concerns the window ([`mod@damage`]).
 
+mod damage;
 mod entropy;
 mod excerpt;
 mod outline;
@@ -15,9 +19,11 @@ mod tests;
 mod turbo;
 mod writer;
 
+use std::borrow::Cow;
+
 use excerpt::{Excerpt, MARGIN, excerpt};
-use outline::Outline;
-use turbo::{Bounds, Decompressor, Header, Layout, Region};
+use outline::{Coding, Outline};
+use turbo::{Bounds, Decompressor, Header, Layout, Region, Warning};
 
 use super::crop::Window;
 use super::{DecodeError, DecoderOutput, Format, Limits, Quality};
@@ -31,8 +37,9 @@ pub(super) fn decode(bytes: &[u8], side: usize, limits: &Limits) -> Result<Decod
     check(&outline, bytes.len(), limits)?;
 
     let window = Window::centre(outline.width, outline.height, side);
-    let excerpt = excerpt(bytes, &outline, &window);
-    let bytes = excerpt.as_ref().map_or(bytes, |excerpt| &excerpt.bytes);
+    let ended = ended(bytes, &outline, limits)?;
+    let excerpt = excerpt(&ended, &outline, &window);
+    let bytes = excerpt.as_ref().map_or(&*ended, |excerpt| &excerpt.bytes);
     let megabytes = (limits.max_decoded_bytes >> 20).clamp(1, 1 << 20) as i32;
     let mut decompressor = Decompressor::new().map_err(damaged)?;
     decompressor.bound(&Bounds { megabytes, scans: MAX_SCANS as i32 });
@@ -42,16 +49,60 @@ pub(super) fn decode(bytes: &[u8], side: usize, limits: &Limits) -> Result<Decod
         Some(_) => header.whole(),
     };
     limits.afford(outline.decoding_bytes(bytes.len()) + region.pixels() * header.layout.bytes_per_pixel() as u64)?;
-    let pixels = decompressor.decode(bytes, &header, region).map_err(damaged)?;
+    let (pixels, warning) = decompressor.decode(bytes, &header, region).map_err(damaged)?;
+    let is_damaged = match warning {
+        // What an excerpt is made of was found to be sound.
+        Some(warning) if !(excerpt.is_some() && warning.is_about_no_pixels()) => {
+            is_damaged(&warning, &ended, &outline, &window)?
+        }
+        _ => outline.is_smoothed(),
+    };
     let pixels = match header.layout {
         Layout::Rgb => pixels,
         Layout::Cmyk => rgb_of_inverted_cmyk(&pixels),
     };
 
-    let quality = if outline.components.len() == 1 { vec![Quality::Greyscale] } else { vec![] };
+    let mut quality = Vec::new();
+    if outline.components.len() == 1 {
+        quality.push(Quality::Greyscale);
+    }
+    if is_damaged {
+        quality.push(Quality::Damaged);
+    }
     let (left, top) = excerpt.map_or((region.left, region.top), |Excerpt { left, top, .. }| (left, top));
     let window = window.cut(&pixels, left, top, region.width * 3);
     Ok(DecoderOutput { width: outline.width, height: outline.height, window, quality })
+}
+
+/// The image with an end-of-image marker behind it, which a file that is cut off lacks: what libjpeg-turbo still warns of are
+/// missing pixels.
+fn ended<'a>(bytes: &'a [u8], outline: &Outline, limits: &Limits) -> Result<Cow<'a, [u8]>, DecodeError> {
+    if outline.has_end {
+        return Ok(Cow::Borrowed(bytes));
+    }
+    if matches!(outline.coding(), Coding::ArithmeticProgressive | Coding::Other) {
+        // Nothing tells how much is missing, and browsers show none of these.
+        return Err(Format::Jpeg.damaged("it is cut off: no end-of-image marker follows"));
+    }
+    limits.afford(outline.decoding_bytes(bytes.len()).saturating_add(bytes.len() as u64))?;
+    Ok(Cow::Owned([&bytes[..outline.end], &[0xff, 0xd9]].concat()))
+}
+
+/// Whether pixels of the window may be wrong; an error where more than half of them are made up.
+fn is_damaged(warning: &Warning, bytes: &[u8], outline: &Outline, window: &Window) -> Result<bool, DecodeError> {
+    match damage::of(bytes, outline, window) {
+        Some(damage) if damage.made_up > 0.5 => {
+            let percent = (damage.made_up * 100.0).round();
+            Err(Format::Jpeg.damaged(format_args!("{percent} % of the middle is missing: {}", warning.0)))
+        }
+        // Of later scans it is not known which part of the image they concern.
+        Some(_) if outline.coding() == Coding::Progressive => {
+            Ok(outline.is_smoothed() || !warning.is_about_no_pixels())
+        }
+        Some(damage) => Ok(damage.is_doubtful),
+        None if warning.is_about_no_pixels() => Ok(outline.is_smoothed()),
+        None => Err(damaged(warning.0.clone())),
+    }
 }
 
 fn damaged(detail: String) -> DecodeError {
