@@ -25,6 +25,7 @@ use excerpt::{Excerpt, MARGIN, excerpt};
 use outline::{Coding, Outline};
 use turbo::{Bounds, Decompressor, Header, Layout, Region, Warning};
 
+use super::colour::rgb_of_cmyk;
 use super::crop::Window;
 use super::{DecodeError, DecoderOutput, Format, Limits, Quality};
 
@@ -40,9 +41,7 @@ pub(super) fn decode(bytes: &[u8], side: usize, limits: &Limits) -> Result<Decod
     let ended = ended(bytes, &outline, limits)?;
     let excerpt = excerpt(&ended, &outline, &window);
     let bytes = excerpt.as_ref().map_or(&*ended, |excerpt| &excerpt.bytes);
-    let megabytes = (limits.max_decoded_bytes >> 20).clamp(1, 1 << 20) as i32;
-    let mut decompressor = Decompressor::new().map_err(damaged)?;
-    decompressor.bound(&Bounds { megabytes, scans: MAX_SCANS as i32 });
+    let mut decompressor = bounded(limits)?;
     let header = decompressor.read_header(bytes).map_err(damaged)?;
     let region = match excerpt {
         None => region(&header, &window, outline.is_smoothed()),
@@ -138,18 +137,43 @@ fn region(header: &Header, window: &Window, smoothed: bool) -> Region {
     Region { left, top, width: right - left, height: bottom - top }
 }
 
-/// As Pillow: CMYK in JPEGs is taken for inverted, as Adobe writes it, and inks are multiplied, with no colour profile.
+/// As Pillow: CMYK in JPEGs is taken for inverted, as Adobe writes it.
 fn rgb_of_inverted_cmyk(pixels: &[u8]) -> Vec<u8> {
-    let mut rgb = Vec::with_capacity(pixels.len() / 4 * 3);
-    for pixel in pixels.chunks_exact(4) {
-        let light = u32::from(pixel[3]);
-        for &channel in &pixel[..3] {
-            let ink = u32::from(255 - channel);
-            // ink × light / 255, rounded.
-            let product = ink * light + 128;
-            let absorbed = ((product >> 8) + product) >> 8;
-            rgb.push((light - absorbed.min(light)) as u8);
-        }
+    let (pixels, _) = pixels.as_chunks::<4>();
+    pixels.iter().flat_map(|pixel| rgb_of_cmyk(pixel.map(|level| 255 - level))).collect()
+}
+
+/// Pixels of an image that is part of a file of another format.
+pub(super) struct Whole {
+    pub width: usize,
+    pub height: usize,
+    /// 3, or 4 for inks as they are stored.
+    pub channels: usize,
+    pub pixels: Vec<u8>,
+}
+
+/// Decodes all of an image, which may be no larger than this.
+pub(super) fn whole(bytes: &[u8], width: usize, height: usize, limits: &Limits) -> Result<Whole, DecodeError> {
+    let outline = Outline::read(bytes).map_err(damaged)?;
+    check(&outline, bytes.len(), limits)?;
+    if outline.width as usize > width || outline.height as usize > height {
+        return Err(damaged(format!("{}×{} pixels do not fit into a part of it", outline.width, outline.height)));
     }
-    rgb
+    let bytes = ended(bytes, &outline, limits)?;
+    let mut decompressor = bounded(limits)?;
+    let header = decompressor.read_header(&bytes).map_err(damaged)?;
+    let region = header.whole();
+    let channels = header.layout.bytes_per_pixel();
+    limits.afford(outline.decoding_bytes(bytes.len()) + region.pixels() * channels as u64)?;
+    match decompressor.decode(&bytes, &header, region).map_err(damaged)? {
+        (_, Some(warning)) if !warning.is_about_no_pixels() => Err(damaged(warning.0)),
+        (pixels, _) => Ok(Whole { width: header.width, height: header.height, channels, pixels }),
+    }
+}
+
+fn bounded(limits: &Limits) -> Result<Decompressor, DecodeError> {
+    let megabytes = (limits.max_decoded_bytes >> 20).clamp(1, 1 << 20) as i32;
+    let mut decompressor = Decompressor::new().map_err(damaged)?;
+    decompressor.bound(&Bounds { megabytes, scans: MAX_SCANS as i32 });
+    Ok(decompressor)
 }
