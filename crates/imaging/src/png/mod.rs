@@ -143,7 +143,7 @@ impl Kind {
                 }
                 ColorType::GrayscaleAlpha => pixels.extend([sample(2, 0); 3]),
                 ColorType::Rgb if self.order == Order::Apples => {
-                    pixels.extend([sample(3, 2), sample(3, 1), sample(3, 0)])
+                    pixels.extend([sample(3, 2), sample(3, 1), sample(3, 0)]);
                 }
                 ColorType::Rgba if self.order == Order::Apples => {
                     let alpha = u32::from(sample(4, 3));

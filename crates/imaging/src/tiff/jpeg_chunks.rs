@@ -7,6 +7,9 @@ use crate::crop::Window;
 use crate::jpeg;
 use crate::{DecodeError, Format, Limits};
 
+/// How often tiles may have the same data, on average: a small file could keep a decoder busy for long otherwise.
+const MAX_SHARING: usize = 16;
+
 /// The window's pixels.
 pub(super) fn decode(bytes: &[u8], page: &Page<'_>, window: &Window, limits: &Limits) -> Result<Vec<u8>, DecodeError> {
     if page.is_planar {
@@ -17,10 +20,15 @@ pub(super) fn decode(bytes: &[u8], page: &Page<'_>, window: &Window, limits: &Li
     }
     let chunks = Chunks::of(page)?;
     let mut pixels = vec![0; window.bytes()];
+    let mut read = 0;
     let rows = window.top / chunks.height..window.bottom().div_ceil(chunks.height);
     for row in rows {
         for column in window.left / chunks.width..window.right().div_ceil(chunks.width) {
             let data = chunks.data(bytes, row, column)?;
+            read += data.len();
+            if read / MAX_SHARING > bytes.len() {
+                return Err(Format::Tiff.damaged("its tiles share their data"));
+            }
             let stream = complete(page, data)?;
             let chunk = jpeg::whole(&stream, chunks.width, chunks.height, limits)?;
             let (left, top) = (column * chunks.width, row * chunks.height);

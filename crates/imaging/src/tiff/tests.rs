@@ -171,9 +171,9 @@ fn jpeg(width: usize, height: usize, pixels: &[u8]) -> Vec<u8> {
     unsafe {
         let handle = tj::tj3Init(tj::TJINIT_TJINIT_COMPRESS as i32);
         assert_eq!(tj::tj3Set(handle, tj::TJPARAM_TJPARAM_QUALITY as i32, 95), 0);
-        assert_eq!(tj::tj3Set(handle, tj::TJPARAM_TJPARAM_SUBSAMP as i32, tj::TJSAMP_TJSAMP_444 as i32), 0);
+        assert_eq!(tj::tj3Set(handle, tj::TJPARAM_TJPARAM_SUBSAMP as i32, tj::TJSAMP_TJSAMP_444), 0);
         let (mut output, mut size) = (std::ptr::null_mut(), 0);
-        let (width, height, kind) = (width as i32, height as i32, tj::TJPF_TJPF_RGB as i32);
+        let (width, height, kind) = (width as i32, height as i32, tj::TJPF_TJPF_RGB);
         assert_eq!(tj::tj3Compress8(handle, pixels.as_ptr(), width, 0, height, kind, &mut output, &mut size), 0);
         let bytes = std::slice::from_raw_parts(output, size as usize).to_vec();
         tj::tj3Free(output.cast());
@@ -218,6 +218,18 @@ fn jpegs_in_tiles_are_put_together() {
         let cut = decode(&bytes[..bytes.len() / 2], &AMPLE);
         assert!(matches!(cut, Err(DecodeError::Damaged { .. })), "{cut:?}");
     }
+}
+
+#[test]
+fn tiles_that_share_a_long_stream_do_not_keep_a_decoder_busy() {
+    let tile = jpeg(16, 16, &[7; 16 * 16 * 3]);
+    let long = [&tile[..2], &[&b"\xff\xfe\xea\x62"[..], &[0; 60_000]].concat(), &tile[2..]].concat();
+    let tiles = WIDTH.div_ceil(16) * HEIGHT.div_ceil(16);
+    let mut tags = common(6, 8, 3);
+    tags.extend([(322, Shorts(vec![16])), (323, Shorts(vec![16])), (259, Shorts(vec![7]))]);
+    tags.extend([(324, Longs(vec![8; tiles])), (325, Longs(vec![long.len() as u32; tiles]))]);
+    let error = decode(&file(&[long], 273, tags), &AMPLE).unwrap_err();
+    assert!(error.to_string().contains("share their data"), "{error}");
 }
 
 #[test]
