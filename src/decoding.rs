@@ -36,6 +36,7 @@ pub fn quality_flags(quality: &[Quality]) -> Vec<QualityFlag> {
         Quality::Animated => QualityFlag::Animated,
         Quality::Transparent => QualityFlag::Transparent,
         Quality::Greyscale => QualityFlag::Greyscale,
+        Quality::Damaged => QualityFlag::Damaged,
     };
     quality.iter().map(flag).collect()
 }

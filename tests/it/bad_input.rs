@@ -102,7 +102,7 @@ async fn bad_images_end_in_the_failure_that_names_the_fault() {
         ("nothing", Vec::new(), FailureCode::DecodeFailed),
         ("text.png", b"This is no image.".to_vec(), FailureCode::UnsupportedFormat),
         ("page.jpg", b"<!doctype html><title>404</title>".to_vec(), FailureCode::UnsupportedFormat),
-        ("half.jpg", jpeg[..jpeg.len() / 2].to_vec(), FailureCode::DecodeFailed),
+        ("third.jpg", jpeg[..jpeg.len() / 3].to_vec(), FailureCode::DecodeFailed),
         ("half.png", png[..png.len() / 2].to_vec(), FailureCode::DecodeFailed),
         ("heavy.bmp", vec![b'B'; MAX_BYTES as usize + 1], FailureCode::TooLarge),
         ("wide.jpg", images::jpeg(1001, 1000, Inks::Grey), FailureCode::TooLarge),

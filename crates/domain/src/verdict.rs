@@ -46,6 +46,8 @@ pub enum QualityFlag {
     Transparent,
     /// Stored with one channel.
     Greyscale,
+    /// Data is missing or unreadable, so pixels of the crop may be made up.
+    Damaged,
 }
 
 /// The image as it was found.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::DecodeError;
+use super::{DecodeError, naming};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -27,6 +27,18 @@ impl Format {
         }
     }
 
+    /// As people write it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Format::Jpeg => "JPEG",
+            Format::Png => "PNG",
+            Format::Webp => "WebP",
+            Format::Gif => "GIF",
+            Format::Bmp => "BMP",
+            Format::Tiff => "TIFF",
+        }
+    }
+
     pub(super) fn of(bytes: &[u8]) -> Result<Format, DecodeError> {
         match bytes {
             [0xff, 0xd8, 0xff, ..] => Ok(Format::Jpeg),
@@ -37,8 +49,12 @@ impl Format {
             [b'B', b'M', _, _, _, _, _, _, _, _, _, _, _, _, 12 | 40 | 52 | 56 | 64 | 108 | 124, 0, 0, 0, ..] => {
                 Ok(Format::Bmp)
             }
-            [b'I', b'I', 42, 0, ..] | [b'M', b'M', 0, 42, ..] => Ok(Format::Tiff),
-            _ => Err(DecodeError::UnsupportedFormat { magic: spelled(&bytes[..bytes.len().min(12)]) }),
+            // 43 is BigTIFF.
+            [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => Ok(Format::Tiff),
+            _ => Err(DecodeError::UnsupportedFormat {
+                magic: spelled(&bytes[..bytes.len().min(12)]),
+                name: naming::of(bytes).map(str::to_owned),
+            }),
         }
     }
 }
@@ -63,6 +79,8 @@ mod tests {
             (b"BM\0\0\0\0\0\0\0\0\0\0\0\0\x28\0\0\0", Format::Bmp),
             (b"II\x2a\0", Format::Tiff),
             (b"MM\0\x2a", Format::Tiff),
+            (b"II\x2b\0\x08\0\0\0", Format::Tiff),
+            (b"MM\0\x2b\0\x08\0\0", Format::Tiff),
         ] {
             assert_eq!(Format::of(bytes).unwrap(), format);
         }
@@ -71,7 +89,7 @@ mod tests {
     #[test]
     fn what_is_no_image_is_named_by_its_first_bytes() {
         for bytes in [&b"BMW is a car maker"[..], b"RIFF\0\0\0\0WAVE", b"\xff\xd8", b"GIF88a", b"%PDF-1.7", b"\0"] {
-            let Err(DecodeError::UnsupportedFormat { magic }) = Format::of(bytes) else {
+            let Err(DecodeError::UnsupportedFormat { magic, .. }) = Format::of(bytes) else {
                 panic!("{bytes:?} was taken for an image");
             };
             assert!(magic.starts_with('"') && magic.len() > 2, "{magic}");

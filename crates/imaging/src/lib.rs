@@ -7,23 +7,28 @@
 //! The pixels are those of Pillow's `Image.open(file).convert("RGB")`, bit for bit: alpha is dropped, not blended,
 //! only the first frame is looked at, and EXIF orientation is not applied. Where this differs from Pillow, on purpose:
 //! - 16-bit greyscale keeps its high byte, as 16-bit colour does; Pillow clips it at 255, which leaves a white image.
-//! - An image whose data is cut off or corrupt within what the crop needs is damaged; Pillow fills JPEGs up with grey.
-//! - Some kinds of TIFF are a level or two off, and some are not supported: see `raster`.
+//! - A JPEG that is cut off or corrupt is decoded as far as viewers show it, and said to be damaged where that concerns the
+//!   crop. Pillow shows the same if it is told to load truncated images.
+//! - Some kinds of TIFF are a level off, and some are not supported: see `tiff`.
 //!
 //! Only the middle of an image is kept, and as far as the format allows only the middle is decoded. [`window`] keeps more
 //! of it, for training and evaluation.
 
+mod bmp;
+mod colour;
 mod crop;
 mod format;
 mod gif;
 mod jpeg;
+mod naming;
+mod overlay;
 mod picture;
 mod png;
 pub mod protocol;
-mod raster;
 mod sniff;
 #[cfg(test)]
 mod tests;
+mod tiff;
 mod webp;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -71,6 +76,8 @@ pub enum Quality {
     Transparent,
     /// Stored with one channel.
     Greyscale,
+    /// Data is missing or unreadable, so pixels of the crop may be made up.
+    Damaged,
 }
 
 /// An image as the detector needs it.
@@ -88,17 +95,22 @@ pub struct Decoded {
 pub enum DecodeError {
     #[error("the object is empty")]
     Empty,
-    #[error("the bytes are no JPEG, PNG, WebP, GIF, BMP or TIFF: they begin with {magic}")]
-    UnsupportedFormat { magic: String },
+    /// What it is in a person's words, if it is something known: "an iPhone photograph (HEIC)".
+    #[error("the bytes are no JPEG, PNG, WebP, GIF, BMP or TIFF: {}they begin with {magic}", of_kind(name))]
+    UnsupportedFormat { magic: String, name: Option<String> },
     /// A rare kind of a known format, such as JPEG with 12 bits a sample.
-    #[error("this kind of {format:?} is not supported: {detail}")]
+    #[error("this kind of {} is not supported: {detail}", format.name())]
     UnsupportedKind { format: Format, detail: String },
     #[error("{width}×{height} pixels are more than the {limit} of imaging.max_pixels")]
     TooManyPixels { width: u64, height: u64, limit: u64 },
     #[error("decoding takes {bytes} bytes, more than the {limit} of imaging.max_decoded_bytes")]
     TooManyDecodedBytes { bytes: u64, limit: u64 },
-    #[error("the {format:?} is damaged: {detail}")]
+    #[error("the {} is damaged: {detail}", format.name())]
     Damaged { format: Format, detail: String },
+}
+
+fn of_kind(name: &Option<String>) -> String {
+    name.as_ref().map_or(String::new(), |name| format!("it is {name}; "))
 }
 
 /// The middle of an image, with no pixel added.
@@ -152,8 +164,8 @@ fn open(bytes: &[u8], side: usize, limits: &Limits) -> Result<(Format, DecoderOu
         Format::Png => png::decode,
         Format::Webp => webp::decode,
         Format::Gif => gif::decode,
-        Format::Bmp => raster::decode_bmp,
-        Format::Tiff => raster::decode_tiff,
+        Format::Bmp => bmp::decode,
+        Format::Tiff => tiff::decode,
     };
     // Nothing that the closure touches outlives a panic: the decoders keep no state.
     let output = catch_unwind(AssertUnwindSafe(|| decoder(bytes, side, limits))).unwrap_or_else(|panic| {

@@ -263,7 +263,7 @@ mod tests {
 
         let errors = [
             DecodeError::Empty,
-            DecodeError::UnsupportedFormat { magic: "\"\\xff\"".into() },
+            DecodeError::UnsupportedFormat { magic: "\"\\xff\"".into(), name: Some("a PDF document".into()) },
             DecodeError::UnsupportedKind { format: Format::Tiff, detail: "floating point".into() },
             DecodeError::TooManyPixels { width: u64::MAX, height: 2, limit: 3 },
             DecodeError::TooManyDecodedBytes { bytes: 5, limit: 4 },

@@ -42,6 +42,11 @@ impl<'a> Bits<'a> {
         Some(())
     }
 
+    /// What lies behind what was read, beginning with a marker if there is one.
+    pub(crate) fn up_to_marker(&self) -> &'a [u8] {
+        &self.data[self.at..]
+    }
+
     /// At least 56 are in the window behind this.
     #[inline(always)]
     fn refill(&mut self) {
@@ -186,6 +191,38 @@ impl Code {
         let is_negative = value >> (category - 1) == 0;
         Some(if is_negative { value + 1 - (1 << category) } else { value })
     }
+}
+
+impl Code {
+    /// The next symbol. Where there is none, as many bits are passed over as libjpeg does.
+    fn symbol(&self, bits: &mut Bits<'_>) -> Option<u8> {
+        bits.refill();
+        let found = self.look(bits);
+        bits.skip(found.map_or(17, |(length, _)| length));
+        found.map(|(_, symbol)| symbol)
+    }
+}
+
+/// Reads a block as libjpeg does, whatever it finds, and tells whether it was one. Without a code for its other coefficients
+/// it has only the first.
+pub(super) fn read_block(bits: &mut Bits<'_>, first: &Code, others: Option<&Code>) -> bool {
+    let category = first.symbol(bits);
+    bits.skip(u32::from(category.unwrap_or(0) & 15));
+    let mut is_sound = category.is_some();
+    let Some(others) = others else { return is_sound };
+    let mut done = 1;
+    while done < COEFFICIENTS {
+        let symbol = others.symbol(bits);
+        is_sound &= symbol.is_some();
+        // libjpeg takes what it can't read for a zero: the end of the block.
+        let (zeros, category) = (symbol.unwrap_or(0) >> 4, symbol.unwrap_or(0) & 15);
+        if category == 0 && zeros != 15 {
+            break;
+        }
+        bits.skip(category.into());
+        done += u32::from(zeros) + 1;
+    }
+    is_sound
 }
 
 /// The code of a block's other coefficients, by runs of symbols.

@@ -22,6 +22,9 @@ const MAX_BLOCKS_IN_MCU: usize = 10;
 /// More than any camera writes; a file may have millions, and each takes memory here.
 const MAX_SEGMENTS: usize = 1000;
 
+/// The end of a sequential scan's header.
+const SPECTRUM: [u8; 3] = [0, 63, 0];
+
 pub(super) struct Excerpt {
     pub bytes: Vec<u8>,
     /// Where its corner lies in the image.
@@ -101,7 +104,7 @@ impl<'a> Head<'a> {
             return None;
         }
         let (mut segments, mut interval) = (Vec::new(), 0);
-        let mut tables: [[Option<Code>; 4]; 2] = Default::default();
+        let mut tables = Tables::default();
         let mut walk = Walk::new(bytes);
         loop {
             let marker = walk.next_marker()?;
@@ -149,7 +152,8 @@ impl<'a> Head<'a> {
                             );
                         }
                     }
-                    append(&mut bytes, marker, body);
+                    let entries = body.len().checked_sub(SPECTRUM.len())?;
+                    append(&mut bytes, marker, &[&body[..entries], &SPECTRUM].concat());
                 }
                 _ => append(&mut bytes, marker, body),
             }
@@ -166,7 +170,10 @@ fn append(bytes: &mut Vec<u8>, marker: u8, body: &[u8]) {
 }
 
 /// Codes of first coefficients and of the others, each by its number.
-fn read_codes(mut body: &[u8], tables: &mut [[Option<Code>; 4]; 2]) -> Option<()> {
+pub(super) type Tables = [[Option<Code>; 4]; 2];
+
+/// From the body of a segment that defines codes.
+pub(super) fn read_codes(mut body: &[u8], tables: &mut Tables) -> Option<()> {
     while let Some((&kind, rest)) = body.split_first() {
         let (counts, rest) = rest.split_first_chunk::<16>()?;
         let symbols: usize = counts.iter().map(|&count| usize::from(count)).sum();
@@ -181,7 +188,8 @@ fn read_codes(mut body: &[u8], tables: &mut [[Option<Code>; 4]; 2]) -> Option<()
 fn blocks(body: &[u8], outline: &Outline) -> Option<Vec<Block>> {
     let (&count, rest) = body.split_first()?;
     let (entries, spectrum) = rest.split_at_checked(2 * usize::from(count))?;
-    if usize::from(count) != outline.components.len() || spectrum != [0, 63, 0] {
+    // The spectrum of a sequential scan is always all of it, whatever three bytes say so: libjpeg-turbo too ignores them.
+    if usize::from(count) != outline.components.len() || spectrum.len() != SPECTRUM.len() {
         return None;
     }
     let mut blocks = Vec::new();

@@ -4,7 +4,11 @@
 //! entropy-coded data is decoded, but everything after it (inverse DCT, upsampling, colour) is done for the region alone.
 //! Either way there is a margin, so that upsampling sees the neighbours that it would see in the whole image; the result
 //! is equal to the whole decode, bit for bit.
+//!
+//! Where data is missing or unreadable libjpeg-turbo makes pixels up, as every viewer shows them. The image is judged all the
+//! same, and said to be damaged if that concerns the window ([`mod@damage`]).
 
+mod damage;
 mod entropy;
 mod excerpt;
 mod outline;
@@ -15,10 +19,13 @@ mod tests;
 mod turbo;
 mod writer;
 
-use excerpt::{Excerpt, MARGIN, excerpt};
-use outline::Outline;
-use turbo::{Bounds, Decompressor, Header, Layout, Region};
+use std::borrow::Cow;
 
+use excerpt::{Excerpt, MARGIN, excerpt};
+use outline::{Coding, Outline};
+use turbo::{Bounds, Decompressor, Header, Layout, Region, Warning};
+
+use super::colour::rgb_of_cmyk;
 use super::crop::Window;
 use super::{DecodeError, DecoderOutput, Format, Limits, Quality};
 
@@ -31,27 +38,70 @@ pub(super) fn decode(bytes: &[u8], side: usize, limits: &Limits) -> Result<Decod
     check(&outline, bytes.len(), limits)?;
 
     let window = Window::centre(outline.width, outline.height, side);
-    let excerpt = excerpt(bytes, &outline, &window);
-    let bytes = excerpt.as_ref().map_or(bytes, |excerpt| &excerpt.bytes);
-    let megabytes = (limits.max_decoded_bytes >> 20).clamp(1, 1 << 20) as i32;
-    let mut decompressor = Decompressor::new().map_err(damaged)?;
-    decompressor.bound(&Bounds { megabytes, scans: MAX_SCANS as i32 });
+    let ended = ended(bytes, &outline, limits)?;
+    let excerpt = excerpt(&ended, &outline, &window);
+    let bytes = excerpt.as_ref().map_or(&*ended, |excerpt| &excerpt.bytes);
+    let mut decompressor = bounded(limits)?;
     let header = decompressor.read_header(bytes).map_err(damaged)?;
     let region = match excerpt {
         None => region(&header, &window, outline.is_smoothed()),
         Some(_) => header.whole(),
     };
     limits.afford(outline.decoding_bytes(bytes.len()) + region.pixels() * header.layout.bytes_per_pixel() as u64)?;
-    let pixels = decompressor.decode(bytes, &header, region).map_err(damaged)?;
+    let (pixels, warning) = decompressor.decode(bytes, &header, region).map_err(damaged)?;
+    let is_damaged = match warning {
+        // What an excerpt is made of was found to be sound.
+        Some(warning) if !(excerpt.is_some() && warning.is_about_no_pixels()) => {
+            is_damaged(&warning, &ended, &outline, &window)?
+        }
+        _ => outline.is_smoothed(),
+    };
     let pixels = match header.layout {
         Layout::Rgb => pixels,
         Layout::Cmyk => rgb_of_inverted_cmyk(&pixels),
     };
 
-    let quality = if outline.components.len() == 1 { vec![Quality::Greyscale] } else { vec![] };
+    let mut quality = Vec::new();
+    if outline.components.len() == 1 {
+        quality.push(Quality::Greyscale);
+    }
+    if is_damaged {
+        quality.push(Quality::Damaged);
+    }
     let (left, top) = excerpt.map_or((region.left, region.top), |Excerpt { left, top, .. }| (left, top));
     let window = window.cut(&pixels, left, top, region.width * 3);
     Ok(DecoderOutput { width: outline.width, height: outline.height, window, quality })
+}
+
+/// The image with an end-of-image marker behind it, which a file that is cut off lacks: what libjpeg-turbo still warns of are
+/// missing pixels.
+fn ended<'a>(bytes: &'a [u8], outline: &Outline, limits: &Limits) -> Result<Cow<'a, [u8]>, DecodeError> {
+    if outline.has_end {
+        return Ok(Cow::Borrowed(bytes));
+    }
+    if matches!(outline.coding(), Coding::ArithmeticProgressive | Coding::Other) {
+        // Nothing tells how much is missing, and browsers show none of these.
+        return Err(Format::Jpeg.damaged("it is cut off: no end-of-image marker follows"));
+    }
+    limits.afford(outline.decoding_bytes(bytes.len()).saturating_add(bytes.len() as u64))?;
+    Ok(Cow::Owned([&bytes[..outline.end], &[0xff, 0xd9]].concat()))
+}
+
+/// Whether pixels of the window may be wrong; an error where more than half of them are made up.
+fn is_damaged(warning: &Warning, bytes: &[u8], outline: &Outline, window: &Window) -> Result<bool, DecodeError> {
+    match damage::of(bytes, outline, window) {
+        Some(damage) if damage.made_up > 0.5 => {
+            let percent = (damage.made_up * 100.0).round();
+            Err(Format::Jpeg.damaged(format_args!("{percent} % of the middle is missing: {}", warning.0)))
+        }
+        // Of later scans it is not known which part of the image they concern.
+        Some(_) if outline.coding() == Coding::Progressive => {
+            Ok(outline.is_smoothed() || !warning.is_about_no_pixels())
+        }
+        Some(damage) => Ok(damage.is_doubtful),
+        None if warning.is_about_no_pixels() => Ok(outline.is_smoothed()),
+        None => Err(damaged(warning.0.clone())),
+    }
 }
 
 fn damaged(detail: String) -> DecodeError {
@@ -87,18 +137,43 @@ fn region(header: &Header, window: &Window, smoothed: bool) -> Region {
     Region { left, top, width: right - left, height: bottom - top }
 }
 
-/// As Pillow: CMYK in JPEGs is taken for inverted, as Adobe writes it, and inks are multiplied, with no colour profile.
+/// As Pillow: CMYK in JPEGs is taken for inverted, as Adobe writes it.
 fn rgb_of_inverted_cmyk(pixels: &[u8]) -> Vec<u8> {
-    let mut rgb = Vec::with_capacity(pixels.len() / 4 * 3);
-    for pixel in pixels.chunks_exact(4) {
-        let light = u32::from(pixel[3]);
-        for &channel in &pixel[..3] {
-            let ink = u32::from(255 - channel);
-            // ink × light / 255, rounded.
-            let product = ink * light + 128;
-            let absorbed = ((product >> 8) + product) >> 8;
-            rgb.push((light - absorbed.min(light)) as u8);
-        }
+    let (pixels, _) = pixels.as_chunks::<4>();
+    pixels.iter().flat_map(|pixel| rgb_of_cmyk(pixel.map(|level| 255 - level))).collect()
+}
+
+/// Pixels of an image that is part of a file of another format.
+pub(super) struct Whole {
+    pub width: usize,
+    pub height: usize,
+    /// 3, or 4 for inks as they are stored.
+    pub channels: usize,
+    pub pixels: Vec<u8>,
+}
+
+/// Decodes all of an image, which may be no larger than this.
+pub(super) fn whole(bytes: &[u8], width: usize, height: usize, limits: &Limits) -> Result<Whole, DecodeError> {
+    let outline = Outline::read(bytes).map_err(damaged)?;
+    check(&outline, bytes.len(), limits)?;
+    if outline.width as usize > width || outline.height as usize > height {
+        return Err(damaged(format!("{}×{} pixels do not fit into a part of it", outline.width, outline.height)));
     }
-    rgb
+    let bytes = ended(bytes, &outline, limits)?;
+    let mut decompressor = bounded(limits)?;
+    let header = decompressor.read_header(&bytes).map_err(damaged)?;
+    let region = header.whole();
+    let channels = header.layout.bytes_per_pixel();
+    limits.afford(outline.decoding_bytes(bytes.len()) + region.pixels() * channels as u64)?;
+    match decompressor.decode(&bytes, &header, region).map_err(damaged)? {
+        (_, Some(warning)) if !warning.is_about_no_pixels() => Err(damaged(warning.0)),
+        (pixels, _) => Ok(Whole { width: header.width, height: header.height, channels, pixels }),
+    }
+}
+
+fn bounded(limits: &Limits) -> Result<Decompressor, DecodeError> {
+    let megabytes = (limits.max_decoded_bytes >> 20).clamp(1, 1 << 20) as i32;
+    let mut decompressor = Decompressor::new().map_err(damaged)?;
+    decompressor.bound(&Bounds { megabytes, scans: MAX_SCANS as i32 });
+    Ok(decompressor)
 }

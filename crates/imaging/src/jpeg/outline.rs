@@ -1,7 +1,7 @@
 //! The skeleton of a JPEG: its markers, without its entropy-coded data.
 //!
-//! libjpeg-turbo makes up what is missing and only warns. Walking the markers first, at the speed of memory, tells a
-//! file that is cut off from one that is whole, and what decoding it will take.
+//! Walking the markers first, at the speed of memory, tells what decoding will take, and where the image ends in a file that
+//! is cut off.
 
 #[derive(Debug)]
 pub(super) struct Outline {
@@ -11,14 +11,25 @@ pub(super) struct Outline {
     pub components: Vec<Component>,
     pub scans: usize,
     coding: Coding,
+    /// Whether an end-of-image marker follows.
+    pub has_end: bool,
+    /// Where the image ends.
+    pub end: usize,
+}
+
+/// What a marker leads to.
+enum Step {
+    Further,
+    End,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Coding {
+pub(super) enum Coding {
     /// Baseline and extended, with Huffman codes.
     Sequential,
     Progressive,
-    /// Arithmetic or lossless.
+    ArithmeticProgressive,
+    /// Sequential by arithmetic codes, or lossless.
     Other,
 }
 
@@ -39,43 +50,58 @@ impl Component {
 }
 
 impl Outline {
-    /// Walks the markers up to the end of the first image. The error is for a person.
+    /// Walks the markers up to the end of the first image. Once each component has a scan, what can't be read ends the image
+    /// there, as a file that is cut off does. The error is for a person.
     pub(crate) fn read(bytes: &[u8]) -> Result<Outline, String> {
         let mut walk = Walk::new(bytes);
         let mut outline: Option<Outline> = None;
+        let mut trouble = (bytes.len(), "it is cut off".to_owned());
         while let Some(marker) = walk.next_marker() {
-            match marker {
-                0xd9 => {
-                    return outline.ok_or("it ends before its frame header".into());
+            // The marker is 0xff and its code.
+            let start = walk.at - 2;
+            match Outline::step(&mut outline, marker, &mut walk) {
+                Ok(Step::Further) => {}
+                Ok(Step::End) => {
+                    let outline = outline.ok_or("it ends before its frame header")?;
+                    return Ok(Outline { has_end: true, end: start, ..outline });
                 }
-                0xd8 => return Err("another image begins inside it".into()),
-                // Restart markers and TEM have no body.
-                0xd0..=0xd7 | 0x01 => {}
-                0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf => {
-                    if outline.is_some() {
-                        return Err("it has two frame headers".into());
-                    }
-                    let Some(body) = walk.segment() else { break };
-                    outline = Some(Outline::of_frame(marker, body).ok_or("its frame header is malformed")?);
-                }
-                0xda => {
-                    let Some(body) = walk.segment() else { break };
-                    let outline = outline.as_mut().ok_or("a scan comes before the frame header")?;
-                    outline.add_scan(body).ok_or("a scan header is malformed")?;
-                }
-                _ => {
-                    if walk.segment().is_none() {
-                        break;
-                    }
+                Err(words) => {
+                    trouble = (start, words);
+                    break;
                 }
             }
         }
-        // Pillow too refuses a file without an end, even if only the marker itself is missing.
-        Err(match outline {
-            None => "it is cut off before its frame header",
-            Some(_) => "it is cut off: no end-of-image marker follows",
+        let (end, words) = trouble;
+        match outline {
+            Some(outline) if outline.components.iter().all(Component::is_present) => Ok(Outline { end, ..outline }),
+            Some(_) => Err(format!("{words}, before each component has a scan")),
+            None => Err(format!("{words}, before its frame header")),
         }
-        .into())
+    }
+
+    fn step(outline: &mut Option<Outline>, marker: u8, walk: &mut Walk<'_>) -> Result<Step, String> {
+        const CUT_OFF: &str = "it is cut off";
+        match marker {
+            0xd9 => return Ok(Step::End),
+            0xd8 => return Err("another image begins inside it".into()),
+            marker if has_no_body(marker) => {}
+            0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf => {
+                if outline.is_some() {
+                    return Err("it has two frame headers".into());
+                }
+                let body = walk.segment().ok_or(CUT_OFF)?;
+                *outline = Some(Outline::of_frame(marker, body).ok_or("its frame header is malformed")?);
+            }
+            0xda => {
+                let body = walk.segment().ok_or(CUT_OFF)?;
+                let outline = outline.as_mut().ok_or("a scan comes before the frame header")?;
+                outline.add_scan(body).ok_or("a scan header is malformed")?;
+            }
+            _ => {
+                walk.segment().ok_or(CUT_OFF)?;
+            }
+        }
+        Ok(Step::Further)
     }
 
     /// From the body of a frame header.
@@ -91,7 +117,8 @@ impl Outline {
         }
         let coding = match marker {
             0xc0 | 0xc1 => Coding::Sequential,
-            0xc2 | 0xc6 | 0xca | 0xce => Coding::Progressive,
+            0xc2 | 0xc6 => Coding::Progressive,
+            0xca | 0xce => Coding::ArithmeticProgressive,
             _ => Coding::Other,
         };
         (components.len() == usize::from(count)).then_some(Outline {
@@ -101,6 +128,8 @@ impl Outline {
             components,
             scans: 0,
             coding,
+            has_end: false,
+            end: 0,
         })
     }
 
@@ -109,9 +138,10 @@ impl Outline {
         let (ids, rest) = rest.split_at_checked(usize::from(count) * 2)?;
         let (&[first, last, approximation], _) = rest.split_first_chunk::<3>()?;
         self.scans += 1;
+        let is_progressive = self.is_progressive();
         for id in ids.chunks_exact(2).map(|pair| pair[0]) {
             let component = self.components.iter_mut().find(|component| component.id == id)?;
-            if self.coding == Coding::Progressive {
+            if is_progressive {
                 let (first, last) = (usize::from(first).min(10), usize::from(last).min(9) + 1);
                 component.missing_bits.get_mut(first..last)?.fill(Some(approximation & 15));
             } else {
@@ -121,15 +151,23 @@ impl Outline {
         Some(())
     }
 
+    pub(crate) fn coding(&self) -> Coding {
+        self.coding
+    }
+
+    fn is_progressive(&self) -> bool {
+        matches!(self.coding, Coding::Progressive | Coding::ArithmeticProgressive)
+    }
+
     fn is_one_scan(&self) -> bool {
-        self.coding != Coding::Progressive && self.scans == 1 && self.components.iter().all(Component::is_present)
+        !self.is_progressive() && self.scans == 1 && self.components.iter().all(Component::is_present)
     }
 
     /// Whether libjpeg-turbo smooths over coefficients that no scan has told: each block then depends on its
     /// neighbours, and a region is not what it would be in the whole image.
     pub(crate) fn is_smoothed(&self) -> bool {
         let is_vague = |component: &Component| component.missing_bits[1..].iter().any(|&bits| bits != Some(0));
-        self.coding == Coding::Progressive && self.components.iter().any(is_vague)
+        self.is_progressive() && self.components.iter().any(is_vague)
     }
 
     /// Baseline or extended, with Huffman codes and all components together.
@@ -152,6 +190,11 @@ impl Outline {
     }
 }
 
+/// Restart markers, and those that are none: a damaged byte of a scan looks like one, and libjpeg passes over it.
+pub(super) fn has_no_body(marker: u8) -> bool {
+    matches!(marker, 0x01..=0xbf | 0xd0..=0xd7)
+}
+
 /// From marker to marker.
 pub(super) struct Walk<'a> {
     bytes: &'a [u8],
@@ -162,6 +205,11 @@ impl<'a> Walk<'a> {
     /// Begins behind the start-of-image marker.
     pub(crate) fn new(bytes: &'a [u8]) -> Walk<'a> {
         Walk { bytes, at: 2 }
+    }
+
+    /// Begins at the first byte: the bytes are of the middle of an image.
+    pub(crate) fn within(bytes: &'a [u8]) -> Walk<'a> {
+        Walk { bytes, at: 0 }
     }
 
     /// The next marker, past whatever lies before it; `None` at the end of the bytes.

@@ -76,6 +76,8 @@ impl Decompressor {
     pub(crate) fn bound(&mut self, bounds: &Bounds) {
         self.set(tj::TJPARAM_TJPARAM_MAXMEMORY, bounds.megabytes);
         self.set(tj::TJPARAM_TJPARAM_SCANLIMIT, bounds.scans);
+        // No colour profile is looked at, so its pieces may be missing or doubled.
+        self.set(tj::TJPARAM_TJPARAM_SAVEMARKERS, 0);
         // What Pillow decodes with; the handle's defaults, and yet this is what bit-exactness hangs on.
         self.set(tj::TJPARAM_TJPARAM_FASTDCT, 0);
         self.set(tj::TJPARAM_TJPARAM_FASTUPSAMPLE, 0);
@@ -84,7 +86,8 @@ impl Decompressor {
     pub(crate) fn read_header(&mut self, bytes: &[u8]) -> Result<Header, String> {
         // SAFETY: the pointer and the length are those of one slice, and nothing keeps them after the call.
         let status = unsafe { tj::tj3DecompressHeader(self.0, bytes.as_ptr(), bytes.len() as tj::size_t) };
-        self.check(status)?;
+        // What it warns of here tells nothing about pixels, and decoding reads the header again.
+        self.warning(status)?;
         let (width, height) = (self.get(tj::TJPARAM_TJPARAM_JPEGWIDTH), self.get(tj::TJPARAM_TJPARAM_JPEGHEIGHT));
         let layout = match self.get(tj::TJPARAM_TJPARAM_COLORSPACE) as tj::TJCS {
             tj::TJCS_TJCS_CMYK | tj::TJCS_TJCS_YCCK => Layout::Cmyk,
@@ -105,8 +108,14 @@ impl Decompressor {
     }
 
     /// Decodes a region of the image whose header was read last; its left edge must be a multiple of the iMCU's
-    /// width. All of the entropy-coded data is read, whatever the region.
-    pub(crate) fn decode(&mut self, bytes: &[u8], header: &Header, region: Region) -> Result<Vec<u8>, String> {
+    /// width. All of the entropy-coded data is read, whatever the region. Where data is missing or unreadable
+    /// libjpeg-turbo makes pixels up, and warns.
+    pub(crate) fn decode(
+        &mut self,
+        bytes: &[u8],
+        header: &Header,
+        region: Region,
+    ) -> Result<(Vec<u8>, Option<Warning>), String> {
         let asked = if region == header.whole() {
             tj::tjregion { x: 0, y: 0, w: 0, h: 0 }
         } else {
@@ -120,7 +129,7 @@ impl Decompressor {
         };
         // SAFETY: takes the rectangle by value and checks it against the header.
         let status = unsafe { tj::tj3SetCroppingRegion(self.0, asked) };
-        self.check(status)?;
+        self.warning(status)?;
 
         let stride = region.width * header.layout.bytes_per_pixel();
         let mut pixels = vec![0; stride * region.height];
@@ -141,8 +150,8 @@ impl Decompressor {
                 format as c_int,
             )
         };
-        self.check(status)?;
-        Ok(pixels)
+        let warning = self.warning(status)?;
+        Ok((pixels, warning))
     }
 
     fn set(&mut self, parameter: tj::TJPARAM, value: i32) {
@@ -155,24 +164,33 @@ impl Decompressor {
         unsafe { tj::tj3Get(self.0, parameter as c_int) }
     }
 
-    /// libjpeg-turbo reports errors and warnings alike, and of several warnings only the first.
-    fn check(&self, status: c_int) -> Result<(), String> {
+    /// Of several warnings libjpeg-turbo tells the first only.
+    fn warning(&self, status: c_int) -> Result<Option<Warning>, String> {
         if status == 0 {
-            return Ok(());
+            return Ok(None);
         }
         // SAFETY: libjpeg-turbo gives a pointer to a string that ends in a zero byte, good until the next call.
         let message = unsafe { CStr::from_ptr(tj::tj3GetErrorStr(self.0)) }.to_string_lossy().into_owned();
-        if is_about_no_pixels(&message) { Ok(()) } else { Err(message) }
+        // SAFETY: the handle is alive.
+        let is_warning = unsafe { tj::tj3GetErrorCode(self.0) } == tj::TJERR_TJERR_WARNING as c_int;
+        if is_warning { Ok(Some(Warning(message))) } else { Err(message) }
     }
 }
 
-/// Warnings that say nothing about the pixels: Pillow too decodes such files, and cameras write them. The others say
-/// that data is missing or unreadable (libjpeg-turbo then makes pixels up) and count as damage.
-fn is_about_no_pixels(message: &str) -> bool {
-    message.contains("extraneous bytes before marker")
-        || message.starts_with("Warning: unknown JFIF revision")
-        || message.starts_with("Unknown Adobe color transform")
-        || message.starts_with("Inconsistent progression sequence")
+/// What libjpeg-turbo says of an image that it decoded all the same.
+#[derive(Debug)]
+pub(super) struct Warning(pub String);
+
+impl Warning {
+    /// Whether it says nothing about the pixels: cameras and phones write such files. The others say that data is missing or
+    /// unreadable.
+    pub(crate) fn is_about_no_pixels(&self) -> bool {
+        self.0.contains("extraneous bytes before marker")
+            || self.0.starts_with("Warning: unknown JFIF revision")
+            || self.0.starts_with("Unknown Adobe color transform")
+            || self.0.starts_with("Inconsistent progression sequence")
+            || self.0.starts_with("Invalid SOS parameters for sequential JPEG")
+    }
 }
 
 impl Drop for Decompressor {

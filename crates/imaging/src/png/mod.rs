@@ -1,19 +1,58 @@
 //! PNG by the `png` crate, row by row: of an image that is not interlaced nothing below the crop is decoded.
+//!
+//! Where it fails, the chunks that tell nothing about pixels are left out and it is tried again: viewers care as little for them.
+//! PNG of Apple's own kind, which nothing but Apple's programs shows, is decoded as they do it.
+
+mod chunks;
+#[cfg(test)]
+mod tests;
 
 use std::io::Cursor;
 
 use png::{BitDepth, ColorType, Decoder, DecodingError, Reader, Transformations};
 
+use chunks::{from_apples, is_animated, is_apples, runs_to_its_end, without_accessories};
+
 use super::crop::Window;
 use super::{DecodeError, DecoderOutput, Format, Limits, Quality};
 
 pub(super) fn decode(bytes: &[u8], side: usize, limits: &Limits) -> Result<DecoderOutput, DecodeError> {
+    if is_apples(bytes) {
+        limits.afford(bytes.len() as u64)?;
+        return decode_stored(&from_apples(bytes), Order::Apples, side, limits);
+    }
+    let error = match decode_stored(bytes, Order::Usual, side, limits) {
+        Err(error @ (DecodeError::Damaged { .. } | DecodeError::TooManyDecodedBytes { .. })) => error,
+        other => return other,
+    };
+    limits.afford(bytes.len() as u64)?;
+    let Some(kept) = without_accessories(bytes) else { return Err(error) };
+    let mut output = decode_stored(&kept, Order::Usual, side, limits).map_err(|_| error)?;
+    if is_animated(bytes) {
+        output.quality.insert(0, Quality::Animated);
+    }
+    Ok(output)
+}
+
+/// The order of a pixel's channels.
+#[derive(Clone, Copy, PartialEq)]
+enum Order {
+    Usual,
+    /// Blue comes first, and each is multiplied by alpha.
+    Apples,
+}
+
+fn decode_stored(bytes: &[u8], order: Order, side: usize, limits: &Limits) -> Result<DecoderOutput, DecodeError> {
     let allowance = usize::try_from(limits.max_decoded_bytes).unwrap_or(usize::MAX);
     let mut decoder = Decoder::new_with_limits(Cursor::new(bytes), png::Limits { bytes: allowance });
     // Rows as they are stored: what a pixel is is decided here, for the few that are needed.
     decoder.set_transformations(Transformations::IDENTITY);
     decoder.set_ignore_text_chunk(true);
     decoder.set_ignore_iccp_chunk(true);
+    if order == Order::Apples {
+        // There are none.
+        decoder.ignore_checksums(true);
+    }
     let trouble = |error| trouble(error, limits);
     let header = decoder.read_header_info().map_err(trouble)?;
     let (width, height) = (header.width, header.height);
@@ -21,7 +60,7 @@ pub(super) fn decode(bytes: &[u8], side: usize, limits: &Limits) -> Result<Decod
     let mut reader = decoder.read_info().map_err(trouble)?;
 
     let window = Window::centre(width, height, side);
-    let kind = Kind::of(&reader);
+    let kind = Kind::of(&reader, order);
     let mut pixels = Vec::with_capacity(window.bytes());
     if reader.info().interlaced {
         // The passes fill the image in no order of rows.
@@ -74,15 +113,17 @@ struct Kind {
     color: ColorType,
     depth: BitDepth,
     palette: Vec<u8>,
+    order: Order,
 }
 
 impl Kind {
-    fn of(reader: &Reader<Cursor<&[u8]>>) -> Kind {
+    fn of(reader: &Reader<Cursor<&[u8]>>, order: Order) -> Kind {
         let info = reader.info();
         Kind {
             color: info.color_type,
             depth: info.bit_depth,
             palette: info.palette.as_deref().unwrap_or_default().to_vec(),
+            order,
         }
     }
 
@@ -101,6 +142,18 @@ impl Kind {
                     pixels.extend([sample(1, 0) * (255 / most); 3]);
                 }
                 ColorType::GrayscaleAlpha => pixels.extend([sample(2, 0); 3]),
+                ColorType::Rgb if self.order == Order::Apples => {
+                    pixels.extend([sample(3, 2), sample(3, 1), sample(3, 0)]);
+                }
+                ColorType::Rgba if self.order == Order::Apples => {
+                    let alpha = u32::from(sample(4, 3));
+                    // What is transparent has no colour left.
+                    let divided = |level: u8| match alpha {
+                        0 => 0,
+                        alpha => ((u32::from(level) * 255 + alpha / 2) / alpha).min(255) as u8,
+                    };
+                    pixels.extend([2, 1, 0].map(|channel| divided(sample(4, channel))));
+                }
                 ColorType::Rgb => pixels.extend([sample(3, 0), sample(3, 1), sample(3, 2)]),
                 ColorType::Rgba => pixels.extend([sample(4, 0), sample(4, 1), sample(4, 2)]),
                 ColorType::Indexed => {
@@ -124,20 +177,4 @@ impl Kind {
         let bit = place * bits;
         row[bit / 8] >> (8 - bits - bit % 8) & ((1 << bits) - 1)
     }
-}
-
-/// Whether the chunks follow one another up to IEND.
-fn runs_to_its_end(bytes: &[u8]) -> bool {
-    let mut rest = bytes.get(8..).unwrap_or_default();
-    while let Some((head, body)) = rest.split_first_chunk::<8>() {
-        let [l0, l1, l2, l3, name @ ..] = *head;
-        if &name == b"IEND" {
-            return true;
-        }
-        let length = u32::from_be_bytes([l0, l1, l2, l3]) as usize;
-        // The check sum takes 4 bytes.
-        let Some(behind) = length.checked_add(4).and_then(|length| body.get(length..)) else { return false };
-        rest = behind;
-    }
-    false
 }
