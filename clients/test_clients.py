@@ -222,7 +222,7 @@ class Clients(unittest.TestCase):
         queues = declared("list_queues", "name", "durable")
         # The queue of the corrections is made by what reads them.
         self.assertEqual(named("queue", "name", "durable") - queues - {("assay.labels", True)}, set())
-        # Of the retry ladder nobody else needs to know.
+        # Of the retry schedule nobody else needs to know.
         self.assertEqual({name for name, *_ in queues if ".retry." not in name} - {name for name, in named("queue", "name")}, set())
         self.assertEqual(named("exchange", "name", "type", "durable"), declared("list_exchanges", "name", "type", "durable"))
 

@@ -119,7 +119,7 @@ impl Metrics {
             ),
             retries: registrar.counters(
                 "assay_retries_total",
-                "Requests sent to the retry ladder, by the stage that was in trouble",
+                "Requests sent to the retry schedule, by the stage that was in trouble",
                 &["stage"],
             ),
             dead_letters: registrar.counters(

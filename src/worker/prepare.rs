@@ -58,7 +58,7 @@ impl Stopped {
 }
 
 impl Preparer {
-    /// Prepares one image and hands it on, or concludes it, or sends it to the retry ladder.
+    /// Prepares one image and hands it on, or concludes it, or sends it to the retry schedule.
     /// After an abandon the job is dropped, and so released.
     pub(crate) async fn prepare(&self, arrived: Arrived) {
         tokio::select! {

@@ -14,7 +14,7 @@ pub enum Settlement {
     Done,
     /// Can't be read or contradicts what stands: to the dead letters, with the reason.
     Dead { reason: String },
-    /// Transient trouble of the submission itself: to the retry ladder, then acknowledge.
+    /// Transient trouble of the submission itself: to the retry schedule, then acknowledge.
     Later { reason: String },
     /// Not the message's fault (shutdown, broker or database away): back to the queue as it was.
     Released,

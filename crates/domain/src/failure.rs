@@ -63,10 +63,10 @@ failure_codes! {
     /// The bytes are not those that the submitter described (etag or sha256).
     ContentMismatch = "content_mismatch", Fetch, "The object is not the one that was submitted";
     TooLarge = "too_large", Decode, "The image is larger than the limits allow";
-    /// Transient trouble that outlasted the retry ladder.
+    /// Transient trouble that outlasted the retry schedule.
     ObjectStoreUnavailable = "object_store_unavailable", Fetch, "The object store did not answer in time";
     UnsupportedFormat = "unsupported_format", Decode, "The bytes are no image of a supported format";
-    /// Trouble of the worker that outlasted the retry ladder.
+    /// Trouble of the worker that outlasted the retry schedule.
     DecoderUnavailable = "decoder_unavailable", Decode, "The worker could not start its decoder";
     DecodeFailed = "decode_failed", Decode, "The image is damaged and cannot be decoded";
     /// The network could not score this one image, though it scored its neighbours.

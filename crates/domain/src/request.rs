@@ -150,7 +150,7 @@ fn bounded_tracestate(whole: String) -> String {
 /// How the request came: what is needed to answer it, but is no part of the question.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Context {
-    /// 1 for the first try; each step of the retry ladder adds one.
+    /// 1 for the first try; each step of the retry schedule adds one.
     pub attempt: u32,
     /// Whether the broker had handed the message out before.
     pub redelivered: bool,

@@ -132,7 +132,7 @@ impl Site {
         }
     }
 
-    /// Messages that wait in the live queue and its retry ladder, and what lies among the results and the dead.
+    /// Messages that wait in the live queue and its retry schedule, and what lies among the results and the dead.
     pub async fn depth(&self, queue: &str) -> usize {
         let name = format!("{}.{queue}", self.name);
         let depths = survey(&self.broker).await.unwrap();
