@@ -36,6 +36,7 @@ promises! {
     a_message_that_cannot_be_read_is_dead_lettered
     a_message_with_many_requests_is_settled_when_all_are
     an_event_that_asks_for_nothing_is_acknowledged
+    a_record_that_cant_be_read_spoils_only_itself
     after_a_lost_connection_messages_come_again_and_old_tickets_have_no_effect
     an_outcome_is_published_under_its_ids_as_often_as_asked
     many_outcomes_are_published_at_once
@@ -232,6 +233,23 @@ async fn an_event_that_asks_for_nothing_is_acknowledged<S: Stage>() {
     let job = next(&mut consumer).await;
     assert_eq!(id(&job), "after");
     job.ticket.settle(Settlement::Done);
+    stage.end().await;
+}
+
+async fn a_record_that_cant_be_read_spoils_only_itself<S: Stage>() {
+    let stage = S::set(3).await;
+    let mut consumer = stage.broker().consume(Lane::Live).await.unwrap();
+    let mut message = event(&["ObjectCreated:Put"; 3]);
+    message.body = String::from_utf8(message.body).unwrap().replace("1.jpg", "%FF").into_bytes();
+    stage.submit(Lane::Live, message.clone()).await;
+    for key in ["0.jpg", "2.jpg"] {
+        let job = next(&mut consumer).await;
+        assert_eq!(job.request.image.key, key);
+        job.ticket.settle(Settlement::Done);
+    }
+    let dead = stage.take_dead(1).await.remove(0);
+    assert_eq!(dead.body, message.body);
+    assert!(dead.properties.headers["x-assay-reason"].contains("Records[1]"), "{:?}", dead.properties.headers);
     stage.end().await;
 }
 
