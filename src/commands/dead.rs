@@ -142,12 +142,11 @@ async fn show(args: &Show, config: &Config) -> Result<(), End> {
         say!("header      {}: {}", harmless(name), harmless(value));
     }
     say!("body        {} bytes", letter.body.len());
-    match serde_json::from_slice::<serde_json::Value>(&letter.body) {
-        Ok(document) => say!("{document:#}"),
-        Err(_) => {
-            say!("{}", String::from_utf8_lossy(&letter.body).lines().map(harmless).collect::<Vec<_>>().join("\n"))
-        }
-    }
+    let body = match serde_json::from_slice::<serde_json::Value>(&letter.body) {
+        Ok(document) => format!("{document:#}"),
+        Err(_) => String::from_utf8_lossy(&letter.body).lines().map(harmless).collect::<Vec<_>>().join("\n"),
+    };
+    say!("{body}");
     Ok(())
 }
 

@@ -57,7 +57,7 @@ mod tests {
     fn a_detector_that_goes_by_file_history_shows_in_the_shift() {
         let annotation = |n: usize| Annotation {
             path: n.to_string(),
-            origin: if n % 2 == 0 { LabelledOrigin::Real } else { LabelledOrigin::Synthetic },
+            origin: if n.is_multiple_of(2) { LabelledOrigin::Real } else { LabelledOrigin::Synthetic },
             content_type: "photos".into(),
             generator: None,
             source: String::new(),
@@ -67,7 +67,7 @@ mod tests {
             let logit = |image: usize| match condition {
                 // Without detail the classes are told apart, without content they aren't.
                 0 => {
-                    if image % 2 == 0 {
+                    if image.is_multiple_of(2) {
                         -1.0
                     } else {
                         1.0
