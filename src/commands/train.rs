@@ -57,7 +57,7 @@ pub(super) struct Args {
     /// How many folds, each a whole training.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(2..=20), requires = "folds_by")]
     folds: u8,
-    /// A TOML file that fixes the folds of some: [fixed] ffhq = 0, and always_learnt = ["taef2"] for those that are never left
+    /// A TOML file that fixes the folds of some (`[fixed]`, `ffhq = 0`) and names those (`always_learnt = ["taef2"]`) that are never left
     /// out.
     #[arg(long, value_name = "FILE", requires = "folds_by")]
     fold_plan: Option<PathBuf>,
