@@ -12,6 +12,7 @@ use broker::rabbit;
 use database::Database;
 use decoder::{Attempt, IdleDecoder, Pool, Protections};
 use engine::Detector;
+use engine::kernels;
 use imaging::Crop;
 use objects::Objects;
 use objects::s3::S3;
@@ -176,10 +177,12 @@ fn describe(detector: &dyn Detector, image: Duration) -> String {
     let card = detector.card();
     let trained = if card.trained { "trained" } else { "UNTRAINED: its verdicts say nothing about the images" };
     format!(
-        "{} on {}, {:.0} ms for an image\n{trained}; labels {}; sha256 {}",
+        "{} on {}, {:.0} ms for an image{}\n{trained}; labels {}; sha256 {}",
         card.version,
         detector.engine(),
         image.as_secs_f64() * 1e3,
+        // On a CPU it is chosen by measurement what computes.
+        if detector.device() == "cpu" { format!("; {}", kernels::measured().in_words()) } else { String::new() },
         card.labels.id,
         card.sha256
     )

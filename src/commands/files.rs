@@ -9,11 +9,17 @@ use walkdir::WalkDir;
 use super::End;
 use imaging::{SNIFFED_BYTES, is_image};
 
+/// Endings of images: a file of such a name is one, whatever is in it.
+const ENDINGS: &[&str] = &[
+    "apng", "avif", "bmp", "dib", "gif", "heic", "heif", "jfif", "jpe", "jpeg", "jpg", "jxl", "png", "tif", "tiff",
+    "webp",
+];
+
 /// In a stable order. A file that is named outright is an image whatever it is.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Found {
     pub images: Vec<PathBuf>,
-    /// Files in the folders that are no images, by their first bytes: nobody waits for a verdict on these.
+    /// Files in the folders that are no images, neither by their names nor by their first bytes: nobody waits for a verdict on these.
     pub others: usize,
     /// Folders, links and files that can't be read, and why. What is behind them was not looked at.
     pub unreadable: Vec<String>,
@@ -65,7 +71,7 @@ impl Found {
             match entry {
                 Err(error) => self.unreadable.push(error.to_string()),
                 Ok(entry) if entry.file_type().is_file() => match head(entry.path()) {
-                    Ok(head) if is_image(&head) => self.images.push(entry.into_path()),
+                    Ok(head) if is_image(&head) || is_called_one(entry.path()) => self.images.push(entry.into_path()),
                     Ok(_) => self.others += 1,
                     Err(error) => self.unreadable.push(format!("{}: {error}", entry.path().display())),
                 },
@@ -74,6 +80,11 @@ impl Found {
             }
         }
     }
+}
+
+fn is_called_one(path: &Path) -> bool {
+    let ending = path.extension().and_then(|ending| ending.to_str()).map(str::to_ascii_lowercase);
+    ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
 }
 
 fn head(path: &Path) -> std::io::Result<Vec<u8>> {
@@ -97,13 +108,14 @@ mod tests {
         }
         std::fs::write(folder.join("no ending"), PNG).unwrap();
         std::fs::write(folder.join("phone.HEIC"), b"\0\0\0\x18ftypheic").unwrap();
-        std::fs::write(folder.join("notes.jpg"), "no image").unwrap();
+        std::fs::write(folder.join("notes.txt"), "no image").unwrap();
+        std::fs::write(folder.join("damaged.JPG"), "no image").unwrap();
         std::fs::write(elsewhere.join("linked.png"), PNG).unwrap();
         std::os::unix::fs::symlink(&elsewhere, folder.join("to folder")).unwrap();
         std::os::unix::fs::symlink(folder.join("nowhere"), folder.join("broken")).unwrap();
         let found = Found::of(&[folder.display().to_string()]).unwrap();
         let names: Vec<_> = found.images.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
-        assert_eq!(names, ["no ending", "phone.HEIC", "linked.png"]);
+        assert_eq!(names, ["damaged.JPG", "no ending", "phone.HEIC", "linked.png"]);
         assert_eq!((found.others, found.unreadable.len()), (1, 1));
         assert!(found.unreadable[0].contains("broken"), "{:?}", found.unreadable);
         let gone = Found::of(&[folder.join("broken").display().to_string()]).unwrap_err();

@@ -25,7 +25,7 @@ use imaging::Decoded;
 
 /// Judge files, folders and globs with the worker's own engine; no server is needed.
 ///
-/// Folders are searched through, links followed; what is an image is told by a file's first bytes, not by its name. Ends with 1 if
+/// Folders are searched through, links followed; what is an image is told by a file's name or its first bytes. Ends with 1 if
 /// any image could not be judged or any folder, link or file could not be read.
 #[derive(Debug, Parser)]
 #[command(after_help = "Examples:

@@ -67,7 +67,7 @@ fn scan_judges_folders_and_files_and_ends_with_1_if_one_failed() {
     assert!(stderr(&missing).contains("no-such-file.jpg"), "{}", stderr(&missing));
     let modelless = run(assay().args(["scan", "--model", "nowhere"]).arg(&pictures));
     assert_eq!(modelless.status.code(), Some(2));
-    assert!(stderr(&modelless).contains("assay model init"), "it says how to fix it: {}", stderr(&modelless));
+    assert!(stderr(&modelless).contains("models/small"), "it says how to fix it: {}", stderr(&modelless));
     std::fs::remove_dir_all(folder).unwrap();
 }
 

@@ -13,7 +13,7 @@ use crate::pixels::Pixels;
 use crate::staging::Staging;
 use crate::torch_error::{TorchError, TorchErrorKind};
 use crate::weights::Weights;
-use crate::{Detector, ScoreError, Settings, device, kernels, wait_policy};
+use crate::{Detector, ScoreError, Settings, device, wait_policy};
 use artefact::manifest::Manifest;
 use artefact::{Card, LoadError};
 use domain::Scores;
@@ -161,9 +161,8 @@ impl Detector for Engine {
             let threads = tch::get_num_threads();
             let wait = wait_policy::in_words();
             let winograd = if self.place.uses_winograd() { ", 3×3 by Winograd" } else { "" };
-            let measured = kernels::measured().in_words();
             format!(
-                "cpu ({precision}, {threads} threads that wait {wait}, oneDNN with fused addition and ReLU{winograd}; {measured})"
+                "cpu ({precision}, {threads} threads that wait {wait}, oneDNN with fused addition and ReLU{winograd})"
             )
         }
     }
