@@ -44,7 +44,7 @@ def compose(run: str, found: list[Picture]) -> list[Submission]:
     if whole is None:
         raise Trouble("there is no JPEG among the pictures to cut short")
     bad = [
-        Submission(f"{run}/cut short + più.jpg", "cut short.jpg", "30 % of a JPEG", S3_EVENT, whole[: len(whole) * 3 // 10], "decode_failed"),
+        Submission(f"{run}/cut short + più.jpg", "cut short.jpg", "5 % of a JPEG", S3_EVENT, whole[: len(whole) // 20], "decode_failed"),
         Submission(f"{run}/shopping list.png", "shopping list.png", "text", CLOUD_EVENT, b"milk, bread, butter\n", "unsupported_format"),
         Submission(f"{run}/never uploaded.jpg", "never uploaded.jpg", "no object", NATIVE, None, "object_not_found"),
     ]
