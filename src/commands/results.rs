@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Parser;
 
 use super::End;
+use super::print::say;
 use super::table::Table;
 use crate::config::Config;
 use broker::BrokerError;
@@ -135,7 +136,7 @@ impl Printer {
             if let Some(note) = self.table.footnote() {
                 last = format!("{note}\n{last}");
             }
-            writeln!(std::io::stdout(), "{last}").map_err(End::work)?;
+            say!("{last}");
         }
         match wanted {
             Some(wanted) if self.printed < wanted => {

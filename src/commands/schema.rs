@@ -1,6 +1,5 @@
 //! `assay schema`: the JSON Schemas of the documents that go in and out, from the types that read and write them.
 
-use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Parser;
@@ -10,6 +9,7 @@ use schemars::{JsonSchema, Schema};
 use serde_json::{Value, json};
 
 use super::End;
+use super::print::say;
 use artefact::Manifest;
 use broker::wire::RequestDocument;
 use domain::{Correction, Failure, Verdict};
@@ -31,7 +31,8 @@ const NAMES: [&str; 5] = ["request", "verdict", "failure", "label", "manifest"];
 
 pub(super) fn run(args: &Args) -> Result<(), End> {
     if let Some(name) = &args.name {
-        return write!(std::io::stdout(), "{}", text(name)).map_err(End::work);
+        say!("{}", text(name).trim_end());
+        return Ok(());
     }
     let Some(folder) = &args.out else { return Ok(()) };
     for name in NAMES {

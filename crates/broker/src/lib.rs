@@ -13,6 +13,7 @@ mod corrections;
 mod dead_letters;
 mod error;
 pub mod memory;
+mod parts;
 mod port;
 mod queue;
 pub mod rabbit;

@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 
 use tch::{Device, Kind, TchError, Tensor};
 
-use crate::fused::{self, Geometry, Then};
+use crate::fused::{self, Geometry, Then, channels_last};
 use crate::kernels;
 use crate::torch_error::TorchError;
 use crate::weights::Weights;
@@ -139,11 +139,6 @@ impl Kernel {
             None => Kernel::OneDnn { weight: channels_last(&to_place(weight)), packed: OnceCell::new() },
         }
     }
-}
-
-/// The same tensor, laid out with its channels innermost.
-fn channels_last(tensor: &Tensor) -> Tensor {
-    tensor.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
 }
 
 /// y = Wx + b, in fp32.

@@ -93,6 +93,11 @@ pub fn convolve_add_relu(
     }
 }
 
+/// The same tensor, laid out with its channels innermost: `[n, channels, height, width]` in any case.
+pub fn channels_last(tensor: &Tensor) -> Tensor {
+    tensor.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
+}
+
 /// From now on the memory of large CPU tensors is kept for the next ones.
 pub fn keep_pages() -> Result<(), TorchError> {
     // SAFETY: it takes nothing, and does its work once.

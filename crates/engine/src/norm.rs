@@ -69,6 +69,7 @@ mod tests {
     use tch::{Device, Kind};
 
     use super::*;
+    use crate::fused::channels_last;
     use crate::testing::{furthest, wave};
 
     const EPSILON: f64 = 1e-5;
@@ -85,8 +86,7 @@ mod tests {
 
     impl Case {
         fn new(kind: Kind) -> Case {
-            let innermost =
-                |tensor: Tensor| tensor.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]).to_kind(kind).detach();
+            let innermost = |tensor: Tensor| channels_last(&tensor).to_kind(kind).detach();
             // Channels far from zero, where squares cancel out.
             let levels = Tensor::arange(17, (Kind::Float, Device::Cpu)).view([1, 17, 1, 1]) * 3.0;
             Case {

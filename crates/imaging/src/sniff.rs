@@ -16,9 +16,8 @@ pub fn is_image(head: &[u8]) -> bool {
         }
         // JPEG XL: a bare code stream, or a container.
         [0xff, 0x0a, ..] | [0, 0, 0, 12, b'J', b'X', b'L', b' ', ..] => true,
-        // JPEG 2000, Photoshop, OpenEXR, BigTIFF.
+        // JPEG 2000, Photoshop, OpenEXR.
         [0, 0, 0, 12, b'j', b'P', b' ', b' ', ..] | [b'8', b'B', b'P', b'S', ..] | [0x76, 0x2f, 0x31, 0x01, ..] => true,
-        [b'I', b'I', 43, 0, ..] | [b'M', b'M', 0, 43, ..] => true,
         _ => false,
     };
     is_other || Format::of(head).is_ok()

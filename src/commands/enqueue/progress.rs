@@ -1,6 +1,6 @@
 //! How far it has come: for the person who watches, and for the run that goes on after an interruption.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use super::Args;
 use super::source::{Entry, Source};
 use crate::commands::End;
+use crate::commands::print::say;
 use artefact::persist;
 
 /// Between two savings of the place, and two lines where there is no terminal.
@@ -149,7 +150,7 @@ impl Progress {
         } else {
             format!("{enqueued} enqueued to {queue}, {refused} refused, {seconds:.1} s, {rate:.0}/s")
         };
-        writeln!(std::io::stdout(), "{line}").map_err(End::work)?;
+        say!("{line}");
         match refused {
             0 => Ok(()),
             _ => Err(End::work("").silent()),

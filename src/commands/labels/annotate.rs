@@ -1,10 +1,11 @@
 //! `assay labels annotate`: folders of images become an annotation file.
 
-use std::io::{BufWriter, IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use crate::commands::End;
 use crate::commands::files::Found;
+use crate::commands::print::say;
 use crate::config::Config;
 use domain::{Generator, LabelledOrigin};
 use labels::{Vocabulary, annotations};
@@ -63,19 +64,13 @@ pub(super) fn run(args: &Args, config: &Config) -> Result<(), End> {
         let empty = if real == 0 { &args.real } else { &args.fake };
         return Err(End::usage(format!("no images found in {}", empty.display())));
     }
-    write(&lines).map_err(End::work)?;
+    say!("{}", annotations::HEADER);
+    lines.iter().for_each(|line| say!("{line}"));
     tell(&format!(
         "{real} real and {synthetic} synthetic images, {named} of these with a generator; read with --root {}",
         args.root.display()
     ));
     Ok(())
-}
-
-fn write(lines: &[String]) -> std::io::Result<()> {
-    let mut out = BufWriter::new(std::io::stdout().lock());
-    writeln!(out, "{}", annotations::HEADER)?;
-    lines.iter().try_for_each(|line| writeln!(out, "{line}"))?;
-    out.flush()
 }
 
 #[allow(clippy::print_stderr, reason = "for the person who redirects the rest into a file")]

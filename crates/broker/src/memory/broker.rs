@@ -14,6 +14,7 @@ use super::dead_letters::MemoryDeadLetters;
 use super::state::{Counts, Fault, Queue, Ready, Shared, Unacknowledged};
 use super::submission::MemorySubmitter;
 use crate::error::BrokerError;
+use crate::parts;
 use crate::port::{Broker, Consumer, Health, Publication};
 use crate::queue::{InputQueue, Lane};
 use crate::topology::Topology;
@@ -185,25 +186,20 @@ impl Memory {
         }
     }
 
-    async fn dispatch(&self, next: &Ready, ticket: Ticket, jobs: &mpsc::Sender<Job<Request>>, unreadable: &AtomicU64) {
-        match wire::read_each(&next.message, next.redelivered, &self.tenants) {
-            Ok(reading) => {
-                let refusal = reading.refusal();
-                let mut tickets = ticket.split(reading.requests.len() + usize::from(refusal.is_some()));
-                if let Some(reason) = refusal
-                    && let Some(ticket) = tickets.pop()
-                {
-                    unreadable.fetch_add(1, Ordering::Relaxed);
-                    ticket.settle(Settlement::Dead { reason });
-                }
-                for (request, ticket) in reading.requests.into_iter().zip(tickets) {
-                    let _ = jobs.send(Job { request, ticket }).await;
-                }
-            }
-            Err(error) => {
-                unreadable.fetch_add(1, Ordering::Relaxed);
-                ticket.settle(Settlement::Dead { reason: error.to_string() });
-            }
+    async fn dispatch(
+        &self,
+        next: &Ready,
+        ticket: Ticket,
+        sender: &mpsc::Sender<Job<Request>>,
+        unreadable: &AtomicU64,
+    ) {
+        let (jobs, refused) = parts::deal(wire::read_each(&next.message, next.redelivered, &self.tenants), ticket);
+        if let Some((reason, ticket)) = refused {
+            unreadable.fetch_add(1, Ordering::Relaxed);
+            ticket.settle(Settlement::Dead { reason });
+        }
+        for job in jobs {
+            let _ = sender.send(job).await;
         }
     }
 }

@@ -22,6 +22,7 @@ use super::declare;
 use super::health::{Component, ConnectionHealth};
 use super::settle::{Outstanding, Settler};
 use crate::error::BrokerError;
+use crate::parts;
 use crate::port::{Consumer, Health};
 use crate::queue::Lane;
 use crate::settings::Settings;
@@ -188,23 +189,15 @@ impl ChannelConsumer {
             acker,
             channel: channel.clone(),
         });
-        match reading {
-            Ok(reading) => {
-                self.lane.headers_dropped.fetch_add(reading.headers_dropped, Ordering::Relaxed);
-                let refusal = reading.refusal();
-                let mut tickets = ticket.split(reading.requests.len() + usize::from(refusal.is_some()));
-                // The message is settled with its last part, so the outcomes of the others come first.
-                if let Some(reason) = refusal
-                    && let Some(ticket) = tickets.pop()
-                {
-                    self.dead_letter(reason, ticket);
-                }
-                for (request, ticket) in reading.requests.into_iter().zip(tickets) {
-                    // If the receiver is gone, the dropped job releases its message.
-                    let _ = self.jobs.send(Job { request, ticket }).await;
-                }
-            }
-            Err(error) => self.dead_letter(error.to_string(), ticket),
+        let headers_dropped = reading.as_ref().map_or(0, |reading| reading.headers_dropped);
+        self.lane.headers_dropped.fetch_add(headers_dropped, Ordering::Relaxed);
+        let (jobs, refused) = parts::deal(reading, ticket);
+        if let Some((reason, ticket)) = refused {
+            self.dead_letter(reason, ticket);
+        }
+        for job in jobs {
+            // If the receiver is gone, the dropped job releases its message.
+            let _ = self.jobs.send(job).await;
         }
     }
 

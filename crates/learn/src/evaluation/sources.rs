@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::examination::Judged;
-use crate::training::Stratum;
 use crate::training::strata_figures::{self, Row, Share, median, shares};
+use crate::training::stratum::{self, Stratum};
 use domain::LabelledOrigin;
 use figures::{Bootstrap, Figures};
 use labels::annotations::Annotation;
@@ -42,15 +42,12 @@ pub(super) fn by_source(
     };
     let names: BTreeSet<Stratum> = judged.iter().map(|judged| of(judged.image)).collect();
     let strata: Vec<&Stratum> = names.iter().collect();
-    let row = |judged: &&Judged| {
-        let stratum = of(judged.image);
-        Row {
-            stratum: strata.partition_point(|other| **other < stratum),
-            synthetic: annotations[judged.image].origin == LabelledOrigin::Synthetic,
-            logit: judged.logit,
-            probability: judged.probability,
-            decision: judged.decision,
-        }
+    let row = |judged: &&Judged| Row {
+        stratum: stratum::place(&strata, &of(judged.image)),
+        synthetic: annotations[judged.image].origin == LabelledOrigin::Synthetic,
+        logit: judged.logit,
+        probability: judged.probability,
+        decision: judged.decision,
     };
     let rows: Vec<Row> = judged.iter().map(row).collect();
     let [sources, generators] = [false, true].map(|synthetic| shares(&strata, &rows, synthetic, draws));

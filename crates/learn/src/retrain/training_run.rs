@@ -13,6 +13,7 @@ use super::image_cache::CachedImages;
 use super::observer::{Stage, StepDone, TrainingObserver};
 use super::prefetch::try_in_order;
 use crate::augment::{Likeness, Perturbation, Picture, Rng, quality};
+use crate::training::calibration::UnseenFigures;
 use crate::training::classifiers;
 use crate::training::encoder::Plan;
 use crate::training::sampling::Order;
@@ -113,6 +114,9 @@ impl TrainingRun<'_> {
         if let Some(unseen) = unseen {
             let reading = unseen::read(&self.recipe.calibration, unseen);
             metrics["unseen"] = serde_json::to_value(&reading.report)?;
+            // Those that are set here, and no others.
+            metrics["thresholds_on_unseen_sources"] =
+                reading.fitted.metrics.unseen.as_ref().map_or(serde_json::Value::Null, UnseenFigures::to_json);
             fitted = reading.fitted;
             if let (Some(known), Some(limit)) = (&mut novelty, reading.novelty_limit) {
                 known.limit = limit;

@@ -88,7 +88,7 @@ struct Parts<'a> {
 
 fn parts<'a>(strata: &'a [Stratum], groups: &[usize]) -> Parts<'a> {
     let names: Vec<&Stratum> = super::stratum::rows(strata).into_keys().collect();
-    let number = |stratum: &Stratum| names.partition_point(|name| *name < stratum);
+    let number = |stratum: &Stratum| super::stratum::place(&names, stratum);
     let mut joined: Vec<usize> = (0..names.len()).collect();
     let mut first_of_group = BTreeMap::<usize, usize>::new();
     for (stratum, group) in strata.iter().zip(groups) {

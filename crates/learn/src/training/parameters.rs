@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use tch::{Device, Kind, TchError, Tensor};
 
 use artefact::architecture::Convolution;
+use engine::fused::channels_last;
 use engine::norm::{self, Norm, Statistics};
 use engine::weights::Weights;
 
@@ -146,7 +147,7 @@ impl Parameters {
 /// A tensor of four dimensions with its channels innermost; others as they are.
 fn innermost(tensor: &Tensor) -> Tensor {
     match tensor.dim() {
-        4 => tensor.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]),
+        4 => channels_last(tensor),
         _ => tensor.shallow_clone(),
     }
 }

@@ -39,6 +39,11 @@ impl Stratum {
     }
 }
 
+/// Where a stratum stands among these, which are in order and hold it.
+pub fn place(strata: &[&Stratum], wanted: &Stratum) -> usize {
+    strata.partition_point(|other| *other < wanted)
+}
+
 /// The rows of each stratum.
 pub fn rows(strata: &[Stratum]) -> BTreeMap<&Stratum, Vec<usize>> {
     let mut rows = BTreeMap::<&Stratum, Vec<usize>>::new();

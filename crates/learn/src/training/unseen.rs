@@ -54,9 +54,7 @@ pub struct Reading {
 
 /// Fits calibration, thresholds and the limit of novelty to what was said of unseen images.
 pub fn read(plan: &calibration::Plan, images: &[UnseenImage]) -> Reading {
-    let mut fitted = calibration::fit(plan, &served(images));
-    // Whether generators are told apart is a question to images of known ones.
-    fitted.metrics.generator_top1 = None;
+    let fitted = calibration::fit(plan, &served(images));
     let policy = Policy { calibration: fitted.calibration, thresholds: fitted.thresholds, ..Policy::default() };
     let is_synthetic = |answer: &Answer| policy.probability(answer.logit) >= policy.thresholds.high;
     let novelty_limit = novelty_limit(images, is_synthetic);
@@ -64,14 +62,12 @@ pub fn read(plan: &calibration::Plan, images: &[UnseenImage]) -> Reading {
     Reading { fitted, novelty_limit, report }
 }
 
-/// What was said under the conditions that images are served in, as rows.
+/// What was said under the conditions that images are served in, as rows; how generators are named is a question to known ones.
 fn served(images: &[UnseenImage]) -> Predictions {
     let mut predictions = Predictions::default();
     for (group, image) in images.iter().enumerate() {
         for answer in image.answers.iter().take(SERVED) {
             predictions.logits.push(answer.logit);
-            predictions.guesses.extend(answer.guess);
-            predictions.confidences.push(0.0);
             predictions.labels.push(image.label);
             predictions.groups.push(group);
             predictions.strata.push(image.stratum.clone());

@@ -9,7 +9,7 @@ use super::{Answer, CONDITIONS, SERVED, UnseenImage};
 use crate::augment::Perturbation;
 use crate::training::calibration::{LogitThresholds, Plan, logit_thresholds_without};
 use crate::training::strata_figures::{self, Row, Share, shares};
-use crate::training::stratum::Stratum;
+use crate::training::stratum::{self, Stratum};
 use domain::{Decision, Policy};
 use figures::{Bootstrap, Figures};
 
@@ -100,7 +100,7 @@ fn of_image(
     bounds: &[LogitThresholds],
     conditions: Range<usize>,
 ) -> Vec<Said> {
-    let stratum = strata.partition_point(|other| **other < image.stratum);
+    let stratum = stratum::place(strata, &image.stratum);
     let LogitThresholds { low, high } = bounds[stratum];
     let said = |&answer: &Answer| {
         let decision = match answer.logit {
