@@ -33,7 +33,7 @@ pub struct CorrectionHandler {
 
 /// What became of the corrections that were taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct Drained {
     pub new: u64,
     /// Recorded before, the same in all fields.
     pub known: u64,
@@ -67,12 +67,12 @@ impl<E: Into<CorrectionError>> From<E> for NoLabel {
 }
 
 /// Takes the corrections that are ready, until none is.
-pub async fn drain(queue: &mut dyn Corrections, handler: &CorrectionHandler) -> Result<Tally, CorrectionError> {
-    let mut tally = Tally::default();
+pub async fn drain(queue: &mut dyn Corrections, handler: &CorrectionHandler) -> Result<Drained, CorrectionError> {
+    let mut drained = Drained::default();
     while let Some(delivery) = queue.take().await? {
-        settle(queue, delivery, handler, &mut tally).await?;
+        settle(queue, delivery, handler, &mut drained).await?;
     }
-    Ok(tally)
+    Ok(drained)
 }
 
 /// Takes corrections as they come, until `stop`. After a transient error it waits and opens the queue again.
@@ -80,25 +80,25 @@ pub async fn listen<Open>(
     open: Open,
     handler: &CorrectionHandler,
     stop: &CancellationToken,
-) -> Result<Tally, CorrectionError>
+) -> Result<Drained, CorrectionError>
 where
     Open: AsyncFn() -> Result<Box<dyn Corrections>, BrokerError>,
 {
-    let mut tally = Tally::default();
+    let mut drained = Drained::default();
     let backoff = || {
         let backoff = ExponentialBuilder::default().with_min_delay(Duration::from_millis(200));
         backoff.with_max_delay(Duration::from_secs(10)).without_max_times().with_jitter().build()
     };
     let mut pauses = backoff();
     loop {
-        let before = tally;
+        let before = drained;
         let mut queue = None;
-        let taken = listen_once(&mut queue, &open, handler, &mut tally);
+        let taken = listen_once(&mut queue, &open, handler, &mut drained);
         let error = stop.run_until_cancelled(taken).await;
         if let Some(queue) = queue {
             queue.close().await;
         }
-        let Some(error) = error else { return Ok(tally) };
+        let Some(error) = error else { return Ok(drained) };
         let waiting_helps = match &error {
             CorrectionError::Broker(error) => error.is_transient(),
             CorrectionError::Database(error) => error.is_transient(),
@@ -107,13 +107,13 @@ where
         if !waiting_helps {
             return Err(error);
         }
-        if tally != before {
+        if drained != before {
             pauses = backoff();
         }
         let pause = pauses.next().unwrap_or(Duration::from_secs(10));
         tracing::warn!(%error, pause_ms = pause.as_millis() as u64, "corrections wait in their queue");
         if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
-            return Ok(tally);
+            return Ok(drained);
         }
     }
 }
@@ -123,7 +123,7 @@ async fn listen_once<Open>(
     queue: &mut Option<Box<dyn Corrections>>,
     open: &Open,
     handler: &CorrectionHandler,
-    tally: &mut Tally,
+    drained: &mut Drained,
 ) -> CorrectionError
 where
     Open: AsyncFn() -> Result<Box<dyn Corrections>, BrokerError>,
@@ -132,7 +132,7 @@ where
         let queue = queue.insert(open().await?);
         loop {
             let delivery = queue.next().await?;
-            settle(queue.as_mut(), delivery, handler, tally).await?;
+            settle(queue.as_mut(), delivery, handler, drained).await?;
         }
     };
     let ended: Result<std::convert::Infallible, CorrectionError> = taking.await;
@@ -146,19 +146,19 @@ async fn settle(
     queue: &mut dyn Corrections,
     delivery: CorrectionDelivery,
     handler: &CorrectionHandler,
-    tally: &mut Tally,
+    drained: &mut Drained,
 ) -> Result<(), CorrectionError> {
     match handler.handle(&delivery.message).await? {
         CorrectionOutcome::Recorded(heard) => {
             queue.acknowledge(delivery).await?;
             match heard {
-                Recorded::New => tally.new += 1,
-                Recorded::Duplicate => tally.known += 1,
+                Recorded::New => drained.new += 1,
+                Recorded::Duplicate => drained.known += 1,
             }
         }
         CorrectionOutcome::Rejected { reason } => {
             queue.dead_letter(delivery, &reason).await?;
-            tally.dead += 1;
+            drained.dead += 1;
         }
     }
     Ok(())
@@ -307,7 +307,7 @@ mod tests {
             self.broker.ready(InputQueue::Corrections).len()
         }
 
-        async fn drain(&self) -> Result<Tally, CorrectionError> {
+        async fn drain(&self) -> Result<Drained, CorrectionError> {
             drain(&mut self.broker.corrections(), &self.handler).await
         }
 
@@ -324,7 +324,7 @@ mod tests {
         let desk = Desk::new();
         desk.put("elsewhere", "a");
         desk.put("uploads", "b");
-        assert_eq!(desk.drain().await.unwrap(), Tally { new: 1, known: 0, dead: 1 });
+        assert_eq!(desk.drain().await.unwrap(), Drained { new: 1, known: 0, dead: 1 });
         assert_eq!(desk.waiting(), 0);
         let dead = desk.broker.dead();
         assert_eq!(dead.len(), 1);
@@ -340,7 +340,7 @@ mod tests {
         let error = desk.drain().await.unwrap_err();
         assert!(matches!(error, CorrectionError::Broker(BrokerError::Unconfirmed(_))), "{error}");
         assert_eq!((desk.waiting(), desk.broker.dead().len()), (1, 0));
-        assert_eq!(desk.drain().await.unwrap(), Tally { new: 0, known: 0, dead: 1 });
+        assert_eq!(desk.drain().await.unwrap(), Drained { new: 0, known: 0, dead: 1 });
     }
 
     #[tokio::test]
@@ -359,8 +359,8 @@ mod tests {
             desk.until_labelled("b").await;
             stop.cancel();
         };
-        let (tally, ()) = tokio::join!(listen(open, &desk.handler, &stop), working);
-        assert_eq!(tally.unwrap(), Tally { new: 2, known: 0, dead: 0 });
+        let (drained, ()) = tokio::join!(listen(open, &desk.handler, &stop), working);
+        assert_eq!(drained.unwrap(), Drained { new: 2, known: 0, dead: 0 });
         assert_eq!(desk.waiting(), 0);
     }
 }

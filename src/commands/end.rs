@@ -5,6 +5,7 @@ use crate::worker::WorkerError;
 use artefact::LoadError;
 use broker::BrokerError;
 use decoder::StartError;
+use engine::OpenError;
 use ledger::LedgerError;
 use objects::StoreError;
 
@@ -88,6 +89,12 @@ impl From<StoreError> for End {
 
 impl From<StartError> for End {
     fn from(error: StartError) -> End {
+        End::usage(error)
+    }
+}
+
+impl From<OpenError> for End {
+    fn from(error: OpenError) -> End {
         End::usage(error)
     }
 }

@@ -13,7 +13,7 @@ use super::End;
 use super::print::say;
 use super::table::harmless;
 use crate::config::Config;
-use crate::corrections::{self, CorrectionError, CorrectionHandler, Tally};
+use crate::corrections::{self, CorrectionError, CorrectionHandler, Drained};
 use broker::rabbit::RabbitCorrections;
 use broker::{BrokerError, Corrections};
 use database::Database;
@@ -92,7 +92,7 @@ pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
 }
 
 /// Makes labels of the corrections that wait in their queue.
-pub(super) async fn drain_corrections(config: &Config) -> Result<Tally, End> {
+pub(super) async fn drain_corrections(config: &Config) -> Result<Drained, End> {
     let handler = correction_handler(config).await?;
     let mut queue = Box::new(RabbitCorrections::open(&config.broker).await?);
     let taken = corrections::drain(queue.as_mut(), &handler).await;
@@ -114,8 +114,8 @@ async fn correction_handler(config: &Config) -> Result<CorrectionHandler, End> {
     })
 }
 
-fn tell(tally: Tally, json: bool) {
-    let Tally { new, known, dead } = tally;
+fn tell(drained: Drained, json: bool) {
+    let Drained { new, known, dead } = drained;
     if json {
         say!("{}", json!({"new": new, "known": known, "dead": dead}));
     } else {

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use assay::corrections::{CorrectionError, CorrectionHandler, Tally, drain};
+use assay::corrections::{CorrectionError, CorrectionHandler, Drained, drain};
 use broker::Corrections;
 use broker::rabbit::RabbitCorrections;
 use database::Database;
@@ -241,8 +241,8 @@ async fn a_correction_stays_in_its_queue_until_its_label_is_committed() {
 
     store.set_away(false);
     let mut queue = Box::new(RabbitCorrections::open(&site.broker).await.unwrap());
-    let tally = within(60, drain(queue.as_mut(), &handler)).await.unwrap();
-    assert_eq!(tally, Tally { new: 1, known: 0, dead: 0 });
+    let drained = within(60, drain(queue.as_mut(), &handler)).await.unwrap();
+    assert_eq!(drained, Drained { new: 1, known: 0, dead: 0 });
     queue.close().await;
     assert_eq!(site.depth("labels").await, 0);
     let again = store.history(&sha256(b"a")).await.unwrap().remove(0).label;

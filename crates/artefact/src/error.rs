@@ -52,6 +52,4 @@ pub enum LoadError {
         #[source]
         cause: Cause,
     },
-    #[error("{0}")]
-    Device(String),
 }

@@ -73,7 +73,7 @@ impl DatabaseError {
 
     pub(crate) fn of(address: &str, error: sqlx::Error) -> DatabaseError {
         let address = address.to_string();
-        if let Some(detail) = distrust(&error) {
+        if let Some(detail) = tls_failure(&error) {
             return DatabaseError::Untrusted { address, detail, cause: Some(error.into()) };
         }
         let detail = match &error {
@@ -108,10 +108,10 @@ fn code(error: &sqlx::Error) -> String {
     error.as_database_error().and_then(|error| error.code()).unwrap_or_default().into_owned()
 }
 
-fn distrust(error: &sqlx::Error) -> Option<String> {
+fn tls_failure(error: &sqlx::Error) -> Option<String> {
     match error {
-        sqlx::Error::Io(error) => tls::distrust(error, ROOTS),
-        sqlx::Error::Tls(error) => tls::distrust(error.as_ref(), ROOTS)
+        sqlx::Error::Io(error) => tls::failure(error, ROOTS),
+        sqlx::Error::Tls(error) => tls::failure(error.as_ref(), ROOTS)
             .or_else(|| Some(format!("{error}; have it offer TLS, or set sslmode in database.url to what it offers"))),
         _ => None,
     }

@@ -2,7 +2,7 @@
 
 use tch::{Kind, TchError, Tensor};
 
-use crate::conv::{Conv, Place};
+use crate::conv::{Conv, Placement};
 use crate::torch_error::TorchError;
 use crate::weights::Weights;
 use artefact::architecture::{Architecture, Block as Layout};
@@ -32,7 +32,7 @@ pub struct Features {
 
 impl Backbone {
     /// From weights that [`Weights::check`] has found complete.
-    pub fn new(weights: &Weights, architecture: Architecture, place: Place) -> Backbone {
+    pub fn new(weights: &Weights, architecture: Architecture, place: Placement) -> Backbone {
         let stem = Conv::folded(weights, "encoder.conv1", "encoder.bn1", architecture.stem(), place);
         let layers = architecture.layers();
         Backbone {
@@ -58,7 +58,7 @@ impl Backbone {
 }
 
 impl Block {
-    fn new(weights: &Weights, layout: &Layout, place: Place) -> Block {
+    fn new(weights: &Weights, layout: &Layout, place: Placement) -> Block {
         let name = &layout.name;
         let convolutions = layout.convolutions.iter().enumerate().map(|(index, shape)| {
             let part = |kind: &str| format!("{name}.{kind}{}", index + 1);

@@ -16,13 +16,13 @@ const EPSILON: f64 = 1e-5;
 
 /// Where and in what numbers the network computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct Placement {
     pub device: Device,
     /// Float or BFloat16; of the convolutions. Everything after the global mean is fp32.
     pub kind: Kind,
 }
 
-impl Place {
+impl Placement {
     /// Whether 3×3 convolutions are computed by Winograd's filtering.
     pub fn uses_winograd(&self) -> bool {
         self.device == Device::Cpu && self.kind == Kind::Float && kernels::measured().prefers_winograd()
@@ -53,7 +53,7 @@ enum Kernel {
 
 impl Conv {
     /// Folds `<norm>.*` into `<conv>.weight`: w' = w · γ/√(σ² + ε), b' = β − μ · γ/√(σ² + ε), in fp64 before the cast.
-    pub fn folded(weights: &Weights, conv: &str, norm: &str, shape: Convolution, place: Place) -> Conv {
+    pub fn folded(weights: &Weights, conv: &str, norm: &str, shape: Convolution, place: Placement) -> Conv {
         let of = |part: &str| weights.get(&format!("{norm}.{part}")).to_kind(Kind::Double);
         let scale = of("weight") / (of("running_var") + EPSILON).sqrt();
         let bias = of("bias") - of("running_mean") * &scale;
@@ -129,7 +129,7 @@ impl Conv {
 }
 
 impl Kernel {
-    fn new(weight: Tensor, shape: Convolution, place: Place, to_place: impl Fn(Tensor) -> Tensor) -> Kernel {
+    fn new(weight: Tensor, shape: Convolution, place: Placement, to_place: impl Fn(Tensor) -> Tensor) -> Kernel {
         if place.device.is_cuda() {
             return Kernel::CuDnn(channels_last(&to_place(weight)));
         }

@@ -6,9 +6,8 @@ use std::path::Path;
 
 use tch::{Cuda, Device, Kind};
 
-use crate::conv::Place;
-use crate::{Precision, Settings, fused, kernels};
-use artefact::LoadError;
+use crate::conv::Placement;
+use crate::{OpenError, Precision, Settings, fused, kernels};
 
 /// Present where NVIDIA's driver is loaded.
 const DRIVER: &str = "/dev/nvidiactl";
@@ -16,16 +15,16 @@ const LIBRARY: &str = "libtorch_cuda.so";
 
 /// Makes this process ready to compute as `[detector]` says: device, precision, threads, and an allocator that keeps its
 /// pages.
-pub fn prepare(settings: &Settings) -> Result<Place, LoadError> {
+pub fn prepare(settings: &Settings) -> Result<Placement, OpenError> {
     if settings.threads > 0 {
         tch::set_num_threads(i32::try_from(settings.threads).unwrap_or(i32::MAX));
     }
-    fused::keep_pages().map_err(|error| LoadError::Device(error.to_string()))?;
+    fused::keep_pages()?;
     choose(&settings.device, settings.precision)
 }
 
 /// Resolves `detector.device` and `detector.precision`.
-pub fn choose(device: &str, precision: Precision) -> Result<Place, LoadError> {
+pub fn choose(device: &str, precision: Precision) -> Result<Placement, OpenError> {
     let device = match device {
         "auto" if Path::new(DRIVER).exists() => match open_cuda(0) {
             Ok(device) => device,
@@ -42,15 +41,15 @@ pub fn choose(device: &str, precision: Precision) -> Result<Place, LoadError> {
                 None => None,
             };
             let wrong = || {
-                LoadError::Device(format!("detector.device = {named:?} is no device: auto, cpu, cuda and cuda:N are"))
+                OpenError::Device(format!("detector.device = {named:?} is no device: auto, cpu, cuda and cuda:N are"))
             };
-            open_cuda(index.ok_or_else(wrong)?).map_err(LoadError::Device)?
+            open_cuda(index.ok_or_else(wrong)?).map_err(OpenError::Device)?
         }
     };
     let kind = match precision {
         Precision::Fp32 => Kind::Float,
         Precision::Bf16 if device == Device::Cpu && !cpu_takes_bf16() => {
-            return Err(LoadError::Device(
+            return Err(OpenError::Device(
                 "detector.precision = \"bf16\" wants a processor with AVX-512, which this one lacks: set it to \"auto\" or \
                  \"fp32\""
                     .into(),
@@ -60,7 +59,7 @@ pub fn choose(device: &str, precision: Precision) -> Result<Place, LoadError> {
         Precision::Auto if device.is_cuda() => Kind::BFloat16,
         Precision::Auto => kernels::measured().kind(),
     };
-    Ok(Place { device, kind })
+    Ok(Placement { device, kind })
 }
 
 /// `cpu` or `cuda:0`.
@@ -114,7 +113,7 @@ mod tests {
 
     #[test]
     fn the_cpu_can_always_be_chosen() {
-        assert_eq!(choose("cpu", Precision::Fp32).unwrap(), Place { device: Device::Cpu, kind: Kind::Float });
+        assert_eq!(choose("cpu", Precision::Fp32).unwrap(), Placement { device: Device::Cpu, kind: Kind::Float });
     }
 
     #[test]

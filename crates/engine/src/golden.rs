@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use crate::{Detector, Engine, ScoreError, Settings};
+use crate::{Detector, Engine, OpenError, ScoreError, Settings};
 use artefact::golden::Golden;
 use artefact::{LoadError, Manifest};
 use domain::Scores;
@@ -19,6 +19,8 @@ const PROBABILITY: f32 = 0.05;
 pub enum GoldenError {
     #[error(transparent)]
     Load(#[from] LoadError),
+    #[error(transparent)]
+    Open(#[from] OpenError),
     #[error("the golden images can't be scored: {0}")]
     Score(#[from] ScoreError),
     #[error("the model holds no golden scores (manifest.json has no \"golden\"): it was made without a self-test")]

@@ -87,8 +87,19 @@ pub enum Precision {
     Bf16,
 }
 
+/// Why there is no detector.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error("{0}")]
+    Device(String),
+    #[error(transparent)]
+    Torch(#[from] TorchError),
+}
+
 /// The detector that the configuration asks for, ready to score.
-pub fn open(settings: &Settings) -> Result<Box<dyn Detector>, LoadError> {
+pub fn open(settings: &Settings) -> Result<Box<dyn Detector>, OpenError> {
     if settings.model == SCRIPTED {
         return Ok(Box::new(Scripted::new()));
     }

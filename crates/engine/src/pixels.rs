@@ -2,7 +2,7 @@
 
 use tch::{Kind, TchError, Tensor};
 
-use crate::conv::Place;
+use crate::conv::Placement;
 
 /// ImageNet's mean and deviation of each channel, after division by 255.
 const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
@@ -11,13 +11,13 @@ const DEVIATION: [f32; 3] = [0.229, 0.224, 0.225];
 /// Mean and deviation, on the device.
 #[derive(Debug)]
 pub struct Pixels {
-    place: Place,
+    place: Placement,
     mean: Tensor,
     deviation: Tensor,
 }
 
 impl Pixels {
-    pub fn new(place: Place) -> Pixels {
+    pub fn new(place: Placement) -> Pixels {
         let channel = |values: [f32; 3]| Tensor::from_slice(&values).view([1, 3, 1, 1]).to_device(place.device);
         Pixels { place, mean: channel(MEAN), deviation: channel(DEVIATION) }
     }

@@ -6,16 +6,16 @@ use tch::{Device, Kind, Tensor};
 
 use crate::backbone::Backbone;
 use crate::buckets::{self, Buckets, SubBatch};
-use crate::conv::Place;
+use crate::conv::Placement;
 use crate::heads::{Generators, Origin};
 use crate::novelty::Novelty;
 use crate::pixels::Pixels;
 use crate::staging::Staging;
 use crate::torch_error::{TorchError, TorchErrorKind};
 use crate::weights::Weights;
-use crate::{Detector, ScoreError, Settings, device, wait_policy};
+use crate::{Detector, OpenError, ScoreError, Settings, device, wait_policy};
 use artefact::manifest::Manifest;
-use artefact::{Card, LoadError};
+use artefact::Card;
 use domain::Scores;
 use imaging::{CROP_SIDE, Crop};
 
@@ -33,7 +33,7 @@ struct PartScores {
 pub struct Engine {
     card: Card,
     device: String,
-    place: Place,
+    place: Placement,
     buckets: Buckets,
     /// On a GPU only.
     staging: Option<Staging>,
@@ -46,14 +46,14 @@ pub struct Engine {
 
 impl Engine {
     /// Loads and checks an artefact: the digest of its weights, and every tensor's name and shape.
-    pub fn load(folder: &Path, settings: &Settings) -> Result<Engine, LoadError> {
+    pub fn load(folder: &Path, settings: &Settings) -> Result<Engine, OpenError> {
         let place = device::prepare(settings)?;
         let manifest = Manifest::read(folder, &settings.public_key)?;
         let weights = Weights::of_artefact(&manifest, folder)?;
-        Self::new(&manifest, &weights, place).map_err(|error| LoadError::Device(error.to_string()))
+        Ok(Self::new(&manifest, &weights, place)?)
     }
 
-    fn new(manifest: &Manifest, weights: &Weights, place: Place) -> Result<Engine, TorchError> {
+    fn new(manifest: &Manifest, weights: &Weights, place: Placement) -> Result<Engine, TorchError> {
         let _no_grad = tch::no_grad_guard();
         let (buckets, staging) = match place.device {
             Device::Cuda(index) => {

@@ -41,12 +41,12 @@ pub enum ArtefactError {
 }
 
 pub struct Store {
-    place: Place,
+    backend: Backend,
     cache: PathBuf,
     objects: Arc<dyn Objects>,
 }
 
-enum Place {
+enum Backend {
     Folder(PathBuf),
     /// The prefix is empty or ends in a slash.
     Bucket {
@@ -58,27 +58,27 @@ enum Place {
 impl Store {
     /// The store of the configuration; `objects` is used where that is a bucket.
     pub fn new(settings: &Settings, objects: Arc<dyn Objects>) -> Store {
-        let place = match settings.store.strip_prefix("s3://") {
-            None => Place::Folder(PathBuf::from(&settings.store)),
+        let backend = match settings.store.strip_prefix("s3://") {
+            None => Backend::Folder(PathBuf::from(&settings.store)),
             Some(place) => {
                 let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
                 let prefix = prefix.trim_end_matches('/');
                 let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
-                Place::Bucket { bucket: bucket.into(), prefix }
+                Backend::Bucket { bucket: bucket.into(), prefix }
             }
         };
-        Store { place, cache: PathBuf::from(&settings.cache), objects }
+        Store { backend, cache: PathBuf::from(&settings.cache), objects }
     }
 
     /// Copies a folder that was checked into the store, under its version; gives its location. What is there already, and is
     /// the same, is left alone.
     pub async fn put(&self, folder: &Path, manifest: &Manifest) -> Result<String, ArtefactError> {
-        match &self.place {
-            Place::Folder(root) => {
+        match &self.backend {
+            Backend::Folder(root) => {
                 let (folder, manifest, target) = (folder.to_owned(), manifest.clone(), root.join(&manifest.version));
                 blocking(move || put_in_folder(&folder, &manifest, &target)).await
             }
-            Place::Bucket { bucket, prefix } => {
+            Backend::Bucket { bucket, prefix } => {
                 self.upload(folder, manifest, bucket, &format!("{prefix}{}", manifest.version)).await
             }
         }

@@ -29,7 +29,7 @@ pub fn check_authorities(key: &str, path: &str) -> Result<(), String> {
 
 /// Why a connection failed, if TLS is the reason: what is wrong, and how to fix it.
 /// `roots` names the setting by which authorities are made known.
-pub fn distrust(error: &(dyn Error + 'static), roots: &str) -> Option<String> {
+pub fn failure(error: &(dyn Error + 'static), roots: &str) -> Option<String> {
     let mut causes = Some(error);
     while let Some(error) = causes {
         if let Some(error) = error.downcast_ref::<rustls::Error>() {
@@ -82,10 +82,10 @@ mod tests {
         let unknown = || rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
         let nested = io::Error::other(io::Error::new(io::ErrorKind::InvalidData, unknown()));
         for error in [&unknown() as &(dyn Error + 'static), &nested] {
-            let said = distrust(error, "broker.ca_file").unwrap();
+            let said = failure(error, "broker.ca_file").unwrap();
             assert!(said.contains("authority") && said.contains("broker.ca_file"), "{said}");
         }
-        assert_eq!(distrust(&io::Error::from(io::ErrorKind::ConnectionRefused), "x"), None);
+        assert_eq!(failure(&io::Error::from(io::ErrorKind::ConnectionRefused), "x"), None);
     }
 
     #[test]

@@ -158,10 +158,17 @@ fn by_source(out: &mut String, evaluation: &Evaluation) {
     ] {
         let median = median.map_or(String::new(), |median| format!("; median {median:.3}"));
         line!(out, "{heading}{median}");
-        line!(out, "  {:<38} {:>6} {:>7} {:>10}", "", "images", "wrong", "uncertain");
+        line!(out, "  {:<38} {:>6} {:>7} {:>15} {:>10}", "", "images", "wrong", "95 %", "uncertain");
         for share in shares {
             let name = fit(&harmless(&share.name), 38);
-            line!(out, "  {name:<38} {:>6} {:>7.3} {:>10.3}", share.images, share.wrong, share.uncertain);
+            let interval = share.wrong_interval.map_or(String::new(), |[low, high]| format!("{low:.3} to {high:.3}"));
+            line!(
+                out,
+                "  {name:<38} {:>6} {:>7.3} {interval:>15} {:>10.3}",
+                share.images,
+                share.wrong,
+                share.uncertain
+            );
         }
     }
 }

@@ -79,7 +79,7 @@ impl Endpoint {
                 };
                 BrokerError::Refused { address, source }
             }
-            _ => match tls::distrust(&error, "broker.ca_file") {
+            _ => match tls::failure(&error, "broker.ca_file") {
                 Some(explanation) => BrokerError::Untrusted { address, explanation, source: error.into() },
                 None => self.unreachable(error),
             },

@@ -9,10 +9,10 @@ use super::asked::{Asked, AttackPlan, EPSILONS};
 use super::examination::{self, Condition, Examination, ExaminationError, Examiner, Judged, Prepared};
 use super::tracks::ranking;
 use crate::training::{Attack, Budget};
-use artefact::{LoadError, Manifest};
+use artefact::Manifest;
 use domain::{Decision, LabelledOrigin};
 use engine::weights::Weights;
-use engine::{Detector, Settings, device};
+use engine::{Detector, OpenError, Settings, device};
 use figures::{Bootstrap, Figures, share};
 use imaging::{CROP_SIDE, Crop};
 use labels::annotations::Annotation;
@@ -42,7 +42,7 @@ pub struct Attacker {
 
 impl Attacker {
     /// Computes on the device that the engine has.
-    pub fn open(settings: &Settings, plan: AttackPlan) -> Result<Attacker, LoadError> {
+    pub fn open(settings: &Settings, plan: AttackPlan) -> Result<Attacker, OpenError> {
         let folder = Path::new(&settings.model);
         let manifest = Manifest::read(folder, &settings.public_key)?;
         let place = device::choose(&settings.device, settings.precision)?;

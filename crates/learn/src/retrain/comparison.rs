@@ -9,16 +9,16 @@ use super::gate::{Prediction, Trial};
 use super::image_cache::CachedImages;
 use super::prefetch::in_order;
 use crate::augment::{Perturbation, Rng};
-use artefact::{Card, LoadError};
+use artefact::Card;
 use decoder::StartError;
 use domain::{LabelledOrigin, Scores};
-use engine::{Detector, Engine, ScoreError, Settings};
+use engine::{Detector, Engine, OpenError, ScoreError, Settings};
 use imaging::Crop;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ComparisonError {
     #[error(transparent)]
-    Load(#[from] LoadError),
+    Open(#[from] OpenError),
     #[error(transparent)]
     Score(#[from] ScoreError),
     #[error(transparent)]

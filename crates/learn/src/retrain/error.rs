@@ -11,6 +11,7 @@ use super::training_run::TrainingRunError;
 use artefact::LoadError;
 use database::DatabaseError;
 use decoder::StartError;
+use engine::OpenError;
 use engine::golden::GoldenError;
 use registry::{LeaseError, RegistryError};
 
@@ -30,6 +31,8 @@ pub enum RetrainError {
     Training(#[from] TrainingRunError),
     #[error(transparent)]
     Load(#[from] LoadError),
+    #[error(transparent)]
+    Device(#[from] OpenError),
     #[error(transparent)]
     Golden(#[from] GoldenError),
     #[error(transparent)]

@@ -25,7 +25,7 @@ use artefact::manifest::Reading;
 use artefact::novelty::Known;
 use artefact::{Architecture, LabelSet};
 use decoder::StartError;
-use engine::conv::Place;
+use engine::conv::Placement;
 use engine::weights::Weights;
 use imaging::Crop;
 
@@ -39,7 +39,7 @@ pub struct TrainingRun<'a> {
     pub train: CachedImages<'a>,
     /// Images that the network never learns from.
     pub held_out: CachedImages<'a>,
-    pub place: Place,
+    pub place: Placement,
     /// That augment images beside the training itself.
     pub threads: usize,
     pub checkpoint_every: Duration,

@@ -9,7 +9,7 @@ use super::network::Network;
 use super::parameters::Norms;
 use crate::augment::Rng;
 use artefact::Architecture;
-use engine::conv::Place;
+use engine::conv::Placement;
 use engine::pixels::Pixels;
 use engine::weights::Weights;
 
@@ -32,13 +32,13 @@ pub struct Budget {
 pub struct Attack {
     network: Network,
     pixels: Pixels,
-    place: Place,
+    place: Placement,
 }
 
 impl Attack {
     /// From weights that [`Weights::check`] has found complete. The gradients are fp32, whatever the engine computes in.
-    pub fn new(weights: &Weights, architecture: Architecture, place: Place) -> Attack {
-        let place = Place { kind: Kind::Float, ..place };
+    pub fn new(weights: &Weights, architecture: Architecture, place: Placement) -> Attack {
+        let place = Placement { kind: Kind::Float, ..place };
         let network = Network::new(weights, architecture, place);
         network.parameters.freeze();
         Attack { network, pixels: Pixels::new(place), place }
@@ -127,7 +127,7 @@ mod tests {
 
     fn attack() -> Attack {
         let architecture = "resnet18-nodown-16".parse().unwrap();
-        let place = Place { device: Device::Cpu, kind: Kind::Float };
+        let place = Placement { device: Device::Cpu, kind: Kind::Float };
         Attack::new(&testing::weights(architecture, 3), architecture, place)
     }
 

@@ -9,7 +9,7 @@ use super::stratum::Stratum;
 use crate::augment::{Likeness, likeness};
 use artefact::Architecture;
 use engine::backbone::Backbone;
-use engine::conv::Place;
+use engine::conv::Placement;
 use engine::pixels::Pixels;
 use engine::weights::Weights;
 use imaging::{CROP_SIDE, Crop};
@@ -19,7 +19,7 @@ use imaging::{CROP_SIDE, Crop};
 pub struct Embedder {
     backbone: Backbone,
     pixels: Pixels,
-    place: Place,
+    place: Placement,
     rows: Vec<Tensor>,
     labels: Vec<Label>,
     strata: Vec<Stratum>,
@@ -30,7 +30,7 @@ pub struct Embedder {
 
 impl Embedder {
     /// From weights that [`Weights::check`] has found complete.
-    pub fn new(encoder: &Weights, architecture: Architecture, place: Place) -> Embedder {
+    pub fn new(encoder: &Weights, architecture: Architecture, place: Placement) -> Embedder {
         let _no_grad = tch::no_grad_guard();
         let backbone = Backbone::new(encoder, architecture, place);
         Embedder {

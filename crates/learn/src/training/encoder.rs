@@ -14,7 +14,7 @@ use super::parameters::{Norms, Parameters};
 use super::sampling::Sampling;
 use super::schedule::Schedule;
 use artefact::Architecture;
-use engine::conv::Place;
+use engine::conv::Placement;
 use engine::weights::Weights;
 
 /// `[encoder]` of a recipe.
@@ -123,14 +123,14 @@ pub struct Step {
 
 impl Encoder {
     /// From weights that [`Weights::check`] has found complete.
-    pub fn new(plan: Plan, weights: &Weights, architecture: Architecture, place: Place) -> Encoder {
+    pub fn new(plan: Plan, weights: &Weights, architecture: Architecture, place: Placement) -> Encoder {
         let network = Network::new(weights, architecture, place);
         let average = plan.average.map(|decay| Average::new(decay, plan.average_start, &network.parameters));
         Encoder { plan, optimiser: Optimiser::new(plan.optimiser), network, average, steps: 0 }
     }
 
     /// As it was when it gave this state after so many steps.
-    pub fn resume(plan: Plan, state: &Weights, steps: u64, architecture: Architecture, place: Place) -> Encoder {
+    pub fn resume(plan: Plan, state: &Weights, steps: u64, architecture: Architecture, place: Placement) -> Encoder {
         let network = Network::new(&state.below("network."), architecture, place);
         let resumed = |decay| Average::resume(decay, plan.average_start, &state.below("average."), &network.parameters);
         let average = plan.average.map(resumed);
@@ -187,7 +187,7 @@ mod tests {
     use super::*;
     use crate::training::testing::{self, furthest};
 
-    const PLACE: Place = Place { device: Device::Cpu, kind: Kind::Float };
+    const PLACE: Placement = Placement { device: Device::Cpu, kind: Kind::Float };
 
     fn plan() -> Plan {
         Plan {

@@ -71,11 +71,11 @@ mod tests {
 
     use super::*;
     use crate::training::testing::{self, furthest};
-    use engine::conv::Place;
+    use engine::conv::Placement;
 
     fn network() -> Network {
         let architecture = "resnet18-nodown-16".parse().unwrap();
-        let place = Place { device: Device::Cpu, kind: Kind::Float };
+        let place = Placement { device: Device::Cpu, kind: Kind::Float };
         Network::new(&testing::weights(architecture, 3), architecture, place)
     }
 

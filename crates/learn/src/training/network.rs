@@ -6,7 +6,7 @@ use super::parameters::{Norms, Parameters};
 use artefact::Architecture;
 use artefact::architecture::Block;
 use engine::backbone::{Features, Means};
-use engine::conv::Place;
+use engine::conv::Placement;
 use engine::weights::Weights;
 
 /// All tensors of an artefact, ready to be trained.
@@ -14,17 +14,17 @@ use engine::weights::Weights;
 pub struct Network {
     architecture: Architecture,
     pub parameters: Parameters,
-    place: Place,
+    place: Placement,
 }
 
 impl Network {
     /// From weights that [`Weights::check`] has found complete. Parameters are fp32, convolutions compute in the place's
     /// numbers.
-    pub fn new(weights: &Weights, architecture: Architecture, place: Place) -> Network {
+    pub fn new(weights: &Weights, architecture: Architecture, place: Placement) -> Network {
         Network { architecture, parameters: Parameters::new(weights, place.device), place }
     }
 
-    pub fn place(&self) -> Place {
+    pub fn place(&self) -> Placement {
         self.place
     }
 
@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn in_evaluation_it_is_the_network_that_serves() {
         let _no_grad = tch::no_grad_guard();
-        let place = Place { device: Device::Cpu, kind: Kind::Float };
+        let place = Placement { device: Device::Cpu, kind: Kind::Float };
         for name in ["resnet18-nodown-16", "resnet50-nodown-16", "resnet50-half"] {
             let architecture: Architecture = name.parse().unwrap();
             let weights = worn(architecture);
@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn statistics_move_in_training_only_once_and_never_when_frozen() {
         let architecture: Architecture = "resnet18-nodown-16".parse().unwrap();
-        let place = Place { device: Device::Cpu, kind: Kind::Float };
+        let place = Placement { device: Device::Cpu, kind: Kind::Float };
         let network = Network::new(&testing::weights(architecture, 3), architecture, place);
         let images = testing::wave(&[4, 3, 16, 16], 0.0);
         let mean = || network.parameters.weights().get("encoder.bn1.running_mean").copy();
@@ -150,7 +150,7 @@ mod tests {
         let weights = testing::weights(architecture, 3);
         let images = testing::wave(&[4, 3, 16, 16], 0.0);
         let gradient = |kind| {
-            let network = Network::new(&weights, architecture, Place { device: Device::Cpu, kind });
+            let network = Network::new(&weights, architecture, Placement { device: Device::Cpu, kind });
             let embedding = network.features(&images, Norms::Batch).unwrap().embedding;
             (embedding.shallow_clone() * testing::wave(&embedding.size(), 1.0)).sum(Kind::Float).backward();
             network.parameters.trained()["encoder.layer3.0.conv2.weight"].grad()

@@ -7,6 +7,9 @@ use super::stratum::Stratum;
 use domain::Decision;
 use figures::{Bootstrap, Figures, Ranking, Scored};
 
+/// Of intervals of shares.
+const CONFIDENCE: f64 = 0.95;
+
 /// An answer about an image.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Row {
@@ -35,6 +38,8 @@ pub struct Share {
     pub images: usize,
     /// Called synthetic where it is a source, real where it is a generator.
     pub wrong: f64,
+    /// Within which the share of wrong answers lies with 95 % confidence, by the number of images; `None` without any.
+    pub wrong_interval: Option<[f64; 2]>,
     pub uncertain: f64,
 }
 
@@ -73,10 +78,13 @@ pub fn shares(strata: &[&Stratum], rows: &[Row], synthetic: bool, answers: usize
                 let own = of.iter().filter(|row| is(row)).count();
                 own as f64 / of.len().max(1) as f64
             };
+            let (images, wrong) = (of.len() / answers.max(1), share(Row::is_wrong));
             Share {
                 name: stratum.name().into(),
-                images: of.len() / answers.max(1),
-                wrong: share(Row::is_wrong),
+                images,
+                wrong,
+                // Answers about one image are not independent: it counts once.
+                wrong_interval: figures::wilson_interval((wrong * images as f64).round() as u64, images as u64, CONFIDENCE),
                 uncertain: share(Row::is_uncertain),
             }
         })

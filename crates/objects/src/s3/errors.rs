@@ -53,7 +53,7 @@ where
     E: Error + ProvideErrorMetadata + 'static,
 {
     let answer @ Said { status, code, .. } = said(error);
-    if let Some(detail) = tls::distrust(error, ROOTS) {
+    if let Some(detail) = tls::failure(error, ROOTS) {
         return StoreError::Untrusted { endpoint: endpoint.into(), detail };
     }
     let (bucket, said) = (bucket.to_string(), describe(error));
@@ -113,7 +113,7 @@ where
 {
     match said(error) {
         // What the client puts around it says less than the cause.
-        Said { status: 0, .. } => tls::distrust(error, ROOTS).unwrap_or_else(|| chain(error.source().unwrap_or(error))),
+        Said { status: 0, .. } => tls::failure(error, ROOTS).unwrap_or_else(|| chain(error.source().unwrap_or(error))),
         Said { status, code: "", .. } => format!("HTTP {status}"),
         Said { status, code, message: "", .. } => format!("{code} (HTTP {status})"),
         Said { status, code, message, .. } => format!("{code}: {message} (HTTP {status})"),
