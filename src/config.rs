@@ -13,6 +13,7 @@ use config::{Config as Layers, Environment, File, FileFormat};
 use serde::Deserialize;
 
 use crate::{admin, telemetry, worker};
+use domain::ThresholdSettings;
 use learn::retrain;
 
 /// The built-in layer; also the documentation of every key.
@@ -46,6 +47,7 @@ pub struct Config {
     pub registry: registry::Settings,
     pub imaging: imaging::Settings,
     pub detector: engine::Settings,
+    pub thresholds: ThresholdSettings,
     pub worker: worker::Settings,
     pub training: retrain::TrainingSettings,
     pub retrain: retrain::Settings,
@@ -163,6 +165,7 @@ impl Config {
     pub fn plan(&self) -> worker::WorkerPlan {
         worker::WorkerPlan {
             worker: self.worker.clone(),
+            thresholds: self.thresholds.clone(),
             allowed: self.objects.allowed(),
             max_object_bytes: self.objects.max_bytes,
             max_attempts: self.broker.max_attempts(),

@@ -161,8 +161,10 @@ async fn buckets(config: &Config) -> Vec<Finding> {
 
 async fn model(config: &Config) -> Result<String, End> {
     let settings = model::registered::resolved(config.detector.clone(), config).await?;
+    let thresholds = config.thresholds.clone();
     let tried = tokio::task::spawn_blocking(move || {
         let mut detector = engine::open(&settings)?;
+        thresholds.check(detector.card().policy.thresholds).map_err(End::usage)?;
         let crop = Crop::blank();
         // The first image takes longer: the device chooses its algorithms.
         detector.score(&[&crop]).map_err(End::work)?;

@@ -13,6 +13,7 @@ use super::print::say;
 use crate::config::Config;
 use artefact::Card;
 use decoder::Pool;
+use domain::ThresholdSettings;
 use labels::annotations::{self, Annotation};
 use learn::augment::{Axis, Perturbation};
 use learn::evaluation::adversarial::adversarial;
@@ -165,7 +166,8 @@ pub(super) fn measure(
     let done = |crops| progress.add(crops);
     let examined = examine(&annotations, &conditions, &examiner, detector.as_mut(), done);
     progress.end();
-    let judge = detector.card().judge(detector.device());
+    // The figures are the model's own, whatever thresholds somebody has set.
+    let judge = detector.card().judge(detector.device(), ThresholdSettings::default());
     let mut evaluation = evaluate(asked, &annotations, examined.map_err(end)?, &judge, detector.engine());
     if let Some(attacker) = attacker {
         let chosen = attacker.choose(&annotations);

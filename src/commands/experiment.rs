@@ -5,13 +5,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use clap::{Parser, Subcommand};
+use time::Date;
 
 use super::End;
 use super::evaluate::{self, Perturb};
 use super::print::say;
 use super::table::fit;
+use super::train as train_command;
 use crate::config::Config;
-use learn::evaluation::experiment::{Comparison, Experiment, Variant};
+use labels::annotations::{self, Annotation};
+use learn::evaluation::experiment::{Change, Comparison, Experiment, Material, Variant};
 use learn::evaluation::{Asked, Evaluation, report};
 
 /// Train detectors that differ in one thing, and measure them on the same images.
@@ -22,7 +25,8 @@ use learn::evaluation::{Asked, Evaluation, report};
   assay experiment content-bias --annotations train.txt --test test.txt --root images --arch resnet18-nodown \\
         --recipe imaginet --out experiments/content
   assay experiment unseen-generator … --only all,without-midjourney
-  assay experiment losses … --recipe mine.toml")]
+  assay experiment losses … --recipe mine.toml
+  assay experiment temporal … --before 2024-01-01")]
 pub(super) struct Args {
     #[command(subcommand)]
     question: Question,
@@ -32,10 +36,22 @@ pub(super) struct Args {
 enum Question {
     /// One content type only against all, and against as many images of all types.
     ContentBias(Plan),
-    /// SelfCon, SupCon and cross-entropy; the recipe must be a file.
+    /// SelfCon, SupCon and cross-entropy.
     Losses(Plan),
     /// Each generator left out of the training once.
     UnseenGenerator(Plan),
+    /// Open generators alone, proprietary ones alone (configs/labels.toml says which are), both, and as many images of both.
+    Proprietary(Plan),
+    /// Each part of the recipe's [augmentation] left out once.
+    Augmentation(Plan),
+    /// Generators released before a day alone, those from it on alone, both, and as many images of both.
+    Temporal {
+        #[command(flatten)]
+        plan: Plan,
+        /// The first day of the later ones. Generators of which the labels file says no day are left out.
+        #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
+        before: Date,
+    },
 }
 
 #[derive(Debug, Parser)]
@@ -83,12 +99,21 @@ pub(super) fn run(args: &Args, config: &Config, config_file: Option<&Path>) -> R
         Question::ContentBias(plan) => (Experiment::ContentBias, plan),
         Question::Losses(plan) => (Experiment::Losses, plan),
         Question::UnseenGenerator(plan) => (Experiment::UnseenGenerator, plan),
+        Question::Proprietary(plan) => (Experiment::Proprietary, plan),
+        Question::Augmentation(plan) => (Experiment::Augmentation, plan),
+        Question::Temporal { plan, before } => (Experiment::Temporal { before: *before }, plan),
     };
     let annotations = evaluate::read_annotations(&plan.annotations, config)?;
     evaluate::read_annotations(&plan.test, config)?;
-    let text = std::fs::read_to_string(&plan.annotations).map_err(End::usage)?;
-    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    let mut variants = experiment.variants(&annotations, plan.seed);
+    let recipe = train_command::recipe(&plan.recipe)?;
+    let vocabulary = config.labels.vocabulary().map_err(End::usage)?;
+    let material = Material {
+        annotations: &annotations,
+        vocabulary: &vocabulary,
+        augmentation: &recipe.augmentation,
+        seed: plan.seed,
+    };
+    let mut variants = experiment.variants(&material).map_err(End::usage)?;
     if !plan.only.is_empty() {
         let names: Vec<_> = variants.iter().map(|variant| variant.name.clone()).collect();
         if let Some(unknown) = plan.only.iter().find(|name| !names.contains(name)) {
@@ -100,7 +125,7 @@ pub(super) fn run(args: &Args, config: &Config, config_file: Option<&Path>) -> R
     for (place, variant) in variants.iter().enumerate() {
         eprintln!("{} of {}: {}, {} images", place + 1, variants.len(), variant.name, variant.train.len());
         let folder = plan.out.join(&variant.name);
-        let model = train(plan, variant, &lines, &folder, config_file)?;
+        let model = train(plan, variant, &annotations, &folder, config_file)?;
         evaluations.push((variant.clone(), judge(plan, &model, &folder, config)?));
     }
     let comparison = Comparison::of(experiment, plan.arch.clone(), plan.recipe.clone(), evaluations);
@@ -116,12 +141,13 @@ pub(super) fn run(args: &Args, config: &Config, config_file: Option<&Path>) -> R
 fn train(
     plan: &Plan,
     variant: &Variant,
-    lines: &[&str],
+    all: &[Annotation],
     folder: &Path,
     config_file: Option<&Path>,
 ) -> Result<PathBuf, End> {
     let model = folder.join("model");
-    let annotations = variant.train.iter().map(|place| lines[*place]).collect::<Vec<_>>().join("\n") + "\n";
+    let lines = variant.train.iter().map(|place| annotations::line(&all[*place]) + "\n");
+    let annotations = std::iter::once(format!("{}\n", annotations::HEADER)).chain(lines).collect::<String>();
     let recipe = recipe(plan, variant)?;
     let (annotations_file, recipe_file) = (folder.join("train.txt"), folder.join("recipe.toml"));
     std::fs::create_dir_all(folder).map_err(|error| End::work(format!("{}: {error}", folder.display())))?;
@@ -157,11 +183,27 @@ fn train(
 
 /// The recipe of a variant, where it is not the one that was named.
 fn recipe(plan: &Plan, variant: &Variant) -> Result<Option<String>, End> {
-    let Some(objective) = variant.objective else { return Ok(None) };
+    let Some(change) = variant.change else { return Ok(None) };
+    let recipe = train_command::recipe(&plan.recipe)?;
     let wrong = |detail: String| End::usage(format!("the recipe {} {detail}", plan.recipe));
-    let text = std::fs::read_to_string(&plan.recipe)
-        .map_err(|error| wrong(format!("can't be read: {error}; where losses are compared it must be a file")))?;
-    with_objective(&text, objective).map(Some).map_err(wrong)
+    let text = toml::to_string(&recipe).map_err(|error| wrong(format!("can't be written as TOML: {error}")))?;
+    let changed = match change {
+        Change::Objective(objective) => with_objective(&text, objective),
+        Change::Without(key) => without_augmentation(&text, key),
+    };
+    changed.map(Some).map_err(wrong)
+}
+
+/// A recipe whose augmentation lacks a part: a table, or a share.
+fn without_augmentation(recipe: &str, key: &str) -> Result<String, String> {
+    let mut recipe: toml::Table = recipe.parse().map_err(|error: toml::de::Error| format!("is no TOML: {error}"))?;
+    let augmentation = recipe.get_mut("augmentation").and_then(toml::Value::as_table_mut);
+    let augmentation = augmentation.ok_or("has no [augmentation], so there is nothing to leave out")?;
+    match augmentation.get_mut(key) {
+        Some(toml::Value::Table(_)) | None => drop(augmentation.remove(key)),
+        Some(share) => *share = toml::Value::Float(0.0),
+    }
+    toml::to_string(&recipe).map_err(|error| error.to_string())
 }
 
 /// A recipe whose encoder is trained with another objective; what both objectives know stays as it was.
@@ -198,6 +240,11 @@ fn judge(plan: &Plan, model: &Path, folder: &Path, config: &Config) -> Result<Ev
     Ok(evaluation)
 }
 
+fn day(text: &str) -> Result<Date, String> {
+    let format = time::macros::format_description!("[year]-[month]-[day]");
+    Date::parse(text, &format).map_err(|error| format!("{error}; write a day as 2024-01-31"))
+}
+
 fn same_or_new(path: &Path, text: &str) -> Result<(), End> {
     match std::fs::read_to_string(path) {
         Ok(found) if found == text => Ok(()),
@@ -232,6 +279,22 @@ fn describe(comparison: &Comparison, out: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_part_of_the_augmentation_is_left_out_and_nothing_else() {
+        let recipe = "seed = 3\n[augmentation]\nsocial = 0.5\nflip = 0.5\n[augmentation.mask]\nshare = 0.3\n";
+        let read = |key: &'static str| -> toml::Table { without_augmentation(recipe, key).unwrap().parse().unwrap() };
+        let left = |key: &'static str| read(key)["augmentation"].clone();
+        assert_eq!((left("social")["social"].as_float(), left("social")["flip"].as_float()), (Some(0.0), Some(0.5)));
+        assert!(left("mask").get("mask").is_none() && left("social").get("mask").is_some());
+        assert!(without_augmentation("seed = 3", "mask").unwrap_err().contains("[augmentation]"));
+    }
+
+    #[test]
+    fn a_day_that_is_none_is_refused() {
+        assert_eq!(day("2024-02-29").unwrap().ordinal(), 60);
+        assert!(day("2023-02-29").unwrap_err().contains("2024-01-31") && day("soon").is_err());
+    }
 
     #[test]
     fn only_the_objective_of_a_recipe_is_exchanged() {

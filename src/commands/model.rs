@@ -1,5 +1,6 @@
 //! `assay model`: artefacts of the detector, and the registry of those that may serve.
 
+mod calibrate;
 pub(super) mod registered;
 
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use clap::{Parser, Subcommand};
 
 use super::End;
 use super::print::say;
+use super::train;
 use crate::config::Config;
 use artefact::{Architecture, Manifest};
 use engine::checkpoint::{self, Import};
@@ -19,6 +21,7 @@ use engine::{golden, untrained};
 #[command(after_help = "Examples:
   assay model init --arch resnet50-nodown --out model
   assay model import imaginet_weights.pt --out models/imaginet
+  assay model calibrate models/imaginet --annotations mine.txt --root images --out models/mine
   assay model show models/imaginet
   assay model register models/imaginet           copy it to registry.store and give it its place in the registry
   assay model promote 2026.11.1 --reason \"first\"   from now on workers with detector.model = \"registry\" serve it
@@ -63,6 +66,9 @@ enum Command {
         #[arg(value_name = "DIR")]
         dir: PathBuf,
     },
+    /// Fit calibration and thresholds of a model to labelled images that it has not learnt from, a whole folder of one's own or
+    /// an imported checkpoint's first; the weights stay as they are.
+    Calibrate(calibrate::Args),
     /// Check an artefact, copy it into registry.store and register it. Doing it again changes nothing.
     Register(registered::Register),
     /// The registered versions, the newest first; the active one is marked.
@@ -100,6 +106,7 @@ pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
             say!("the model says of {images} golden images what it said when it was made");
             return Ok(());
         }
+        Command::Calibrate(args) => return calibrate::run(args.clone(), config).await,
         Command::Register(args) => return registered::register(args, config).await,
         Command::List { json } => return registered::list(*json, config).await,
         Command::Promote(args) => return registered::promote(args, config).await,
@@ -111,6 +118,9 @@ pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
     lines.extend(describe(&manifest));
     lines.push(("signature", Manifest::signature(folder, public_key).into()));
     say!("{}", table(&lines));
+    if let Some(figures) = manifest.metrics.as_ref().map(train::unseen::figures).filter(|figures| !figures.is_empty()) {
+        say!("{figures}");
+    }
     Ok(())
 }
 

@@ -36,7 +36,7 @@ pub(super) struct Args {
     /// Take no corrections from their queue, register and promote nothing.
     #[arg(long)]
     dry_run: bool,
-    /// Instead of retrain.recipe: imaginet, small-encoder, small, generalise, retrain, or a TOML file.
+    /// Instead of retrain.recipe: imaginet, small, retrain, or a TOML file.
     #[arg(long, value_name = "NAME|FILE")]
     recipe: Option<String>,
     /// The report as one JSON document.

@@ -57,7 +57,8 @@ pub(super) fn run(args: &Args, config: &Config) -> Result<(), End> {
     }
     let settings = super::block_on(model::registered::resolved(settings, config))?;
     let mut detector = engine::open(&settings)?;
-    let judge = detector.card().judge(detector.device());
+    config.thresholds.check(detector.card().policy.thresholds).map_err(End::usage)?;
+    let judge = detector.card().judge(detector.device(), config.thresholds.clone());
     let batch_size = config.worker.batch_for(detector.device());
     let mut report = Report::new(paths.len(), args.json);
     // Decode a few batches ahead of the device, and no more: memory stays flat however many files there are.

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 mod estimate;
 mod progress;
-mod unseen;
+pub(super) mod unseen;
 
 use super::End;
 use crate::config::Config;
@@ -38,7 +38,7 @@ pub(super) use progress::Progress;
   assay train --annotations train.txt --root images --arch resnet18-nodown-32 --recipe mine.toml --out models/faces
   assay train --annotations train.txt --root imaginet --recipe imaginet --out models/mine --resume
   assay train --annotations train.txt --held-out val.txt --root images --arch resnet50-half --from start.safetensors \\
-    --recipe generalise --folds-by source --out models/mine      calibrated by sources that it has not seen")]
+    --recipe small --folds-by source --out models/mine      calibrated by sources that it has not seen")]
 pub(super) struct Args {
     /// Lines of `path,origin,content_type,model,specific_model`, as ImagiNet's.
     #[arg(long, value_name = "FILE")]
@@ -47,7 +47,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "DIR")]
     root: PathBuf,
     /// Annotations of images that the network may not learn from: they calibrate it. By default a share of the others, by
-    /// the hash of their bytes; images that show the same thing stay together.
+    /// the hash of their bytes, and at least `retrain.held_out`, so that none is learnt that `assay retrain` would judge by; images
+    /// that show the same thing stay together.
     #[arg(long, value_name = "FILE")]
     held_out: Option<PathBuf>,
     /// Leave whole sources and generators out by turns: a network of the same recipe is trained for each fold and judges what it
@@ -64,7 +65,7 @@ pub(super) struct Args {
     /// resnet50-nodown (ImagiNet's own), resnet18-nodown, narrower ones as resnet18-nodown-32, or resnet50-half.
     #[arg(long, default_value = "resnet50-nodown")]
     arch: Architecture,
-    /// imaginet, small-encoder, small, generalise, retrain, or a TOML file like those in configs/recipes.
+    /// imaginet, small, retrain, or a TOML file like those in configs/recipes.
     #[arg(long, value_name = "NAME|FILE")]
     recipe: String,
     /// The folder of the model that is made; it may not be there yet.
@@ -139,7 +140,7 @@ fn train(
         None if recipe.folds().is_some() => Vec::new(),
         None => {
             let groups = duplicate_groups::groups(&images.of(&train), threads)?;
-            dataset::hold_out(&mut train, &groups, recipe.calibration.held_out)
+            dataset::hold_out(&mut train, &groups, recipe.calibration.held_out.max(config.retrain.held_out))
         }
     };
     apart(&train, &held_out)?;
@@ -191,10 +192,12 @@ fn write(args: &Args, run: &TrainingRun<'_>, start: &Start, trained: Trained) ->
     let images = run.train.items();
     let recipe = serde_json::to_value(run.recipe)
         .map_err(|error| End::work(format!("the recipe can't be written into the manifest: {error}")))?;
+    let parent = parent(start);
     let lineage = Lineage {
-        parent: parent(start),
+        parent: parent.as_ref().map(|parent| parent.version.clone()),
         snapshot_sha256: Some(dataset::digest(images)),
         recipe: Some(recipe),
+        learnt: dataset::learnt(images, parent.as_ref()),
         ..Lineage::of_source(format!("assay train on {} images, recipe {}", images.len(), args.recipe), None)
     };
     let origin = Origin {
@@ -243,9 +246,10 @@ fn apart(train: &[LabelledImage], held_out: &[LabelledImage]) -> Result<(), End>
     }
 }
 
-fn parent(start: &Start) -> Option<String> {
+/// The model that training began with, where it was one and not a file of weights.
+fn parent(start: &Start) -> Option<Manifest> {
     match start {
-        Start::From(path) if path.is_dir() => Some(Manifest::read(path, "").ok()?.version),
+        Start::From(path) if path.is_dir() => Manifest::read(path, "").ok(),
         _ => None,
     }
 }

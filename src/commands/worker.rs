@@ -58,6 +58,7 @@ pub(super) async fn run(_args: &Args, config: &Config) -> Result<(), End> {
         model = %card.version, sha256 = %card.sha256, trained = card.trained, labels = %card.labels.id,
         device = detector.device(), "model loaded"
     );
+    config.thresholds.check(card.policy.thresholds).map_err(End::usage)?;
     if !card.trained {
         tracing::warn!("the model is untrained: its verdicts say nothing about the images");
     }

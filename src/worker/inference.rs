@@ -117,7 +117,11 @@ impl Serving {
             Err(_) => Err("its warm-up panicked".into()),
         };
         if fit.is_ok() {
-            let judge = Arc::new(detector.card().judge(detector.device()));
+            let thresholds = self.judge.thresholds.clone();
+            if let Err(problem) = thresholds.check(detector.card().policy.thresholds) {
+                tracing::warn!(%problem, "thresholds of the configuration are bounded by the new model's own");
+            }
+            let judge = Arc::new(detector.card().judge(detector.device(), thresholds));
             condition.metrics.model(&judge.model);
             judges.send_replace(judge.clone());
             *self = Serving { detector, judge };

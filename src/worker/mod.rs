@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use crate::shutdown::Shutdown;
 use broker::{Broker, BrokerError, Lane};
 use decoder::Pool;
+use domain::ThresholdSettings;
 use engine::{Detector, ScoreError};
 use ledger::Ledger;
 use ledger::workers::Workers;
@@ -79,6 +80,7 @@ impl Settings {
 #[derive(Clone, Debug)]
 pub struct WorkerPlan {
     pub worker: Settings,
+    pub thresholds: ThresholdSettings,
     pub allowed: Allowed,
     pub max_object_bytes: u64,
     /// Tries before transient trouble becomes a failure.
@@ -141,7 +143,7 @@ pub async fn run(
 ) -> Result<(), WorkerError> {
     let Dependencies { broker, objects, ledger, workers, decoders, detector, succession } = dependencies;
     let batch_size = plan.worker.batch_for(detector.device());
-    let first = detector.card().judge(detector.device());
+    let first = detector.card().judge(detector.device(), plan.thresholds.clone());
     condition.metrics.model(&first.model);
     let (judges, judge) = tokio::sync::watch::channel(Arc::new(first));
     let engine = detector.engine();

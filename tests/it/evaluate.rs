@@ -6,6 +6,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 
 use crate::support::images::{self, Inks};
+use labels::{Vocabulary, annotations};
 
 /// Annotated images in a folder of their own, deleted in the end.
 struct Set(PathBuf);
@@ -208,7 +209,9 @@ fn an_experiment_measures_what_is_trained_already_and_compares() {
     let out = set.path("experiment");
     let all = out.join("all");
     std::fs::create_dir_all(&all).unwrap();
-    std::fs::write(all.join("train.txt"), LINES.join("\n") + "\n").unwrap();
+    let annotations = annotations::read(&LINES.join("\n"), &Vocabulary::built_in()).unwrap();
+    let lines = annotations.iter().map(|annotation| annotations::line(annotation) + "\n");
+    std::fs::write(all.join("train.txt"), format!("{}\n{}", annotations::HEADER, lines.collect::<String>())).unwrap();
     let model = all.join("model");
     let init = Command::new(env!("CARGO_BIN_EXE_assay"))
         .args(["model", "init", "--arch", "resnet18-nodown", "--out"])
@@ -248,9 +251,13 @@ fn an_experiment_measures_what_is_trained_already_and_compares() {
     let unknown = run("content-bias", "imaginet", "only-cats");
     assert_eq!(unknown.status.code(), Some(2));
     assert!(words(&unknown.stderr).contains("only-photos"), "{}", words(&unknown.stderr));
-    let lossless = run("losses", "imaginet", "supcon");
-    assert_eq!(lossless.status.code(), Some(2));
-    assert!(words(&lossless.stderr).contains("must be a file"), "{}", words(&lossless.stderr));
+    let missing = run("losses", "not-there.toml", "supcon");
+    assert_eq!(missing.status.code(), Some(2));
+    assert!(words(&missing.stderr).contains("not-there.toml"), "{}", words(&missing.stderr));
+    // Nothing is trained where the images hold no answer.
+    let open = run("temporal", "imaginet", "all");
+    assert_eq!(open.status.code(), Some(2));
+    assert!(words(&open.stderr).contains("--before"), "{}", words(&open.stderr));
     std::fs::write(all.join("train.txt"), "others.bmp,0,0,4,8\n").unwrap();
     let other = run("unseen-generator", "imaginet", "all");
     assert_eq!(other.status.code(), Some(2));

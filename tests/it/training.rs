@@ -136,3 +136,41 @@ fn held_out_images_among_those_to_learn_from_are_refused() {
     assert_eq!(refused.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("held-out images must be others"));
 }
+
+#[test]
+fn a_model_is_calibrated_by_images_that_it_has_not_learnt_and_by_no_others() {
+    let folder = TrainingFolder::open(24, &textures::recipe(2, 2e-3));
+    succeeded(&folder.train("model", &[]).output().unwrap());
+    let model = folder.manifest("model");
+    let learnt = model["lineage"]["learnt"].as_str().unwrap();
+    assert_eq!(learnt.len() as u64, 10 * model["metrics"]["train_images"].as_u64().unwrap());
+
+    textures::write(&folder.folder, 24..48, "others.txt");
+    let calibrate = |annotations: &str, out: &str| {
+        Command::new(env!("CARGO_BIN_EXE_assay"))
+            .args(["model", "calibrate"])
+            .arg(folder.path("model"))
+            .arg("--annotations")
+            .arg(folder.path(annotations))
+            .arg("--root")
+            .arg(&folder.folder)
+            .arg("--out")
+            .arg(folder.path(out))
+            .env("ASSAY__DETECTOR__PRECISION", "fp32")
+            .output()
+            .unwrap()
+    };
+    let refused = calibrate("train.txt", "again");
+    assert_eq!(refused.status.code(), Some(2));
+    let words = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(words.contains("that the model has learnt from") && !folder.path("again").exists(), "{words}");
+
+    let said = succeeded(&calibrate("others.txt", "calibrated"));
+    assert!(said.contains("thresholds real below"), "{said}");
+    let calibrated = folder.manifest("calibrated");
+    assert_eq!(calibrated["weights"]["sha256"], model["weights"]["sha256"]);
+    assert_eq!(calibrated["lineage"]["parent"], model["version"]);
+    assert_eq!(calibrated["lineage"]["learnt"], model["lineage"]["learnt"]);
+    assert_ne!(calibrated["version"], model["version"]);
+    assert_eq!(calibrated["metrics"]["unseen"]["images"], 24);
+}

@@ -237,6 +237,13 @@ impl Architecture {
         Block { name, convolutions, shortcut }
     }
 
+    /// Every one that there is.
+    pub fn all() -> impl Iterator<Item = Architecture> {
+        let of_width = |width, depth| Architecture { depth, start: Start::NoDown, width };
+        let widths = move |(_, depth)| WIDTHS.step_by(STEP as usize).map(move |width| of_width(width, depth));
+        std::iter::once(Architecture::HALF).chain(NODOWN.into_iter().flat_map(widths))
+    }
+
     /// The encoder: stem, four layers and the SelfCon sub-network.
     pub fn encoder(self) -> Shapes {
         let mut shapes = Shapes::new();

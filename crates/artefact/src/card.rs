@@ -1,6 +1,6 @@
 //! What those who use a model's scores must know of the model.
 
-use domain::{Judge, ModelRef, Policy, WorkerRef};
+use domain::{Judge, ModelRef, Policy, ThresholdSettings, WorkerRef};
 
 use crate::LabelSet;
 
@@ -17,8 +17,8 @@ pub struct Card {
 }
 
 impl Card {
-    /// What turns this model's scores into verdicts.
-    pub fn judge(&self, device: &str) -> Judge {
+    /// What turns this model's scores into verdicts, by these thresholds as far as they are set.
+    pub fn judge(&self, device: &str, thresholds: ThresholdSettings) -> Judge {
         Judge {
             model: ModelRef {
                 version: self.version.clone(),
@@ -27,6 +27,7 @@ impl Card {
                 trained: self.trained,
             },
             policy: self.policy.clone(),
+            thresholds,
             generators: self.labels.generators.clone(),
             worker: WorkerRef { version: env!("CARGO_PKG_VERSION").into(), device: device.into() },
         }

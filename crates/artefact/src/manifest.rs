@@ -13,7 +13,7 @@ use crate::architecture::{Architecture, Shapes};
 use crate::golden::Golden;
 use crate::novelty::{self, Known};
 use crate::persist::persist;
-use crate::{Card, Cause, LabelSet, LoadError, Misfit, signature};
+use crate::{Card, Cause, LabelSet, LearntImages, LoadError, Misfit, signature};
 use domain::{Calibration, Policy, Thresholds};
 
 const MANIFEST: &str = "manifest.json";
@@ -69,6 +69,9 @@ pub struct Lineage {
     /// The recipe of its training, whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipe: Option<Value>,
+    /// The images that it and those it was trained from have learnt from.
+    #[serde(default, skip_serializing_if = "LearntImages::is_empty")]
+    pub learnt: LearntImages,
     #[serde(with = "time::serde::rfc3339")]
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub made_at: OffsetDateTime,
@@ -78,7 +81,15 @@ impl Lineage {
     /// Made now, of something that was not trained here.
     pub fn of_source(source: String, source_sha256: Option<String>) -> Lineage {
         let made_at = OffsetDateTime::now_utc();
-        Lineage { source, source_sha256, parent: None, snapshot_sha256: None, recipe: None, made_at }
+        Lineage {
+            source,
+            source_sha256,
+            parent: None,
+            snapshot_sha256: None,
+            recipe: None,
+            learnt: LearntImages::default(),
+            made_at,
+        }
     }
 }
 

@@ -27,6 +27,21 @@ impl Misfit {
     }
 }
 
+impl Misfit {
+    /// In one line: how many, and the first of them.
+    pub fn summary(&self) -> String {
+        let Misfit { missing, unexpected, misshaped } = self;
+        let first = missing.iter().chain(unexpected).chain(misshaped.iter().map(|(name, ..)| name)).next();
+        format!(
+            "{} tensors are missing, {} unexpected, {} of another shape; the first is {}",
+            missing.len(),
+            unexpected.len(),
+            misshaped.len(),
+            first.map_or("none", String::as_str)
+        )
+    }
+}
+
 impl std::fmt::Display for Misfit {
     /// Every name, one a line.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

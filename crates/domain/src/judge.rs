@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 use super::{
     Candidate, Decision, GeneratorGuess, JudgedImage, ModelRef, OutcomeId, Policy, QualityFlag, Request, Score, Scores,
-    Timing, Verdict, WorkerRef,
+    ThresholdSettings, Timing, Verdict, WorkerRef,
 };
 
 /// How many generators a verdict names as candidates.
@@ -28,6 +28,8 @@ pub struct Generator {
 pub struct Judge {
     pub model: ModelRef,
     pub policy: Policy,
+    /// In place of the policy's own, by tenant.
+    pub thresholds: ThresholdSettings,
     /// In the order of [`Scores::generators`].
     pub generators: Vec<Generator>,
     pub worker: WorkerRef,
@@ -64,7 +66,7 @@ impl Judge {
     pub fn verdict(&self, request: &Request, evidence: Evidence, decided_at: OffsetDateTime) -> Verdict {
         let Evidence { image, quality, grounds, timing, supersedes } = evidence;
         let (finding, batch_size, reused_from) = match grounds {
-            Grounds::Scored { scores, batch_size } => (self.find(&scores), batch_size, None),
+            Grounds::Scored { scores, batch_size } => (self.find(&scores, &request.key.tenant), batch_size, None),
             Grounds::Earlier(earlier) => {
                 let Verdict { decision, score, generator, verdict_id, .. } = *earlier;
                 (Finding { decision, score, generator }, 0, Some(verdict_id))
@@ -98,30 +100,26 @@ impl Judge {
     /// Whether this judge, with this model, would find the same as `earlier` did. The manifest of a version should not change;
     /// this doesn't rely on it.
     pub fn stands_by(&self, earlier: &Verdict) -> bool {
-        let score = self.score(earlier.score.logit);
+        let policy = self.policy_for(&earlier.tenant);
+        let score = score(&policy, earlier.score.logit);
         let novel = |guess: &GeneratorGuess| self.is_novel(guess.novelty) == (guess.label == UNKNOWN);
         earlier.model == self.model
             && earlier.score == score
-            && earlier.decision == self.policy.decide(score.synthetic)
+            && earlier.decision == policy.decide(score.synthetic)
             && earlier.generator.as_ref().is_none_or(novel)
     }
 
-    /// What a verdict would say of the image.
-    pub fn find(&self, scores: &Scores) -> Finding {
-        let score = self.score(scores.logit);
-        let decision = self.policy.decide(score.synthetic);
+    /// What a verdict would say of a tenant's image.
+    pub fn find(&self, scores: &Scores, tenant: &str) -> Finding {
+        let policy = self.policy_for(tenant);
+        let score = score(&policy, scores.logit);
+        let decision = policy.decide(score.synthetic);
         let generator = (decision == Decision::Synthetic).then(|| self.guess(scores)).flatten();
         Finding { decision, score, generator }
     }
 
-    fn score(&self, logit: f32) -> Score {
-        Score {
-            synthetic: self.policy.probability(logit),
-            logit,
-            calibrated: self.policy.calibration.is_some(),
-            threshold_low: self.policy.thresholds.low,
-            threshold_high: self.policy.thresholds.high,
-        }
+    fn policy_for(&self, tenant: &str) -> Policy {
+        Policy { thresholds: self.thresholds.of(tenant, self.policy.thresholds), ..self.policy.clone() }
     }
 
     fn is_novel(&self, novelty: Option<f32>) -> bool {
@@ -148,6 +146,16 @@ impl Judge {
     }
 }
 
+fn score(policy: &Policy, logit: f32) -> Score {
+    Score {
+        synthetic: policy.probability(logit),
+        logit,
+        calibrated: policy.calibration.is_some(),
+        threshold_low: policy.thresholds.low,
+        threshold_high: policy.thresholds.high,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,6 +166,7 @@ mod tests {
         Judge {
             model: ModelRef { version: "1".into(), sha256: "0".repeat(64), labels: "test@1".into(), trained: true },
             policy: Policy { novelty_limit: Some(0.9), ..Policy::default() },
+            thresholds: ThresholdSettings::default(),
             generators: vec![generator("gan"), generator("sd"), generator("mj"), generator("dalle")],
             worker: WorkerRef { version: "test".into(), device: "cpu".into() },
         }
@@ -235,6 +244,19 @@ mod tests {
         assert!(!strict(|judge| judge.policy.thresholds.high = 0.99));
         assert!(!strict(|judge| judge.policy.calibration = Some(crate::Calibration { scale: 2.0, bias: 0.0 })));
         assert!(!strict(|judge| judge.policy.novelty_limit = Some(0.2)));
+    }
+
+    #[test]
+    fn a_tenants_thresholds_decide_and_stand_in_its_verdicts() {
+        let cautious = crate::TenantThresholds { low: None, high: Some(0.999) };
+        let mut judge = judge();
+        let scores = Scores { logit: 4.0, generators: Vec::new(), novelty: None };
+        judge.thresholds.tenants.insert("acme".into(), cautious);
+        let [acme, other] = ["acme", "other"].map(|tenant| judge.find(&scores, tenant));
+        assert_eq!((acme.decision, acme.score.threshold_high), (Decision::Uncertain, 0.999));
+        assert_eq!((other.decision, other.score.threshold_high), (Decision::Synthetic, 0.65));
+        // An earlier verdict by other thresholds is none that it would find again.
+        assert!(!judge.stands_by(&verdict(scores)));
     }
 
     #[test]

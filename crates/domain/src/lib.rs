@@ -1,6 +1,6 @@
 //! The vocabulary of moderation: requests, scores, decisions, verdicts, failures. Pure values, no I/O.
 //!
-//! Reading order: [`request`] → [`scores`] → [`policy`] → [`judge`] → [`verdict`] and [`failure`] → [`outcome`]; then [`label`].
+//! Reading order: [`request`] → [`scores`] → [`policy`], [`threshold_settings`] → [`judge`] → [`verdict`] and [`failure`] → [`outcome`]; then [`label`].
 
 pub mod delivery;
 pub mod failure;
@@ -11,6 +11,7 @@ mod outcome_id;
 pub mod policy;
 pub mod request;
 pub mod scores;
+pub mod threshold_settings;
 pub mod verdict;
 
 pub use failure::{Failure, FailureCode, Stage};
@@ -21,6 +22,7 @@ pub use outcome_id::OutcomeId;
 pub use policy::{Calibration, Decision, Policy, Thresholds};
 pub use request::{Context, ImageRef, Purpose, Request, RequestError, SubmissionKey, TraceContext};
 pub use scores::Scores;
+pub use threshold_settings::{TenantThresholds, ThresholdSettings};
 pub use verdict::{
     Candidate, GeneratorGuess, ImageFormat, JudgedImage, ModelRef, QualityFlag, Score, Timing, Verdict, WorkerRef,
 };

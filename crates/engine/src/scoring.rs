@@ -14,8 +14,8 @@ use crate::staging::Staging;
 use crate::torch_error::{TorchError, TorchErrorKind};
 use crate::weights::Weights;
 use crate::{Detector, OpenError, ScoreError, Settings, device, wait_policy};
-use artefact::manifest::Manifest;
 use artefact::Card;
+use artefact::manifest::Manifest;
 use domain::Scores;
 use imaging::{CROP_SIDE, Crop};
 

@@ -38,16 +38,17 @@ pub struct AnnotationError {
 }
 
 /// The first line of a file that is written here.
-pub const HEADER: &str = "path,origin,content_type,model,specific_model";
+pub const HEADER: &str = "path,origin,content_type,model,specific_model,source";
 
-/// A line in words under [`HEADER`], without its end; quoted where that is needed. `generator`: `None` for a real image, and
-/// where none is known.
-pub fn line(path: &str, origin: LabelledOrigin, content_type: &str, generator: Option<&Generator>) -> String {
+/// A line in words under [`HEADER`], without its end; quoted where that is needed. An empty source is that of the folder.
+pub fn line(annotation: &Annotation) -> String {
+    let Annotation { path, origin, content_type, generator, source } = annotation;
+    let generator = generator.as_ref();
     let family = generator.map_or("", |generator| &generator.family);
     // One that is called like its family is no more than that.
     let label = generator.filter(|generator| generator.label != generator.family).map_or("", |known| &known.label);
     let mut writer = csv::WriterBuilder::new().from_writer(Vec::new());
-    let written = writer.write_record([path, origin.as_str(), content_type, family, label]);
+    let written = writer.write_record([path, origin.as_str(), content_type, family, label, source]);
     let bytes = written.ok().and_then(|()| writer.into_inner().ok()).unwrap_or_default();
     String::from_utf8(bytes).unwrap_or_default().trim_end_matches('\n').to_owned()
 }
@@ -324,15 +325,25 @@ mod tests {
         let vocabulary = Vocabulary::built_in();
         let (named, family) =
             (vocabulary.generator("sdxl-1.0").unwrap(), Generator { label: "gan".into(), family: "gan".into() });
-        let lines = [
-            line("a, \"b\".jpg", LabelledOrigin::Real, "photos", None),
-            line("c/d.png", LabelledOrigin::Synthetic, "faces", Some(named)),
-            line("e.png", LabelledOrigin::Synthetic, "photos", Some(&family)),
-            line("f.png", LabelledOrigin::Synthetic, "photos", None),
+        let annotation =
+            |path: &str, origin, content_type: &str, generator: Option<&Generator>, source: &str| Annotation {
+                path: path.into(),
+                origin,
+                content_type: content_type.into(),
+                generator: generator.cloned(),
+                source: source.into(),
+            };
+        let all = [
+            annotation("a, \"b\".jpg", LabelledOrigin::Real, "photos", None, "phone, old"),
+            annotation("c/d.png", LabelledOrigin::Synthetic, "faces", Some(named), "c"),
+            annotation("e.png", LabelledOrigin::Synthetic, "photos", Some(&family), "site"),
+            annotation("f.png", LabelledOrigin::Synthetic, "photos", None, "site"),
         ];
-        let read = read_all(&format!("{HEADER}\n{}\n", lines.join("\n"))).unwrap();
-        assert_eq!((read[0].path.as_str(), read[1].generator.as_ref()), ("a, \"b\".jpg", Some(named)));
-        assert_eq!((read[2].generator.as_ref(), read[3].generator.as_ref()), (Some(&family), None));
+        let lines: Vec<String> = all.iter().map(line).collect();
+        assert_eq!(read_all(&format!("{HEADER}\n{}\n", lines.join("\n"))).unwrap(), all);
+        // Without a source it is the folder.
+        let read = read_all(&format!("{HEADER}\n{}\n", line(&Annotation { source: String::new(), ..all[1].clone() })));
+        assert_eq!(read.unwrap()[0].source, "c");
     }
 
     #[test]

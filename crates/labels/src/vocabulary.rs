@@ -24,6 +24,8 @@ pub struct Vocabulary {
     generators: BTreeMap<u32, Generator>,
     /// By the label of the generator, where it is known.
     released: BTreeMap<String, Date>,
+    /// Families and generators whose weights nobody outside has; `false` for a generator that its family does not speak for.
+    proprietary: BTreeMap<String, bool>,
     real: RealCodes,
 }
 
@@ -48,7 +50,7 @@ pub enum VocabularyError {
 struct Document {
     origins: Vec<Coded<LabelledOrigin>>,
     content_types: Vec<Coded<String>>,
-    families: Vec<Coded<String>>,
+    families: Vec<CodedFamily>,
     generators: Vec<CodedGenerator>,
     real: RealCodes,
 }
@@ -62,11 +64,22 @@ struct Coded<T> {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct CodedFamily {
+    code: u32,
+    label: String,
+    #[serde(default)]
+    proprietary: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct CodedGenerator {
     code: u32,
     label: String,
     family: String,
     released: Option<Datetime>,
+    /// As its family unless it is said.
+    proprietary: Option<bool>,
 }
 
 impl Vocabulary {
@@ -84,6 +97,10 @@ impl Vocabulary {
         let wrong = |detail: String| VocabularyError::Wrong { name: name.into(), detail };
         let document: Document = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;
         let released = released(&document.generators).map_err(wrong)?;
+        let of_families = document.families.iter().map(|family| (family.label.clone(), family.proprietary));
+        let said = |generator: &CodedGenerator| Some((generator.label.clone(), generator.proprietary?));
+        let proprietary = of_families.chain(document.generators.iter().filter_map(said)).collect();
+        let families = document.families.into_iter().map(|CodedFamily { code, label, .. }| Coded { code, label });
         let generators = document.generators.into_iter().map(|coded| {
             let CodedGenerator { code, label, family, .. } = coded;
             Coded { code, label: Generator { label, family } }
@@ -92,9 +109,10 @@ impl Vocabulary {
             name: name.into(),
             origins: by_code("origins", document.origins).map_err(wrong)?,
             content_types: by_code("content_types", document.content_types).map_err(wrong)?,
-            families: by_code("families", document.families).map_err(wrong)?,
+            families: by_code("families", families).map_err(wrong)?,
             generators: by_code("generators", generators).map_err(wrong)?,
             released,
+            proprietary,
             real: document.real,
         };
         vocabulary.check().map_err(wrong)?;
@@ -136,6 +154,12 @@ impl Vocabulary {
     /// The day from which on there can be images of a generator; `None` where the file does not say it.
     pub fn released(&self, generator: &str) -> Option<Date> {
         self.released.get(generator).copied()
+    }
+
+    /// Whether nobody outside has the weights of a generator; `false` where the file does not say it.
+    pub fn is_proprietary(&self, generator: &Generator) -> bool {
+        let Generator { label, family } = generator;
+        self.proprietary.get(label).or_else(|| self.proprietary.get(family)).copied().unwrap_or_default()
     }
 
     /// Families in the order of their codes.
@@ -285,6 +309,9 @@ mod tests {
         let vocabulary = Vocabulary::built_in();
         let day = |year, month, day| Date::from_calendar_date(year, month, day).ok();
         assert_eq!(vocabulary.released("sdxl-1.0"), day(2023, Month::July, 26));
+        let generator = |label: &str| vocabulary.generator(label).unwrap();
+        assert!(["midjourney", "dall-e-2", "imagen"].iter().all(|label| vocabulary.is_proprietary(generator(label))));
+        assert!(["sdxl-1.0", "taef2"].iter().all(|label| !vocabulary.is_proprietary(generator(label))));
         assert_eq!((vocabulary.released("gan-other"), vocabulary.released("unheard-of")), (None, None));
         let with = |date: &str| {
             let text = BUILT_IN.replacen("released = 2023-07-26", &format!("released = {date}"), 1);

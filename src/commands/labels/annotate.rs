@@ -8,7 +8,8 @@ use crate::commands::files::Found;
 use crate::commands::print::say;
 use crate::config::Config;
 use domain::{Generator, LabelledOrigin};
-use labels::{Vocabulary, annotations};
+use labels::Vocabulary;
+use labels::annotations::{self, Annotation};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -56,7 +57,9 @@ pub(super) fn run(args: &Args, config: &Config) -> Result<(), End> {
             };
             counts[usize::from(origin == LabelledOrigin::Synthetic)] += 1;
             counts[2] += usize::from(generator.is_some());
-            lines.push(annotations::line(&path, origin, &args.content_type, generator.as_ref()));
+            let content_type = args.content_type.clone();
+            let annotation = Annotation { path, origin, content_type, generator, source: String::new() };
+            lines.push(annotations::line(&annotation));
         }
     }
     let [real, synthetic, named] = counts;

@@ -62,20 +62,7 @@ impl Progress {
             say!("{lost} images could not be decoded; the log names them");
         }
         let metrics = manifest.metrics.clone().unwrap_or_default();
-        let figure = |name: &str| metrics[name].as_f64().map_or("–".into(), |value| format!("{value:.3}"));
-        say!(
-            "model {} in {}\nheld out   AUC {}, balanced accuracy {}, generator {}, ECE {} (uncalibrated {})",
-            manifest.version,
-            out.display(),
-            figure("auc"),
-            figure("balanced_accuracy"),
-            figure("generator_top1"),
-            figure("ece"),
-            figure("ece_uncalibrated"),
-        );
-        if !metrics["unseen"].is_null() {
-            say!("{}", unseen::table(&metrics["unseen"]));
-        }
+        say!("model {} in {}\n{}", manifest.version, out.display(), unseen::figures(&metrics));
         say!("thresholds real below {:.3}, synthetic from {:.3}", manifest.thresholds.low, manifest.thresholds.high);
     }
 

@@ -1,4 +1,4 @@
-//! The figures on sources and generators that were left out, for the person who trained.
+//! What was measured when a model was made, for people: on held-out images, and on sources and generators that were left out.
 
 use serde_json::Value;
 
@@ -6,8 +6,28 @@ use serde_json::Value;
 const WORST: usize = 3;
 const FIGURES: [&str; 4] = ["auc", "false_alarms", "missed", "uncertain"];
 
-/// Of `metrics.unseen` of a manifest.
-pub(super) fn table(unseen: &Value) -> String {
+/// Of `metrics` of a manifest; empty where nothing was measured.
+pub(in crate::commands) fn figures(metrics: &Value) -> String {
+    let mut lines = Vec::new();
+    let figure = |name: &str| metrics[name].as_f64().map_or("–".into(), |value| format!("{value:.3}"));
+    if !metrics["auc"].is_null() {
+        lines.push(format!(
+            "held out   AUC {}, balanced accuracy {}, generator {}, ECE {} (uncalibrated {})",
+            figure("auc"),
+            figure("balanced_accuracy"),
+            figure("generator_top1"),
+            figure("ece"),
+            figure("ece_uncalibrated"),
+        ));
+    }
+    if !metrics["unseen"].is_null() {
+        lines.push(table(&metrics["unseen"]));
+    }
+    lines.join("\n")
+}
+
+/// Of `metrics.unseen`.
+fn table(unseen: &Value) -> String {
     let mut lines = vec![
         format!(
             "left out   {} images of {} sources and {} generators; intervals are over these",

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::augment::{Perturbation, Rng};
 use crate::training::TrainingError;
 use decoder::{Pool, StartError};
-use domain::{Decision, Finding, Judge, Scores};
+use domain::{Decision, Finding, Judge, Scores, ThresholdSettings};
 use engine::{Detector, ScoreError, score_each};
 use imaging::Crop;
 use labels::annotations::Annotation;
@@ -106,7 +106,7 @@ pub(super) fn examine_reworked(
     mut rework: impl FnMut(&[Annotation], &mut [Prepared]) -> Result<(), ExaminationError>,
     mut progress: impl FnMut(usize),
 ) -> Result<Examination, ExaminationError> {
-    let judge = detector.card().judge(detector.device());
+    let judge = detector.card().judge(detector.device(), ThresholdSettings::default());
     let images = (2 * examiner.batch).div_ceil(conditions.len().max(1)).max(examiner.threads);
     thread::scope(|scope| {
         let (sender, receiver) = mpsc::sync_channel(1);
@@ -156,7 +156,7 @@ impl Examination {
         match all {
             Err(problem) => self.unreadable.push(Unreadable { path: path.into(), problem }),
             Ok(scores) => self.judged.extend(scores.into_iter().enumerate().map(|(condition, scores)| {
-                let Finding { decision, score, generator } = judge.find(&scores);
+                let Finding { decision, score, generator } = judge.find(&scores, "");
                 Judged {
                     image,
                     condition,

@@ -107,6 +107,7 @@ impl Making<'_> {
             parent: Some(parent.version.clone()),
             snapshot_sha256: Some(self.snapshot_sha256.into()),
             recipe: Some(serde_json::to_value(self.recipe).map_err(TrainingRunError::Recipe)?),
+            learnt: dataset::learnt(&train, Some(&parent)),
             ..Lineage::of_source(format!("assay retrain on {} images, from {}", train.len(), parent.version), None)
         };
         let architecture = parent.architecture;

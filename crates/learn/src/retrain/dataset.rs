@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::training::recipe::Classes;
 use crate::training::{Label, Stratum};
-use artefact::LabelSet;
+use artefact::{LabelSet, LearntImages, Manifest};
 use domain::{Generator, LabelledOrigin};
 use labels::{Vocabulary, annotations};
 
@@ -169,6 +169,18 @@ pub fn hold_out(images: &mut Vec<LabelledImage>, groups: &[Option<usize>], share
 pub fn place(sha256: &str) -> f64 {
     let bits = u32::from_str_radix(sha256.get(..8).unwrap_or("0"), 16).unwrap_or(0);
     f64::from(bits) / f64::from(u32::MAX)
+}
+
+/// What a model has learnt that was trained on these images, from another one or from none.
+pub fn learnt(images: &[LabelledImage], parent: Option<&Manifest>) -> LearntImages {
+    let learnt = LearntImages::of(images.iter().map(|image| image.sha256.as_str()));
+    parent.map_or(learnt.clone(), |parent| learnt.and(&parent.lineage.learnt))
+}
+
+/// Those of the images that none of the models has learnt from.
+pub fn learnt_by_none(images: &[LabelledImage], models: &[&Manifest]) -> Vec<LabelledImage> {
+    let is_new = |image: &&LabelledImage| !models.iter().any(|model| model.lineage.learnt.contains(&image.sha256));
+    images.iter().filter(is_new).cloned().collect()
 }
 
 /// One digest for a list of images and what is said of them, in whatever order they come.

@@ -10,6 +10,9 @@ use figures::{Bootstrap, Ranking, Scored, SignTest, calibration_error};
 /// Resamples of the held-out images.
 const ROUNDS: usize = 1000;
 
+/// A group of fewer images tells nothing.
+const ENOUGH: usize = 10;
+
 /// What has to be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -60,7 +63,8 @@ pub struct GateDecision {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reason {
-    pub holds: bool,
+    /// `null`: there are too few images to tell.
+    pub holds: Option<bool>,
     pub words: String,
 }
 
@@ -70,10 +74,10 @@ pub fn decide(trials: &[Trial], self_test: Result<String, String>, bounds: &Boun
     reasons.extend(no_worse(trials, bounds));
     reasons.push(calibrated(trials, bounds));
     reasons.push(match self_test {
-        Ok(words) => Reason { holds: true, words },
-        Err(words) => Reason { holds: false, words: format!("the self-test failed: {words}") },
+        Ok(words) => Reason { holds: Some(true), words },
+        Err(words) => Reason { holds: Some(false), words: format!("the self-test failed: {words}") },
     });
-    GateDecision { passed: reasons.iter().all(|reason| reason.holds), reasons }
+    GateDecision { passed: reasons.iter().all(|reason| reason.holds != Some(false)), reasons }
 }
 
 /// On all images under both conditions, by the area under the ROC curve. Images are resampled, each with its scores under all
@@ -83,14 +87,15 @@ fn better(trials: &[Trial], bounds: &Bounds) -> Reason {
     let candidate = ranking(trials.iter(), |trial| &trial.candidate);
     let even = candidate.even();
     let (Some(before), Some(after)) = (incumbent.auc(&even), candidate.auc(&even)) else {
-        let words = "the held-out images are all real or all synthetic: nothing can be compared".into();
-        return Reason { holds: false, words };
+        let words = "among the held-out images that neither model has learnt, all are real or all are synthetic: nothing can be \
+             compared; label more images".into();
+        return Reason { holds: Some(false), words };
     };
     let images: Vec<usize> = trials.iter().map(|trial| trial.image).collect();
     let bootstrap = Bootstrap { rounds: ROUNDS, seed: 0 };
     let share = bootstrap.share_of_resamples(&images, |weights| candidate.auc(weights) > incumbent.auc(weights));
     Reason {
-        holds: after > before && share >= bounds.confidence,
+        holds: Some(after > before && share >= bounds.confidence),
         words: format!(
             "overall AUC {after:.4} against {before:.4}; the better one in {:.0} % of bootstrap samples, {:.0} % are wanted",
             100.0 * share,
@@ -136,11 +141,12 @@ fn compare(group: &str, pairs: &[(bool, bool)], bounds: &Bounds) -> Reason {
     let before = share(pairs.iter().filter(|pair| pair.0).count());
     let after = share(pairs.iter().filter(|pair| pair.1).count());
     let chance = test.chance_of_losses();
-    let holds = lost <= won || chance > bounds.noise;
+    let holds = (pairs.len() >= ENOUGH).then_some(lost <= won || chance > bounds.noise);
     let verdict = match (holds, lost > won) {
-        (true, false) => String::new(),
-        (true, true) => format!("; within the noise (chance {chance:.3}, a loss is below {})", bounds.noise),
-        (false, _) => format!("; worse beyond the noise (chance {chance:.4}, a loss is below {})", bounds.noise),
+        (None, _) => "; too few to tell".into(),
+        (Some(true), false) => String::new(),
+        (Some(true), true) => format!("; within the noise (chance {chance:.3}, a loss is below {})", bounds.noise),
+        (Some(false), _) => format!("; worse beyond the noise (chance {chance:.4}, a loss is below {})", bounds.noise),
     };
     let words = format!(
         "{group}: {after:.1} % right against {before:.1} % of {} ({won} won, {lost} lost){verdict}",
@@ -154,7 +160,7 @@ fn calibrated(trials: &[Trial], bounds: &Bounds) -> Reason {
         trials.iter().map(|trial| (trial.candidate.probability, trial.synthetic)).unzip();
     let error = calibration_error(&probabilities, &synthetic).unwrap_or_default();
     Reason {
-        holds: error <= bounds.max_ece,
+        holds: Some(error <= bounds.max_ece),
         words: format!("expected calibration error {error:.3}; {} is allowed", bounds.max_ece),
     }
 }
@@ -195,7 +201,8 @@ mod tests {
     }
 
     fn against(decision: &GateDecision) -> String {
-        let against = decision.reasons.iter().filter(|reason| !reason.holds).map(|reason| reason.words.as_str());
+        let against =
+            decision.reasons.iter().filter(|reason| reason.holds == Some(false)).map(|reason| reason.words.as_str());
         against.collect::<Vec<_>>().join("\n")
     }
 
@@ -230,6 +237,25 @@ mod tests {
         let decision = decide_on([0.7, 0.8, 0.7], [0.9, 0.77, 0.9]);
         assert!(decision.passed, "{}", against(&decision));
         assert!(decision.reasons.iter().any(|reason| reason.words.contains("within the noise")), "{decision:?}");
+    }
+
+    #[test]
+    fn a_group_of_fewer_than_ten_images_tells_nothing() {
+        let mut all = trials([0.7; 3], [0.9; 3]);
+        for image in 0..9 {
+            let (right, wrong) =
+                (Prediction { probability: 0.9, named: None }, Prediction { probability: 0.1, named: None });
+            let generator = Some("rare".into());
+            all.push(Trial { image: 1000 + image, generator, incumbent: right, candidate: wrong, ..all[60].clone() });
+        }
+        let of_rare = |all: &[Trial]| {
+            let reasons = no_worse(all, &BOUNDS).into_iter();
+            reasons.filter(|reason| reason.words.starts_with("rare, ")).collect::<Vec<_>>()
+        };
+        let few = of_rare(&all);
+        assert!(few[0].holds.is_none() && few[0].words.ends_with("too few to tell"), "{few:?}");
+        all.push(Trial { image: 2000, ..all.last().unwrap().clone() });
+        assert_eq!(of_rare(&all)[0].holds, Some(false));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::candidate::{Candidate, Making, Sides};
 use super::comparison;
+use super::dataset;
 use super::error::RetrainError;
 use super::file_cache::{Fetched, FileCache};
 use super::gate::{self, GateDecision, Trial};
@@ -28,6 +29,7 @@ use super::run_record::RunRecord;
 use super::snapshot::{Shares, Side, Snapshot};
 use super::{Settings, TrainingSettings};
 use crate::training::Recipe;
+use artefact::Manifest;
 use decoder::Pool;
 use labels::{Labels, Vocabulary};
 use objects::{Allowed, Objects};
@@ -100,6 +102,8 @@ struct Compared {
     /// Images that calibrated it, and those that decide.
     reading_images: usize,
     held_out_images: usize,
+    /// Held-out images that one of the two has learnt: they decide nothing.
+    learnt_images: usize,
     trials: Vec<Trial>,
     gate: GateDecision,
 }
@@ -238,17 +242,25 @@ impl Job {
         observer.reported(&format!("candidate {}: self-test in a process of its own", candidate.manifest.version));
         let self_test = (self.self_test)(&candidate.folder);
         observer.reported("candidate and active model judge the held-out images");
-        observer.stage_begun(Stage::Comparing { images: sides.held_out.len() as u64 });
+        let incumbent = &Manifest::read(&subject.incumbent_folder, "")?;
+        let unlearnt = dataset::learnt_by_none(&sides.held_out, &[incumbent, &candidate.manifest]);
+        observer.stage_begun(Stage::Comparing { images: unlearnt.len() as u64 });
         let trusted = engine::Settings { public_key: String::new(), ..self.detector.clone() };
         let seen = |done, all| {
             observer.images_compared(done, all);
             if stop.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         let models = [&subject.incumbent_folder, &candidate.folder].map(|folder| (folder.as_path(), &trusted));
-        let trials = comparison::compare(&images.of(&sides.held_out), models[0], models[1], threads, seen)?;
+        let trials = comparison::compare(&images.of(&unlearnt), models[0], models[1], threads, seen)?;
         let gate = gate::decide(&trials, self_test, &self.settings.bounds());
-        let (reading_images, held_out_images) = (sides.reading.len(), sides.held_out.len());
-        Ok(Compared { candidate, reading_images, held_out_images, trials, gate })
+        Ok(Compared {
+            candidate,
+            reading_images: sides.reading.len(),
+            held_out_images: unlearnt.len(),
+            learnt_images: sides.held_out.len() - unlearnt.len(),
+            trials,
+            gate,
+        })
     }
 
     /// The pixels of the run's images, with what earlier runs know of them.
@@ -274,7 +286,7 @@ fn report(
     settled: Settled,
     duration: Duration,
 ) -> Report {
-    let Compared { candidate, reading_images, held_out_images, gate, .. } = compared;
+    let Compared { candidate, reading_images, held_out_images, learnt_images, gate, .. } = compared;
     Report {
         schema: Report::SCHEMA.into(),
         run: subject.identity.id.to_string(),
@@ -286,6 +298,7 @@ fn report(
         train_images: candidate.train_images,
         reading_images,
         held_out_images,
+        learnt_images,
         missing: fetched.missing.iter().take(NAMED).cloned().collect(),
         missing_images: fetched.missing.len(),
         metrics: candidate.manifest.metrics.unwrap_or_default(),

@@ -1,14 +1,14 @@
 //! From labelled images to a model, with everything that is not computing: files, decoders, checkpoints, servers.
 //!
 //! `assay train`: [`dataset`] says which images and what they are, [`image_cache`] gives their pixels, [`training_run`] goes from
-//! them to a model, leaving [`checkpoint`]s behind. `assay retrain`: the [`job`] takes a [`snapshot`] of the labels, asks the
+//! them to a model, leaving [`checkpoint`]s behind. `assay model calibrate`: [`recalibration`] of a finished model. `assay retrain`: the [`job`] takes a [`snapshot`] of the labels, asks the
 //! [`plan`] whether there is anything to do, fetches the images into the [`file_cache`], has a [`candidate`] made, lets it and
 //! the active model judge the same images ([`comparison`]), lets the [`gate`] decide, and does what follows from that
 //! ([`promotion`]).
 //!
 //! Direction of use: each module may name those above it here, and none below.
 //! - images and their labels: [`prefetch`], [`dataset`], [`snapshot`], [`likenesses`], [`file_cache`], [`image_cache`], [`duplicate_groups`]
-//! - training: [`checkpoint`], [`observer`], `batches`, `first_weights`, [`training_run`], [`cross_validation`]
+//! - training: [`checkpoint`], [`observer`], `batches`, `first_weights`, [`training_run`], [`cross_validation`], [`recalibration`]
 //! - judging: [`gate`], [`comparison`]
 //! - the job: [`outcome`], [`error`], [`report`] and its [`page`], `lease`, [`plan`], `preparation`, `candidate`, `promotion`, `run_record`, [`job`]; [`push`]
 
@@ -35,6 +35,7 @@ pub mod prefetch;
 mod preparation;
 mod promotion;
 pub mod push;
+pub mod recalibration;
 pub mod report;
 mod run_record;
 pub mod snapshot;

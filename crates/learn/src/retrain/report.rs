@@ -25,6 +25,9 @@ pub struct Report {
     pub reading_images: usize,
     /// That decide.
     pub held_out_images: usize,
+    /// Held-out images that decide nothing, since one of the models has learnt them.
+    #[serde(default)]
+    pub learnt_images: usize,
     /// Labelled images that could not be had, and why: the first few.
     pub missing: Vec<(String, String)>,
     pub missing_images: usize,
@@ -52,8 +55,18 @@ impl Report {
             ),
             format!("  snapshot {}", self.snapshot_sha256),
         ];
+        if self.learnt_images > 0 {
+            let images = self.learnt_images;
+            lines.push(format!(
+                "  {images} more are held out and decide nothing: one of the models has learnt them before"
+            ));
+        }
         lines.extend(self.missing.iter().map(|(location, reason)| format!("  missing {location}: {reason}")));
-        let mark = |holds: bool| if holds { "✔" } else { "✘" };
+        let mark = |holds: Option<bool>| match holds {
+            Some(true) => "✔",
+            Some(false) => "✘",
+            None => "–",
+        };
         lines.extend(self.gate.reasons.iter().map(|reason| format!("  {} {}", mark(reason.holds), reason.words)));
         lines.push(format!("  page {}", Path::new(&self.folder).join("report.html").display()));
         lines.join("\n") + "\n"

@@ -7,11 +7,9 @@ use super::{calibration, classifiers, novelty};
 use crate::augment::Augmentation;
 
 /// Recipes that are built in, by name.
-pub const BUILT_IN: [(&str, &str); 5] = [
+pub const BUILT_IN: [(&str, &str); 3] = [
     ("imaginet", include_str!("../../../../configs/recipes/imaginet.toml")),
-    ("small-encoder", include_str!("../../../../configs/recipes/small-encoder.toml")),
     ("small", include_str!("../../../../configs/recipes/small.toml")),
-    ("generalise", include_str!("../../../../configs/recipes/generalise.toml")),
     ("retrain", include_str!("../../../../configs/recipes/retrain.toml")),
 ];
 
@@ -153,7 +151,7 @@ mod tests {
         for (name, _) in BUILT_IN {
             Recipe::named(name).unwrap_or_else(|error| panic!("{name}: {error}"));
         }
-        assert!(Recipe::named("unknown").unwrap_err().contains("imaginet, small-encoder, small, generalise, retrain"));
+        assert!(Recipe::named("unknown").unwrap_err().contains("imaginet, small, retrain"));
     }
 
     #[test]

@@ -84,7 +84,11 @@ pub fn shares(strata: &[&Stratum], rows: &[Row], synthetic: bool, answers: usize
                 images,
                 wrong,
                 // Answers about one image are not independent: it counts once.
-                wrong_interval: figures::wilson_interval((wrong * images as f64).round() as u64, images as u64, CONFIDENCE),
+                wrong_interval: figures::wilson_interval(
+                    (wrong * images as f64).round() as u64,
+                    images as u64,
+                    CONFIDENCE,
+                ),
                 uncertain: share(Row::is_uncertain),
             }
         })
