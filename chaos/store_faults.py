@@ -10,6 +10,7 @@ from proxy import Network, reset
 # How an answer is spoiled.
 ERROR_500, ERROR_503, SLOW, HANGING, TRUNCATED, WRONG_ETAG = "500", "503", "slow", "hanging", "truncated", "wrong etag"
 WAYS = [ERROR_500, ERROR_503, SLOW, HANGING, TRUNCATED, WRONG_ETAG]
+REFUSED = "403"
 # Bytes of a trickle, and the pause between them.
 DROP, PAUSE = 16, 0.25
 
@@ -24,6 +25,8 @@ class StoreProxy:
         # A way that meets a share of all requests, whatever their key: (way, every how many).
         self.share: tuple[str, int] | None = None
         self.served = 0
+        # Every request is answered as by a server that knows the client's key no longer.
+        self.refusing = False
         network.call(self._listen())
 
     def spoil(self, key: str, way: str, times: int) -> None:
@@ -32,6 +35,7 @@ class StoreProxy:
     def heal(self) -> None:
         self.faults.clear()
         self.share = None
+        self.refusing = False
 
     async def _listen(self) -> None:
         await asyncio.start_server(self._serve, "127.0.0.1", self.port, backlog=512)
@@ -56,8 +60,10 @@ class StoreProxy:
         """Whether the connection can go on."""
         target = request.split(b" ", 2)[1].decode()
         fault = self._fault(urllib.parse.unquote(urllib.parse.urlsplit(target).path).split("/", 2)[-1])
-        if fault in (ERROR_500, ERROR_503):
-            name = {ERROR_500: "InternalError", ERROR_503: "SlowDown"}[fault]
+        if self.refusing:
+            fault = REFUSED
+        if fault in (ERROR_500, ERROR_503, REFUSED):
+            name = {ERROR_500: "InternalError", ERROR_503: "SlowDown", REFUSED: "InvalidAccessKeyId"}[fault]
             body = f"<?xml version='1.0'?><Error><Code>{name}</Code><Message>made up</Message></Error>".encode()
             writer.write(f"HTTP/1.1 {fault} Made Up\r\nContent-Type: application/xml\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
             await writer.drain()

@@ -3,6 +3,7 @@
 //! Layers, later ones win: `configs/default.toml` (built in) < `--config FILE` < `ASSAY__SECTION__KEY`.
 
 mod model_folder;
+mod one_line;
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -15,6 +16,7 @@ use serde::Deserialize;
 use crate::{admin, telemetry, worker};
 use domain::ThresholdSettings;
 use learn::retrain;
+pub use one_line::restart_trimmed;
 
 /// The built-in layer; also the documentation of every key.
 pub const DEFAULTS: &str = include_str!("../configs/default.toml");
@@ -63,6 +65,8 @@ pub enum ConfigError {
     Wrong(String),
     #[error("the configuration holds keys of an older version: {}", renamed(.0))]
     Renamed(Vec<Renamed>),
+    #[error("{0} holds a line end or another control character in its value; write it as one line")]
+    NotOneLine(String),
     #[error("the configuration contradicts itself: {0}")]
     Contradiction(String),
 }
@@ -81,11 +85,13 @@ impl Config {
         Self::from_layers(file, std::env::vars_os().filter_map(text).collect())
     }
 
-    fn from_layers(file: Option<&Path>, mut variables: HashMap<String, String>) -> Result<Config, ConfigError> {
+    fn from_layers(file: Option<&Path>, variables: HashMap<String, String>) -> Result<Config, ConfigError> {
+        let mut variables = one_line::trim(variables, is_list).map_err(ConfigError::NotOneLine)?;
         let mut layers = Layers::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
         let mut renamed = renamed_variables(&variables);
         if let Some(path) = file {
             let (text, table) = read(path)?;
+            one_line::odd_key(&table).map_or(Ok(()), |key| Err(ConfigError::NotOneLine(key)))?;
             renamed.extend(renamed_keys(&table));
             layers = layers.add_source(File::from_str(&text, FileFormat::Toml));
         }
@@ -240,6 +246,11 @@ fn without_passwords(text: &str) -> String {
         }
     };
     text.split_inclusive(ends).map(hide).collect()
+}
+
+/// Whether the variable's value has members, which may stand on lines of their own.
+fn is_list(name: &str) -> bool {
+    [LISTS, TABLES, TABLES_OF_LISTS].concat().iter().any(|key| variable(key).eq_ignore_ascii_case(name))
 }
 
 fn members(text: &str) -> impl Iterator<Item = &str> {

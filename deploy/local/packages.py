@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 
+import pgbouncer
 import postgres
 import rabbitmq
 import s3
@@ -48,7 +49,7 @@ apt-get update -qq
 apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=600 -o Dpkg::Options::=--force-confold \
     -o Dpkg::Use-Pty=0 "$@" > /dev/null
 if [ -d /run/systemd/system ]; then
-    for unit in rabbitmq-server.service epmd.socket postgresql.service; do
+    for unit in rabbitmq-server.service epmd.socket postgresql.service pgbouncer.service; do
         for package in "$@"; do
             case "$unit" in "$package"*|epmd*) systemctl disable --quiet "$unit" 2>/dev/null || true ;; esac
         done
@@ -72,6 +73,10 @@ def missing_for_node() -> list[str]:
 def missing_for_servers() -> list[str]:
     names = [] if rabbitmq.installed() else ["rabbitmq-server"]
     return names + ([] if postgres.installed() else ["postgresql"])
+
+
+def missing_for_pooler() -> list[str]:
+    return [] if pgbouncer.installed() else ["pgbouncer"]
 
 
 def install(packages: list[str]) -> None:

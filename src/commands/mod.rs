@@ -26,7 +26,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::Config;
+use crate::config::{Config, restart_trimmed};
 use crate::telemetry::{self, Exporter};
 use engine::wait_policy;
 
@@ -107,6 +107,7 @@ impl Command {
 impl Cli {
     /// Runs the command to its end.
     pub fn run(self) -> Result<(), End> {
+        restart_trimmed();
         if let Command::Doctor(args) = &self.command
             && args.defaults
         {

@@ -28,7 +28,7 @@ const STAGES: &[&str] = &["fetch", "decode", "batch", "infer", "record", "publis
 const LANES: &[&str] = &["live", "bulk"];
 const FLUSHES: &[&str] = &["full", "waited", "drained"];
 const ANSWERS: &[&str] = &["done", "later", "dead", "released"];
-const DEAD_LETTER_REASONS: &[&str] = &["unreadable", "conflict"];
+const DEAD_LETTER_REASONS: &[&str] = &["unreadable", "conflict", "refused"];
 const MODEL_CHANGES: &[&str] = &["done", "failed"];
 
 /// The worker's metrics and the registry that holds them.
@@ -54,6 +54,7 @@ pub struct Metrics {
     /// The lanes' counts of headers that were cut or left out.
     lanes_headers_dropped: Mutex<Vec<Arc<AtomicU64>>>,
     headers_dropped: IntCounter,
+    pub panics: IntCounter,
     pub redeliveries: IntCounter,
     pub republished: IntCounter,
     reused: IntCounter,
@@ -124,7 +125,7 @@ impl Metrics {
             ),
             dead_letters: registrar.counters(
                 "assay_dead_letters_total",
-                "Messages sent to the dead letters by this worker, by reason (unreadable, conflict)",
+                "Messages sent to the dead letters by this worker, by reason (unreadable, conflict, refused)",
                 &["reason"],
             ),
             model_changes: registrar.counters(
@@ -137,6 +138,10 @@ impl Metrics {
             headers_dropped: registrar.register(IntCounter::new(
                 "assay_headers_dropped_total",
                 "Headers of messages that were cut or left out because they were longer than what is handed on",
+            )),
+            panics: registrar.register(IntCounter::new(
+                "assay_panics_total",
+                "Panics that were caught while a request was prepared: defects, which the log names",
             )),
             redeliveries: registrar
                 .register(IntCounter::new("assay_redeliveries_total", "Deliveries that the broker had made before")),
@@ -250,8 +255,8 @@ impl Metrics {
         self.retries.with_label_values(&[stage.as_str()]).inc();
     }
 
-    pub fn conflict(&self) {
-        self.dead_letters.with_label_values(&["conflict"]).inc();
+    pub fn dead_letter(&self, reason: &str) {
+        self.dead_letters.with_label_values(&[reason]).inc();
     }
 
     /// Counts among the dead letters what a lane counts.

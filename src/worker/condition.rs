@@ -7,19 +7,22 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use super::breaker::{Breaker, Ended};
+use super::edges::Edges;
 use super::unserved::Unserved;
 use crate::telemetry::Metrics;
 use broker::{Health, Lane};
+use domain::SubmissionKey;
 use ledger::LedgerError;
 
 /// The worker's health and its metrics, shared by all stages.
 pub struct Condition {
     pub metrics: Metrics,
     broker: watch::Receiver<Health>,
-    /// Why the database can't be used, while it can't.
-    ledger_error: Mutex<Option<String>>,
-    /// Why the database will not do its part, however long one waits.
-    database_refusal: watch::Sender<Option<String>>,
+    edges: watch::Sender<Edges>,
+    /// Why the worker can't go on, however long one waits.
+    end: watch::Sender<Option<Reason>>,
+    breaker: Mutex<Breaker>,
     warm: AtomicBool,
     draining: AtomicBool,
     /// When the batch on the device began; `None` while the device is idle.
@@ -40,8 +43,9 @@ impl Condition {
         Arc::new(Condition {
             metrics: Metrics::new(),
             broker,
-            ledger_error: Mutex::new(None),
-            database_refusal: watch::Sender::new(None),
+            edges: watch::Sender::default(),
+            end: watch::Sender::new(None),
+            breaker: Mutex::default(),
             warm: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             busy_since: Mutex::new(None),
@@ -84,9 +88,12 @@ impl Condition {
             Health::Blocked(reason) => return Err(format!("the broker blocks publishing: {reason}")),
             Health::Down(reason) => return Err(format!("the broker is away: {reason}")),
         }
-        match &*locked(&self.ledger_error) {
+        if let Some(reason) = &*self.end.borrow() {
+            return Err(reason.to_string());
+        }
+        match self.edges.borrow().trouble() {
             None => Ok(()),
-            Some(reason) => Err(reason.clone()),
+            Some(reason) => Err(reason.into()),
         }
     }
 
@@ -140,26 +147,61 @@ impl Condition {
 
     /// Why the database can't be used; `None` once it can.
     pub(super) fn set_ledger_error(&self, error: Option<String>) {
-        *locked(&self.ledger_error) = error;
+        self.set_edge(error, |edges| &mut edges.database);
+    }
+
+    /// Why the object store gives nothing, whatever is asked for; `None` once it does.
+    pub(super) fn set_store_error(&self, error: Option<String>) {
+        self.set_edge(error, |edges| &mut edges.store);
+    }
+
+    fn set_edge(&self, error: Option<String>, edge: impl FnOnce(&mut Edges) -> &mut Option<String>) {
+        self.edges.send_if_modified(|edges| {
+            let shown = edge(edges);
+            let changed = *shown != error;
+            *shown = error;
+            changed
+        });
+    }
+
+    pub(super) fn edges(&self) -> watch::Receiver<Edges> {
+        self.edges.subscribe()
+    }
+
+    /// A job was prepared, or ended in any other way than by a panic.
+    pub(super) fn record_no_panic(&self) {
+        locked(&self.breaker).record(Ended::Without);
+    }
+
+    /// A panic was caught while a job was prepared. The same one again and again ends the worker.
+    pub(super) fn record_panic(&self, submission: SubmissionKey, words: String) {
+        self.metrics.panics.inc();
+        if locked(&self.breaker).record(Ended::Panic { submission, words }) {
+            self.end.send_if_modified(|end| {
+                let first = end.is_none();
+                end.get_or_insert(Reason::SamePanic);
+                first
+            });
+        }
     }
 
     /// Takes note of an error of the database; whether waiting may help.
     pub(super) fn record_ledger_failure(&self, error: &LedgerError) -> bool {
         self.set_ledger_error(Some(error.to_string()));
         if !error.is_transient() {
-            self.database_refusal.send_replace(Some(error.to_string()));
+            self.end.send_replace(Some(Reason::Database(error.to_string())));
         }
         error.is_transient()
     }
 
-    /// Until there is an error of the database that waiting can't help.
-    pub(super) async fn database_refused(&self) {
+    /// Until there is a reason to end that waiting can't help.
+    pub(super) async fn ended(&self) {
         // The sender lives in `self`.
-        let _ = self.database_refusal.subscribe().wait_for(Option::is_some).await;
+        let _ = self.end.subscribe().wait_for(Option::is_some).await;
     }
 
-    pub(super) fn database_refusal(&self) -> Option<String> {
-        self.database_refusal.borrow().clone()
+    pub(super) fn reason_to_end(&self) -> Option<Reason> {
+        self.end.borrow().clone()
     }
 
     /// When the batch on the device began; `None` once it is done.
@@ -173,6 +215,16 @@ impl Condition {
         locked(&self.in_flight).insert(number, Instant::now());
         InFlight { number, condition: self.clone() }
     }
+}
+
+/// Why the worker can't go on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Reason {
+    /// The database will not do its part.
+    #[error("{0}")]
+    Database(String),
+    #[error("the same panic met one submission after the other")]
+    SamePanic,
 }
 
 /// An image that was taken and is not settled.
@@ -207,6 +259,9 @@ mod tests {
         condition.set_ledger_error(Some("the database is away".into()));
         assert_eq!(condition.ready(), Err("the database is away".into()));
         condition.set_ledger_error(None);
+        condition.set_store_error(Some("the store is away".into()));
+        assert_eq!(condition.ready(), Err("the store is away".into()));
+        condition.set_store_error(None);
         condition.set_draining();
         assert_eq!(condition.ready(), Err("draining".into()));
     }

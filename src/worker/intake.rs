@@ -9,14 +9,16 @@ use tokio_util::task::TaskTracker;
 use tracing::Span;
 
 use super::condition::Condition;
+use super::edges::Edges;
+use super::guard::guarded;
 use super::handoff::{Arrived, Concluded, Conclusion};
 use super::prepare::Preparer;
-use super::retry::retry_while_transient;
+use super::retry::{Patience, retry_while_transient};
 use crate::shutdown::Shutdown;
 use crate::telemetry::traces;
 use broker::{Consumer, Health, Lane};
-use domain::Request;
 use domain::delivery::{Job, Settlement};
+use domain::{OutcomeId, Request, SubmissionKey};
 use ledger::{Found, Ledger, LedgerError};
 
 /// Requests looked up in the ledger with one question.
@@ -31,7 +33,6 @@ pub(super) struct Intake {
     pub slots: Arc<Semaphore>,
     pub preparer: Arc<Preparer>,
     pub condition: Arc<Condition>,
-    pub patience: Duration,
     pub shutdown: Shutdown,
 }
 
@@ -48,28 +49,60 @@ impl Intake {
         let tasks = TaskTracker::new();
         loop {
             let Some(taken) = self.take().await else { break };
-            let keys: Vec<_> = taken.iter().map(|taken| taken.job.request.key.clone()).collect();
-            let ledger = &self.ledger;
-            let found = retry_while_transient(
-                "looking up outcomes",
-                self.patience,
-                &self.shutdown.stop,
-                |error: &LedgerError| self.condition.record_ledger_failure(error),
-                || ledger.find(&keys),
-            )
-            .await;
-            // Without an answer the tickets drop here, which puts the messages back.
-            let Some(found) = found else { continue };
-            self.condition.set_ledger_error(None);
-            for (taken, found) in taken.into_iter().zip(found) {
-                self.admit(taken, found, &tasks).await;
-            }
+            self.look_up(taken, &tasks).await;
         }
         self.stop_taking();
         tasks.close();
         // The tasks hold the other handles on the preparer: its channels close with the last of them.
         drop(self);
         tasks.wait().await;
+    }
+
+    /// Asks the ledger about all of them with one question, and admits each with its answer. Where that panics, each is asked
+    /// about alone, so that the panic is that of one.
+    async fn look_up(&self, taken: Vec<Taken>, tasks: &TaskTracker) {
+        let keys: Vec<_> = taken.iter().map(|taken| taken.job.request.key.clone()).collect();
+        match guarded(self.find(&keys)).await {
+            Ok(found) => self.admit_all(taken, found, tasks).await,
+            Err(panicked) if taken.len() == 1 => {
+                for taken in taken {
+                    self.preparer.end_panicked(self.arrive(taken, None).0, panicked.words.clone()).await;
+                }
+            }
+            Err(_) => {
+                for taken in taken {
+                    let key = taken.job.request.key.clone();
+                    match guarded(self.find(std::slice::from_ref(&key))).await {
+                        Ok(found) => self.admit_all(vec![taken], found, tasks).await,
+                        Err(panicked) => {
+                            self.preparer.end_panicked(self.arrive(taken, None).0, panicked.words).await;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits for a database that is away: the messages, given back, would come again, each time one delivery nearer to the dead
+    /// letters.
+    async fn find(&self, keys: &[SubmissionKey]) -> Option<Vec<Found>> {
+        let found = retry_while_transient(
+            "looking up outcomes",
+            Patience::Endless,
+            &self.shutdown.stop,
+            |error: &LedgerError| self.condition.record_ledger_failure(error),
+            || self.ledger.find(keys),
+        )
+        .await?;
+        self.condition.set_ledger_error(None);
+        Some(found)
+    }
+
+    /// Without an answer the tickets drop here, which puts the messages back.
+    async fn admit_all(&self, taken: Vec<Taken>, found: Option<Vec<Found>>, tasks: &TaskTracker) {
+        for (taken, found) in taken.into_iter().zip(found.into_iter().flatten()) {
+            self.admit(taken, found, tasks).await;
+        }
     }
 
     /// Waits for a free slot and a request, then takes what else is there without waiting.
@@ -93,8 +126,9 @@ impl Intake {
     }
 
     async fn take_one(&mut self) -> Option<Taken> {
-        // While outcomes can't be published there is no point in making more of them.
+        // While outcomes can't be made, recorded or published there is no point in taking requests.
         self.health.wait_for(|health| *health == Health::Ready).await.ok()?;
+        self.condition.edges().wait_for(Edges::is_well).await.ok()?;
         let slot = self.slots.clone().acquire_owned().await.ok()?;
         let bulk = async {
             match &mut self.bulk {
@@ -120,23 +154,7 @@ impl Intake {
     }
 
     async fn admit(&self, taken: Taken, found: Found, tasks: &TaskTracker) {
-        let Taken { job, slot, lane, span } = taken;
-        let context = &job.request.context;
-        if context.redelivered {
-            self.condition.metrics.redeliveries.inc();
-        }
-        let queued = context.enqueued_at.and_then(|at| Duration::try_from(OffsetDateTime::now_utc() - at).ok());
-        if let Some(queued) = queued {
-            self.condition.record_queue_wait(lane, queued);
-        }
-        let arrived = Arrived {
-            job,
-            since: Instant::now(),
-            supersedes: found.predecessor,
-            queued,
-            in_flight: self.condition.begin(),
-            span,
-        };
+        let (arrived, slot) = self.arrive(taken, found.predecessor);
         if let Some(standing) = found.standing {
             let conclusion = Conclusion::Standing(Box::new(standing));
             let _ = self.preparer.concluded.send(Concluded { arrived, conclusion, at: Instant::now() }).await;
@@ -147,6 +165,20 @@ impl Intake {
             preparer.prepare(arrived).await;
             drop(slot);
         });
+    }
+
+    fn arrive(&self, taken: Taken, supersedes: Option<OutcomeId>) -> (Arrived, OwnedSemaphorePermit) {
+        let Taken { job, slot, lane, span } = taken;
+        let context = &job.request.context;
+        if context.redelivered {
+            self.condition.metrics.redeliveries.inc();
+        }
+        let queued = context.enqueued_at.and_then(|at| Duration::try_from(OffsetDateTime::now_utc() - at).ok());
+        if let Some(queued) = queued {
+            self.condition.record_queue_wait(lane, queued);
+        }
+        let in_flight = self.condition.begin();
+        (Arrived { job, since: Instant::now(), supersedes, queued, in_flight, span }, slot)
     }
 
     /// Tells the broker to send no more, and puts back what was sent but not taken.

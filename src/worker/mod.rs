@@ -5,14 +5,21 @@
 //! device → batcher → prepared images → intake slots → the broker's prefetch.
 
 mod batcher;
+mod breaker;
 mod condition;
+mod edges;
+mod guard;
 mod handoff;
 mod inference;
 mod intake;
 mod prepare;
+mod proof;
+mod recovery;
 mod retry;
 mod reuse;
 mod settlement;
+mod stages;
+mod store_health;
 mod succession;
 mod unserved;
 mod watch;
@@ -22,7 +29,6 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use tokio::sync::{Semaphore, mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
 
 use crate::shutdown::Shutdown;
 use broker::{Broker, BrokerError, Lane};
@@ -35,6 +41,7 @@ use objects::{Allowed, Objects};
 
 pub use batcher::{Batcher, Flush};
 pub use condition::Condition;
+pub use proof::Unproven;
 pub use succession::Succession;
 
 /// `[worker]` of the configuration.
@@ -89,7 +96,7 @@ pub struct WorkerPlan {
     pub bulk: bool,
     /// Most messages out at a time, both lanes together.
     pub prefetch: usize,
-    /// How long finished work waits for a database or a broker that is away.
+    /// How long finished work waits for a broker that takes no publications.
     pub patience: Duration,
     /// After this long unacknowledged the broker takes a message away.
     pub consumer_timeout: Duration,
@@ -125,6 +132,15 @@ pub enum WorkerError {
     InferenceGone,
     #[error("{0}; unsettled messages went back to the queue")]
     Database(String),
+    #[error("at the start: {0}")]
+    Unproven(#[from] Unproven),
+    #[error(
+        "the same panic met one submission after the other, so it is this worker's: the log says where; correct the setting \
+         that it names, or report it. Unsettled messages went back to the queue, those that met it to the retry schedule"
+    )]
+    SamePanic,
+    #[error("the part of the worker that {0} ended by a panic; unsettled messages went back to the queue")]
+    StageGone(&'static str),
     #[error(
         "prefetch is {prefetch} messages and the detector takes {seconds:.2} s for an image: the last would wait \
          {wait:.0} s, too near the broker's consumer timeout of {timeout} s; lower broker.prefetch and \
@@ -147,7 +163,6 @@ pub async fn run(
     condition.metrics.model(&first.model);
     let (judges, judge) = tokio::sync::watch::channel(Arc::new(first));
     let engine = detector.engine();
-
     let (prepared_sender, prepared) = mpsc::channel(batch_size);
     let (batches_sender, batches) = mpsc::channel(1);
     let (concluded_sender, concluded) = mpsc::channel(plan.worker.settle_batch.max(batch_size));
@@ -158,18 +173,18 @@ pub async fn run(
     let seconds = warm.await.map_err(|_| WorkerError::InferenceGone)??;
     tracing::info!(milliseconds_per_image = seconds * 1e3, engine, "the detector is warm");
     check_prefetch(&plan, seconds)?;
+    let store = Arc::new(store_health::StoreHealth { objects, buckets: plan.allowed.buckets.clone() });
+    proof::prove(broker.as_ref(), ledger.as_ref(), &store).await?;
+    let (work, max_seconds_per_image) = (batches_sender.downgrade(), plan.max_seconds_per_image());
     let following = succession.map(|succession| {
-        let (judge, work, condition) = (judge.clone(), batches_sender.downgrade(), condition.clone());
-        let max_seconds_per_image = plan.max_seconds_per_image();
+        let (judge, condition) = (judge.clone(), condition.clone());
         let follower = succession::Follower { succession, judge, work, condition, max_seconds_per_image };
         tokio::spawn(follower.run(shutdown.stop.clone()))
     });
-
     let reuse = plan.worker.reuse.then(|| reuse::Reuse::new(ledger.clone(), judge.clone()));
-    let finished = CancellationToken::new();
     let watch = watch::Watch { broker: broker.clone(), workers, condition: condition.clone(), judge };
     let batcher = Batcher::new(batch_size, Duration::from_millis(plan.worker.batch_max_delay_ms));
-    let batching = tokio::spawn(batcher::run(batcher, prepared, batches_sender, shutdown.abandon.clone()));
+    let batching = batcher::run(batcher, prepared, batches_sender, shutdown.abandon.clone());
     let settler = settlement::Settler {
         exchange: broker.exchange(),
         broker: broker.clone(),
@@ -179,9 +194,8 @@ pub async fn run(
         most: plan.worker.settle_batch,
         abandon: shutdown.abandon.clone(),
     };
-    let settling = tokio::spawn(settler.run(concluded));
     let preparer = prepare::Preparer {
-        objects,
+        store: store.clone(),
         reuse,
         decoders: Semaphore::new(plan.worker.decoders()),
         max_attempts: plan.max_attempts,
@@ -191,27 +205,40 @@ pub async fn run(
         condition: condition.clone(),
         prepared: prepared_sender,
         concluded: concluded_sender,
+        stop: shutdown.stop.clone(),
         abandon: shutdown.abandon.clone(),
     };
-    let intake = open_intake(&broker, ledger, preparer, &plan, &shutdown).await?;
+    let stages = stages::Stages::start(batching, settler.run(concluded));
+    let intake = open_intake(&broker, ledger.clone(), preparer, &plan, &shutdown).await?;
     condition.set_warm();
-    let watching = tokio::spawn(watch.run(finished.clone()));
+    let recovery = recovery::Recovery { broker: broker.clone(), ledger, store, condition: condition.clone() };
+    let beside = stages::Beside::start(watch, recovery);
     tracing::info!(batch_size, prefetch = plan.prefetch, intake_slots = plan.worker.intake_slots, "ready");
 
-    let end = take_until_the_end(intake, &mut inference_end, &condition, &shutdown).await;
+    let end = take_until_the_end(intake, &mut inference_end, &stages, &condition, &shutdown).await;
     if let Some(following) = following {
         let _ = following.await;
     }
-    let _ = batching.await;
-    let _ = settling.await;
-    finished.cancel();
-    let _ = watching.await;
+    let gone = stages.ended().await;
+    beside.end().await;
     broker.close().await;
-    if let Some(reason) = condition.database_refusal() {
-        return Err(WorkerError::Database(reason));
+    if let Some(reason) = condition.reason_to_end() {
+        return Err(reason.into());
+    }
+    if let Some(stage) = gone {
+        return Err(WorkerError::StageGone(stage));
     }
     // A batch that outlasts the grace period can't be called back from the device, and is not waited for.
     of_inference(end.or_else(|| inference_end.try_recv().map(Ok).ok()))
+}
+
+impl From<condition::Reason> for WorkerError {
+    fn from(reason: condition::Reason) -> WorkerError {
+        match reason {
+            condition::Reason::Database(reason) => WorkerError::Database(reason),
+            condition::Reason::SamePanic => WorkerError::SamePanic,
+        }
+    }
 }
 
 /// What the end of the inference thread, if there was one, means for the worker.
@@ -249,7 +276,6 @@ async fn open_intake(
         slots: Arc::new(Semaphore::new(plan.worker.intake_slots)),
         preparer: Arc::new(preparer),
         condition,
-        patience: plan.patience,
         shutdown: shutdown.clone(),
     })
 }
@@ -259,6 +285,7 @@ async fn open_intake(
 async fn take_until_the_end(
     intake: intake::Intake,
     inference_end: &mut oneshot::Receiver<Result<(), ScoreError>>,
+    stages: &stages::Stages,
     condition: &Condition,
     shutdown: &Shutdown,
 ) -> Option<InferenceEnd> {
@@ -275,8 +302,14 @@ async fn take_until_the_end(
             taking.await;
             Some(end)
         }
-        () = condition.database_refused() => {
+        () = condition.ended() => {
             shutdown.stop.cancel();
+            taking.await;
+            None
+        }
+        () = stages.gone() => {
+            shutdown.stop.cancel();
+            shutdown.abandon.cancel();
             taking.await;
             None
         }

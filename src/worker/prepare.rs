@@ -1,26 +1,29 @@
 //! Prepares one image for the device: check the request → fetch → decode.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
+use tracing::Span;
 
 use super::condition::Condition;
+use super::guard::{SAFE_TO_SAY, guarded};
 use super::handoff::{Arrived, Concluded, Conclusion, Prepared};
 use super::reuse::Reuse;
+use super::store_health::StoreHealth;
 use crate::decoding;
 use crate::telemetry::traces;
 use decoder::Pool;
 use domain::delivery::Settlement;
 use domain::{Evidence, FailureCode, Grounds, ImageFormat, Judge, JudgedImage, Request, Timing};
 use imaging::Decoded;
-use objects::{Allowed, FetchError, Object, Objects};
+use objects::{Allowed, FetchError, Object};
 
 /// What it takes to prepare images; shared by all tasks of the intake.
 pub(super) struct Preparer {
-    pub objects: Arc<dyn Objects>,
+    pub store: Arc<StoreHealth>,
     /// `None` where every image is to be scored.
     pub reuse: Option<Reuse>,
     pub decoders: Semaphore,
@@ -31,6 +34,8 @@ pub(super) struct Preparer {
     pub condition: Arc<Condition>,
     pub prepared: mpsc::Sender<Prepared>,
     pub concluded: mpsc::Sender<Concluded>,
+    /// Ends the wait for what is away.
+    pub stop: CancellationToken,
     pub abandon: CancellationToken,
 }
 
@@ -47,12 +52,22 @@ enum Stopped {
     Failed(FailureCode, String),
     /// A transient error: worth another attempt. The code is for when there is none left.
     Later(FailureCode, String),
+    /// The worker stops before it could be tried.
+    NotTried,
 }
 
 impl Stopped {
-    fn code(&self) -> FailureCode {
+    fn code(&self) -> Option<FailureCode> {
         match self {
-            Stopped::Failed(code, _) | Stopped::Later(code, _) => *code,
+            Stopped::Failed(code, _) | Stopped::Later(code, _) => Some(*code),
+            Stopped::NotTried => None,
+        }
+    }
+
+    /// Marks what was traced as failed.
+    fn mark(&self, span: &Span) {
+        if let Some(code) = self.code() {
+            traces::set_failed(span, code);
         }
     }
 }
@@ -69,7 +84,12 @@ impl Preparer {
 
     async fn prepare_and_hand_on(&self, arrived: Arrived) {
         // A closed channel means that the worker is going down; the dropped ticket releases the message.
-        match self.fetch_and_decode(&arrived).await {
+        let prepared = match guarded(self.fetch_and_decode(&arrived)).await {
+            Ok(prepared) => prepared,
+            Err(panicked) => return self.end_panicked(arrived, panicked.words).await,
+        };
+        self.condition.record_no_panic();
+        match prepared {
             Ok(Fetched::Known(evidence, judge)) => {
                 let conclusion = Conclusion::Judged { evidence: Box::new(evidence), judge };
                 let _ = self.concluded.send(Concluded { arrived, conclusion, at: Instant::now() }).await;
@@ -81,7 +101,19 @@ impl Preparer {
                 let prepared = Prepared { arrived, crop, image, quality, timing, ready_at, waiting };
                 let _ = self.prepared.send(prepared).await;
             }
-            Err(Stopped::Later(code, reason)) if arrived.job.request.context.attempt < self.max_attempts => {
+            Err(stopped) => self.end(arrived, stopped).await,
+        }
+    }
+
+    /// Sends a job, whose preparation panicked, to the retry schedule, and at its end to a failure.
+    pub(crate) async fn end_panicked(&self, arrived: Arrived, words: String) {
+        self.condition.record_panic(arrived.job.request.key.clone(), words);
+        self.end(arrived, Stopped::Later(FailureCode::InternalError, SAFE_TO_SAY.into())).await;
+    }
+
+    async fn end(&self, arrived: Arrived, stopped: Stopped) {
+        match stopped {
+            Stopped::Later(code, reason) if arrived.job.request.context.attempt < self.max_attempts => {
                 let request = &arrived.job.request;
                 tracing::warn!(
                     submission = request.key.submission_id, tenant = %request.key.tenant,
@@ -94,17 +126,22 @@ impl Preparer {
                 traces::set_outcome(&arrived.span, "retry", code.as_str());
                 arrived.job.ticket.settle(Settlement::Later { reason });
             }
-            Err(stopped) => {
-                let (code, detail) = match stopped {
-                    Stopped::Failed(code, detail) => (code, detail),
-                    Stopped::Later(code, reason) => {
-                        (code, format!("given up after {} attempts: {reason}", self.max_attempts))
-                    }
-                };
-                let conclusion = Conclusion::Failed { code, detail };
-                let _ = self.concluded.send(Concluded { arrived, conclusion, at: Instant::now() }).await;
+            Stopped::Failed(code, detail) => self.conclude_failed(arrived, code, detail).await,
+            Stopped::Later(code, reason) => {
+                let detail = format!("given up after {} attempts: {reason}", self.max_attempts);
+                self.conclude_failed(arrived, code, detail).await;
+            }
+            Stopped::NotTried => {
+                self.condition.metrics.settled("released");
+                traces::set_outcome(&arrived.span, "released", "not_tried");
+                arrived.job.ticket.settle(Settlement::Released);
             }
         }
+    }
+
+    async fn conclude_failed(&self, arrived: Arrived, code: FailureCode, detail: String) {
+        let conclusion = Conclusion::Failed { code, detail };
+        let _ = self.concluded.send(Concluded { arrived, conclusion, at: Instant::now() }).await;
     }
 
     /// The encoded bytes are dropped at the end: from then on an image takes no more memory than its crop.
@@ -112,12 +149,10 @@ impl Preparer {
         let request = &arrived.job.request;
         check_request(request, &self.allowed, OffsetDateTime::now_utc())?;
 
-        let started = Instant::now();
         let fetching = traces::stage("fetch", &arrived.span);
-        let object = self.objects.fetch(&request.image, self.max_object_bytes).await.map_err(Stopped::from);
-        let object = object.inspect_err(|stopped| traces::set_failed(&fetching, stopped.code()))?;
+        let fetched = self.fetch(request).await.inspect_err(|stopped| stopped.mark(&fetching));
+        let (object, fetch) = fetched?;
         drop(fetching);
-        let fetch = started.elapsed();
         self.condition.metrics.stage("fetch", fetch);
         let timing = Timing {
             queue: arrived.queued.map(|queued| queued.as_millis() as u64),
@@ -137,7 +172,7 @@ impl Preparer {
         let started = Instant::now();
         let decoding = traces::stage("decode", &arrived.span);
         let decoded = self.decode(&object).await;
-        let decoded = decoded.inspect_err(|stopped| traces::set_failed(&decoding, stopped.code()))?;
+        let decoded = decoded.inspect_err(|stopped| stopped.mark(&decoding))?;
         drop(decoding);
         let decode = started.elapsed();
         self.condition.metrics.stage("decode", decode);
@@ -149,12 +184,47 @@ impl Preparer {
         Ok(Fetched::Decoded { decoded, image, timing })
     }
 
+    /// The object, and how long the fetch took. A store that gives nothing at all is waited for: an attempt of the retry schedule
+    /// would be spent on nothing.
+    async fn fetch(&self, request: &Request) -> Result<(Object, Duration), Stopped> {
+        loop {
+            let started = Instant::now();
+            let fetched = self.store.objects.fetch(&request.image, self.max_object_bytes).await;
+            let error = match fetched {
+                Ok(object) => return Ok((object, started.elapsed())),
+                Err(error) if error.is_transient() && self.is_store_away().await => error,
+                Err(error) => return Err(error.into()),
+            };
+            tracing::debug!(%error, "the object store is away: waiting for it");
+            let mut edges = self.condition.edges();
+            tokio::select! {
+                _ = edges.wait_for(|edges| edges.store.is_none()) => {}
+                () = self.stop.cancelled() => return Err(Stopped::NotTried),
+            }
+            check_request(request, &self.allowed, OffsetDateTime::now_utc())?;
+        }
+    }
+
+    /// Whether it is the store that is in trouble, and not the one object.
+    async fn is_store_away(&self) -> bool {
+        if self.condition.edges().borrow().store.is_some() {
+            return true;
+        }
+        let asked = self.store.ask().await;
+        if let Err(error) = &asked {
+            self.condition.set_store_error(Some(error.to_string()));
+        }
+        asked.is_err()
+    }
+
     async fn decode(&self, object: &Object) -> Result<Decoded, Stopped> {
         let _decoder = self.decoders.acquire().await.expect("the decoders are never closed");
         let (bytes, pool) = (object.bytes.clone(), self.pool.clone());
         match tokio::task::spawn_blocking(move || pool.decode(&bytes)).await {
             Ok(decoded) => decoded.map_err(Stopped::from).map_err(|stopped| named_encoding(stopped, object)),
-            Err(panic) => Err(Stopped::Failed(FailureCode::DecodeFailed, format!("the decoder panicked: {panic}"))),
+            // As if it were done here: it is caught with whatever else panics.
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => Err(Stopped::NotTried),
         }
     }
 }

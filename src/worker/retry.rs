@@ -6,11 +6,19 @@ use std::time::Duration;
 use backon::{ExponentialBuilder, Retryable};
 use tokio_util::sync::CancellationToken;
 
+/// How long to wait for what is away.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Patience {
+    For(Duration),
+    /// Until it is there, or nobody wants it any more.
+    Endless,
+}
+
 /// Repeats `work` with growing, jittered pauses while `is_transient` says that waiting can help, for as long as `patience`.
 /// `None`: given up, or told to abandon it.
 pub(super) async fn retry_while_transient<T, E, Work, Fut>(
     what: &'static str,
-    patience: Duration,
+    patience: Patience,
     abandon: &CancellationToken,
     is_transient: impl Fn(&E) -> bool,
     work: Work,
@@ -20,10 +28,14 @@ where
     Work: FnMut() -> Fut,
     Fut: Future<Output = Result<T, E>>,
 {
+    let limit = match patience {
+        Patience::For(limit) => Some(limit),
+        Patience::Endless => None,
+    };
     let pauses = ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(100))
         .with_max_delay(Duration::from_secs(5))
-        .with_total_delay(Some(patience))
+        .with_total_delay(limit)
         .without_max_times()
         .with_jitter();
     let mut waits = 0_u32;
@@ -46,7 +58,7 @@ where
             Some(value)
         }
         Err(error) => {
-            tracing::error!(%error, patience_s = patience.as_secs(), "{what}: given up; the messages go back to the queue");
+            tracing::error!(%error, "{what}: given up; the messages go back to the queue");
             None
         }
     }
@@ -58,7 +70,7 @@ mod tests {
 
     use super::*;
 
-    const LONG: Duration = Duration::from_secs(60);
+    const LONG: Patience = Patience::For(Duration::from_secs(60));
 
     #[tokio::test]
     async fn a_transient_error_is_retried_until_it_is_gone() {
@@ -68,13 +80,16 @@ mod tests {
             let is_back = tries.get() == 3;
             async move { if is_back { Ok(7) } else { Err("away") } }
         };
-        assert_eq!(retry_while_transient("test", LONG, &CancellationToken::new(), |_| true, work).await, Some(7));
+        assert_eq!(
+            retry_while_transient("test", Patience::Endless, &CancellationToken::new(), |_| true, work).await,
+            Some(7)
+        );
     }
 
     #[tokio::test]
     async fn it_gives_up_when_the_time_is_over() {
         let away = || async { Err::<(), _>("away") };
-        let short = Duration::from_millis(200);
+        let short = Patience::For(Duration::from_millis(200));
         assert_eq!(retry_while_transient("test", short, &CancellationToken::new(), |_| true, away).await, None);
     }
 

@@ -14,11 +14,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::condition::Condition;
 use super::handoff::{Arrived, Concluded, Conclusion};
-use super::retry::retry_while_transient;
+use super::retry::{Patience, retry_while_transient};
 use crate::telemetry::traces;
 use broker::{Broker, BrokerError, Publication};
 use domain::delivery::Settlement;
-use domain::{Context, Failure, Outcome, Request};
+use domain::{Context, Failure, FailureCode, Outcome, Request};
 use ledger::{Ledger, LedgerError, Recorded};
 
 /// Settles what the other stages concluded.
@@ -28,7 +28,7 @@ pub(super) struct Settler {
     pub exchange: String,
     pub ledger: Arc<dyn Ledger>,
     pub condition: Arc<Condition>,
-    /// How long finished work waits for a database or a broker that is away.
+    /// How long finished work waits for a broker that takes no publications.
     pub patience: Duration,
     /// Most outcomes in one transaction.
     pub most: usize,
@@ -62,7 +62,7 @@ impl Settler {
     }
 
     /// Makes each conclusion durable; gives the outcome that stands for each.
-    async fn record(&self, concluded: Vec<Concluded>) -> Option<Vec<(Arrived, Outcome, Source)>> {
+    async fn record(&self, concluded: Vec<Concluded>) -> Option<Durable> {
         let mut durable = Vec::new();
         let mut fresh = Vec::new();
         let mut outcomes = Vec::new();
@@ -78,11 +78,24 @@ impl Settler {
         if outcomes.is_empty() {
             return Some(durable);
         }
+        let refused = self.make_durable(fresh, outcomes, &mut durable).await?;
+        self.record_refused(refused, &mut durable).await?;
+        Some(durable)
+    }
+
+    /// Records outcomes, and gives those that the database refuses, with its reason. It is waited for without end: given up, the
+    /// messages would come again, each time one delivery nearer to the dead letters.
+    async fn make_durable(
+        &self,
+        fresh: Vec<Arrived>,
+        outcomes: Vec<Outcome>,
+        durable: &mut Durable,
+    ) -> Option<Refused> {
         let started = Instant::now();
         let recording: Vec<_> = fresh.iter().map(|arrived| traces::stage("record", &arrived.span)).collect();
         let recorded = retry_while_transient(
             "recording outcomes",
-            self.patience,
+            Patience::Endless,
             &self.abandon,
             |error: &LedgerError| self.condition.record_ledger_failure(error),
             || self.ledger.record(&outcomes),
@@ -91,6 +104,7 @@ impl Settler {
         drop(recording);
         self.condition.set_ledger_error(None);
         self.condition.metrics.stage("record", started.elapsed());
+        let mut refused = Vec::new();
         for ((arrived, outcome), recorded) in fresh.into_iter().zip(outcomes).zip(recorded) {
             match recorded {
                 Recorded::New => {
@@ -98,9 +112,37 @@ impl Settler {
                     durable.push((arrived, outcome, Source::New));
                 }
                 Recorded::Standing(first) => durable.push((arrived, *first, Source::Ledger)),
+                Recorded::Refused(reason) => refused.push((arrived, reason)),
             }
         }
-        Some(durable)
+        Some(refused)
+    }
+
+    /// A verdict that can't be recorded ends in a failure; where that can't be either, the message goes to the dead letters.
+    async fn record_refused(&self, refused: Refused, durable: &mut Durable) -> Option<()> {
+        if refused.is_empty() {
+            return Some(());
+        }
+        let now = OffsetDateTime::now_utc();
+        let failures = refused.iter().map(|(arrived, reason)| {
+            let detail = format!("the database refuses a value of its outcome: {reason}");
+            Outcome::Failure(Box::new(failure(arrived, FailureCode::InternalError, detail, now)))
+        });
+        let failures = failures.collect();
+        let fresh = refused.into_iter().map(|(arrived, _)| arrived).collect();
+        for (arrived, reason) in self.make_durable(fresh, failures, durable).await? {
+            self.dead_letter(arrived, "refused", format!("the database refuses a value of its outcome: {reason}"));
+        }
+        Some(())
+    }
+
+    fn dead_letter(&self, arrived: Arrived, word: &'static str, reason: String) {
+        let key = &arrived.job.request.key;
+        tracing::warn!(submission = key.submission_id, tenant = %key.tenant, reason, "{word}");
+        self.condition.metrics.settled("dead");
+        self.condition.metrics.dead_letter(word);
+        traces::set_outcome(&arrived.span, "dead", word);
+        arrived.job.ticket.settle(Settlement::Dead { reason });
     }
 
     fn decide(&self, arrived: &Arrived, conclusion: Conclusion, at: Instant) -> (Outcome, Source) {
@@ -113,31 +155,26 @@ impl Settler {
                 (Outcome::Verdict(Box::new(judge.verdict(request, *evidence, now))), Source::New)
             }
             Conclusion::Failed { code, detail } => {
-                let failure = Failure { supersedes: arrived.supersedes, ..Failure::new(request, code, detail, now) };
-                (Outcome::Failure(Box::new(failure)), Source::New)
+                (Outcome::Failure(Box::new(failure(arrived, code, detail, now))), Source::New)
             }
         }
     }
 
     /// Publishes the outcome that stands and acknowledges the message.
     async fn finish(&self, arrived: Arrived, outcome: Outcome, source: Source) {
+        if let Err(reason) = conflict(&arrived.job.request, &outcome) {
+            return self.dead_letter(arrived, "conflict", reason);
+        }
         let Arrived { job, since, in_flight, span, .. } = arrived;
         let (request, ticket) = (job.request, job.ticket);
         let metrics = &self.condition.metrics;
-        if let Err(reason) = conflict(&request, &outcome) {
-            tracing::warn!(submission = request.key.submission_id, tenant = %request.key.tenant, reason, "conflict");
-            metrics.settled("dead");
-            metrics.conflict();
-            traces::set_outcome(&span, "dead", "conflict");
-            return ticket.settle(Settlement::Dead { reason });
-        }
         let started = Instant::now();
         let publishing = traces::publish(&self.exchange, &outcome, &span);
         let context = traces::context_of(&request.context, &publishing);
         let publication = Publication { outcome: &outcome, context: &context };
         let published = retry_while_transient(
             "publishing outcomes",
-            self.patience,
+            Patience::For(self.patience),
             &self.abandon,
             BrokerError::is_transient,
             || self.broker.publish(publication),
@@ -163,6 +200,15 @@ impl Settler {
         traces::set_outcome(&span, outcome.kind(), outcome.word());
         log_outcome(&request, &context, &outcome, source, since.elapsed());
     }
+}
+
+/// What is recorded, and so may be published.
+type Durable = Vec<(Arrived, Outcome, Source)>;
+/// What the database refuses, with its reason.
+type Refused = Vec<(Arrived, String)>;
+
+fn failure(arrived: &Arrived, code: FailureCode, detail: String, at: OffsetDateTime) -> Failure {
+    Failure { supersedes: arrived.supersedes, ..Failure::new(&arrived.job.request, code, detail, at) }
 }
 
 /// Where an outcome comes from.

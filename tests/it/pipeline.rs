@@ -303,26 +303,6 @@ async fn a_missing_right_or_table_ends_the_worker_without_waiting() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_is_away_for_good_puts_the_messages_back() {
-    let mut plan = plan();
-    plan.patience = Duration::from_millis(300);
-    let rig = Rig::start_with(Scripted::new(), plan, decoders());
-    rig.objects.put(BUCKET, "a", images::bmp(30, 200));
-    rig.ledger.set_script(Box::new(|call| (call == Call::Record).then_some(LedgerFault::Unreachable)));
-    rig.submit("patient", "a");
-    let released = async {
-        while rig.broker.counts().released < 2 {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(DEADLINE, released).await.expect("it comes back");
-    assert!(rig.broker.published().is_empty(), "nothing is published that is not recorded");
-    rig.ledger.set_script(Box::new(|_| None));
-    rig.idle().await;
-    assert_eq!(rig.end().await.len(), 1);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn many_records_in_one_message_are_settled_together() {
     let rig = Rig::start(Scripted::new());
     rig.objects.put(BUCKET, "a b.bmp", images::bmp(30, 200));

@@ -97,10 +97,6 @@ async fn no_error_contains_a_secret() {
 
 /// Runs a command with one setting that is wrong and everything logged; whether it failed. It never says the secret.
 fn fails(site: &Site, arguments: &[&str], key: &str, value: &str, secret: &str) -> bool {
-    // A worker minds no wrong key before it has work, and so would not end.
-    if arguments[0] == "worker" && key.starts_with("AWS_") {
-        return false;
-    }
     let mut command = site.command();
     command.args(arguments).env("ASSAY__LOG__LEVEL", "trace,lapin=trace").env("ASSAY__DATABASE__TIMEOUT_S", "1");
     command.env("ASSAY__ADMIN__LISTEN", "").env(key, value).stdin(Stdio::null());

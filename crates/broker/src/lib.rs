@@ -13,6 +13,7 @@ mod corrections;
 mod dead_letters;
 mod error;
 pub mod memory;
+mod pacing;
 mod parts;
 mod port;
 mod queue;

@@ -49,7 +49,8 @@ pub enum Health {
 /// - a consumed message stays unacknowledged until its ticket is settled, and is delivered again if it never is;
 /// - at most `prefetch` messages are unacknowledged at a time;
 /// - `Done` acknowledges; `Dead` and `Later` first publish a confirmed copy (the body untouched, the headers too as
-///   far as there is room for them, the reason in `x-assay-*` headers) and then acknowledge; `Released` requeues the message as it was;
+///   far as there is room for them, the reason in `x-assay-*` headers) and then acknowledge; `Released` requeues the message as it was, after a pause that grows
+///   while nothing else becomes of messages;
 /// - `publish` returns `Ok` only for a message that the broker has confirmed *and* routed to a queue;
 /// - a lost connection is made again in the background; what was unacknowledged is delivered again as a new job.
 #[async_trait]
@@ -60,6 +61,16 @@ pub trait Broker: Send + Sync {
     /// Publishes an outcome to the results exchange (and to the request's `reply_to`, best effort).
     /// Returns once the broker has confirmed it.
     async fn publish(&self, publication: Publication<'_>) -> Result<(), BrokerError>;
+
+    /// Publishes to the results exchange what nobody gets, to see that an outcome would be taken.
+    async fn prove(&self) -> Result<(), BrokerError>;
+
+    /// From now on a consumer that is lost stays lost, so that its messages are not delivered again and again to somebody who
+    /// can do nothing with them. Those that are there go on.
+    fn pause_subscribing(&self);
+
+    /// Consumers that were lost are made again, now and from now on.
+    fn resume_subscribing(&self);
 
     /// The name of the results exchange.
     fn exchange(&self) -> String;

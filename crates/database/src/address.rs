@@ -55,5 +55,6 @@ pub(crate) fn options(settings: &Settings) -> Result<PgConnectOptions, DatabaseE
     }
     let named = options.get_application_name().is_some();
     let options = if named { options } else { options.application_name("assay") };
-    Ok(options.options([("search_path", &settings.schema)]))
+    // A pooler refuses what it can't hand on. PostgreSQL since 12 writes numbers in full without being told.
+    Ok(options.extra_float_digits(None))
 }

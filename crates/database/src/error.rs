@@ -52,6 +52,16 @@ pub enum DatabaseError {
         #[source]
         cause: Option<Cause>,
     },
+    #[error(
+        "the database is encoded in {encoding}, which can't hold every name and text; make one with ENCODING 'UTF8' TEMPLATE \
+         template0, move what is in this one there, and correct database.url"
+    )]
+    Encoding { encoding: String },
+    #[error(
+        "a pooler in transaction mode stands before the database at {address}, so that settings and statements of a connection \
+         are lost; set database.pooler = \"transaction\""
+    )]
+    Pooled { address: String },
     #[error("the database failed: {detail}")]
     Failed {
         detail: String,
@@ -128,6 +138,11 @@ pub(crate) fn spoils_the_connection(error: &sqlx::Error) -> bool {
 /// Serialization failure or deadlock: the transaction was undone, and may succeed now.
 pub fn wants_another_try(error: &sqlx::Error) -> bool {
     matches!(code(error).as_str(), "40001" | "40P01")
+}
+
+/// The database refuses a value, and with it the statement: whatever else is in it may be well.
+pub fn is_about_a_value(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(_)) && sqlstate::is_about_a_value(&code(error))
 }
 
 /// Somebody else has written a row with this key before.

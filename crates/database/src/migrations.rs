@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType};
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Connection, SqlSafeStr, query_scalar};
+use sqlx::{AssertSqlSafe, Connection, SqlSafeStr, query, query_scalar};
 
 use crate::address::{address, options};
-use crate::connect::open;
+use crate::connect::{in_time, open};
 use crate::error::DatabaseError;
+use crate::session::{self, Place, Told};
 use crate::settings::Settings;
 
 /// `migrations/`, built in. (sqlx's macro for it would have sqlx and its TLS compiled a second time, for the compiler.)
@@ -19,6 +20,10 @@ const FILES: [(&str, &str); 5] = [
     ("0004_labels", include_str!("../../../migrations/0004_labels.sql")),
     ("0005_models", include_str!("../../../migrations/0005_models.sql")),
 ];
+/// What PostgreSQL calls UTF-8.
+pub(crate) const ENCODING: &str = "UTF8";
+/// Whoever migrates holds it, one for each schema, until the end of its transaction.
+const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('assay.migrations.' || $1, 0))";
 /// Lies in the schema itself, so that several schemas of one database are migrated apart.
 const TABLE: &str = "_sqlx_migrations";
 /// The tables that this version reads and writes.
@@ -29,22 +34,39 @@ const TABLES: [&str; 9] =
 pub async fn migrate(settings: &Settings) -> Result<Vec<String>, DatabaseError> {
     let address = address(settings);
     let timeout = Duration::from_secs(settings.timeout_s);
-    // No limit on the statements: a migration of a large table may take its time.
     let mut connection = open(&options(settings)?, &address, timeout).await?;
-    let applied = apply(&mut connection, &settings.schema).await.map_err(|error| match error {
+    let place = in_time(timeout, session::place(&mut connection)).await;
+    let Place { encoding, .. } = place.map_err(|error| DatabaseError::of(&address, error))?;
+    if encoding != ENCODING {
+        return Err(DatabaseError::Encoding { encoding });
+    }
+    let applied = in_one_transaction(&mut connection, settings).await.map_err(|error| match error {
         MigrateError::Execute(error) => DatabaseError::of(&address, error),
         error => DatabaseError::Failed { detail: error.to_string(), cause: Some(error.into()) },
     });
-    // Closing also gives back the lock, where `apply` ended early.
+    // Closing also undoes what `apply` left half done.
     let _ = connection.close().await;
     applied
 }
 
+/// In it the schema and the lock hold whatever stands between: a pooler may give the next one another connection of the
+/// server's. No limit on the statements: a migration of a large table may take its time.
+async fn in_one_transaction(connection: &mut PgConnection, settings: &Settings) -> Result<Vec<String>, MigrateError> {
+    let mut transaction = connection.begin_with(Told::without_limit(settings).begin()).await?;
+    let applied = apply(&mut transaction, &settings.schema).await;
+    // The library names its statements, and a pooler would have the next one who migrates meet them.
+    transaction.clear_cached_statements().await?;
+    let applied = applied?;
+    transaction.commit().await?;
+    Ok(applied)
+}
+
 async fn apply(connection: &mut PgConnection, schema: &str) -> Result<Vec<String>, MigrateError> {
-    connection.lock().await?;
+    query(LOCK).bind(schema).persistent(false).execute(&mut *connection).await?;
     // Asked first, because CREATE SCHEMA IF NOT EXISTS wants the right to create one even where there is one.
     let present: bool = query_scalar("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)")
         .bind(schema)
+        .persistent(false)
         .fetch_one(&mut *connection)
         .await?;
     if !present {
@@ -63,19 +85,22 @@ async fn apply(connection: &mut PgConnection, schema: &str) -> Result<Vec<String
             }
         }
     }
-    connection.unlock().await?;
     Ok(applied)
 }
 
 /// What the database lacks of this version; whatever a later version added does no harm.
-pub(crate) async fn missing(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
-    let applied: Vec<i64> =
-        query_scalar("SELECT version FROM _sqlx_migrations WHERE success").fetch_all(&mut *connection).await?;
-    let tables: Vec<String> =
-        query_scalar("SELECT name FROM unnest($1::text[]) AS name WHERE to_regclass(name) IS NULL")
-            .bind(&TABLES[..])
-            .fetch_all(&mut *connection)
-            .await?;
+pub(crate) async fn missing(connection: &mut PgConnection, schema: &str) -> Result<Vec<String>, sqlx::Error> {
+    // The name of the schema was found to be plain.
+    let applied = AssertSqlSafe(format!("SELECT version FROM \"{schema}\".{TABLE} WHERE success"));
+    let applied: Vec<i64> = query_scalar(applied).persistent(false).fetch_all(&mut *connection).await?;
+    let tables: Vec<String> = query_scalar(
+        "SELECT name FROM unnest($1::text[]) AS name WHERE to_regclass(format('%I.%I', $2::text, name)) IS NULL",
+    )
+    .bind(&TABLES[..])
+    .bind(schema)
+    .persistent(false)
+    .fetch_all(&mut *connection)
+    .await?;
     let known = migrations();
     let missing = known.iter().filter(|migration| !applied.contains(&migration.version)).map(name);
     Ok(missing.chain(tables.into_iter().map(|table| format!("table {table}"))).collect())

@@ -12,6 +12,17 @@ pub struct Settings {
     pub schema: String,
     pub connections: u32,
     pub timeout_s: u64,
+    pub pooler: Pooler,
+}
+
+/// What stands between this program and PostgreSQL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pooler {
+    /// Nothing, or what gives each connection one of the server's for as long as it lasts.
+    None,
+    /// What gives a connection one of the server's for a transaction at a time: PgBouncer with `pool_mode = transaction`.
+    Transaction,
 }
 
 impl Settings {
@@ -56,8 +67,13 @@ mod tests {
 
     #[test]
     fn no_piece_of_a_password_is_shown_wherever_it_cuts_the_url() {
-        let settings =
-            |url: &str| Settings { url: SecretString::from(url), schema: "assay".into(), connections: 1, timeout_s: 1 };
+        let settings = |url: &str| Settings {
+            url: SecretString::from(url),
+            schema: "assay".into(),
+            connections: 1,
+            timeout_s: 1,
+            pooler: Pooler::None,
+        };
         for url in [
             "postgres://user:12#34@host.example/d",
             "postgres://user:hu@34#56@host.example/d",

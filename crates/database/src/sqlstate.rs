@@ -43,9 +43,20 @@ pub(crate) fn is_of_another_server(code: &str) -> bool {
     matches!(code, "25006" | "57P01" | "57P02" | "57P03")
 }
 
+/// Whether it is about a value: text that the encoding lacks, a number out of range, a key that is too long for an index.
+pub(crate) fn is_about_a_value(code: &str) -> bool {
+    code.starts_with("22") || matches!(code, "23514" | "54000")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_is_told_from_a_table_and_from_trouble() {
+        assert!(["22021", "22P05", "22001", "54000"].into_iter().all(is_about_a_value));
+        assert!(!["42P01", "40001", "53100", "23505", ""].into_iter().any(is_about_a_value));
+    }
 
     #[test]
     fn each_code_has_its_meaning() {

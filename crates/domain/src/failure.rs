@@ -69,6 +69,8 @@ failure_codes! {
     /// Trouble of the worker that outlasted the retry schedule.
     DecoderUnavailable = "decoder_unavailable", Decode, "The worker could not start its decoder";
     DecodeFailed = "decode_failed", Decode, "The image is damaged and cannot be decoded";
+    /// A defect of this program that met this submission through the whole retry schedule, or a value of it that the database refuses.
+    InternalError = "internal_error", Intake, "The worker failed on the submission";
     /// The network could not score this one image, though it scored its neighbours.
     InferenceFailed = "inference_failed", Infer, "The detector could not score the image";
 }
@@ -78,7 +80,10 @@ impl FailureCode {
     pub fn retryable(self) -> bool {
         matches!(
             self,
-            FailureCode::ObjectStoreUnavailable | FailureCode::DecoderUnavailable | FailureCode::InferenceFailed
+            FailureCode::ObjectStoreUnavailable
+                | FailureCode::DecoderUnavailable
+                | FailureCode::InternalError
+                | FailureCode::InferenceFailed
         )
     }
 }

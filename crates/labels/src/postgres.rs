@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use sqlx::postgres::{PgConnection, PgRow};
-use sqlx::{Acquire, Row, query};
+use sqlx::{Acquire, Row};
 use uuid::Uuid;
 
 use super::{Author, Count, Label, Labels, Recorded, RecordedLabel, Source, Statement, compare};
-use database::{Database, DatabaseError};
+use database::{Database, DatabaseError, query};
 use domain::{LabelledOrigin, OutcomeId};
 
 /// Recordings wait for each other: what is new depends on what was recorded last. Taken by schema, as advisory locks are
@@ -65,26 +65,26 @@ impl Labels for Postgres {
         }
         let mut connection = self.database.connection().await?;
         let answer = self.database.in_time(record(&mut connection, labels)).await;
-        self.database.conclude(connection, answer)
+        self.database.conclude(connection, answer).await
     }
 
     async fn in_force(&self, after: &str, most: usize) -> Result<Vec<RecordedLabel>, DatabaseError> {
         let mut connection = self.database.connection().await?;
         let asked = query(IN_FORCE).bind(after).bind(i64::try_from(most).unwrap_or(i64::MAX));
         let answer = self.database.in_time(asked.fetch_all(&mut *connection)).await;
-        self.database.conclude(connection, answer.and_then(|rows| rows.iter().map(recorded).collect()))
+        self.database.conclude(connection, answer.and_then(|rows| rows.iter().map(recorded).collect())).await
     }
 
     async fn history(&self, sha256: &str) -> Result<Vec<RecordedLabel>, DatabaseError> {
         let mut connection = self.database.connection().await?;
         let answer = self.database.in_time(query(HISTORY).bind(sha256).fetch_all(&mut *connection)).await;
-        self.database.conclude(connection, answer.and_then(|rows| rows.iter().map(recorded).collect()))
+        self.database.conclude(connection, answer.and_then(|rows| rows.iter().map(recorded).collect())).await
     }
 
     async fn counts(&self) -> Result<Vec<Count>, DatabaseError> {
         let mut connection = self.database.connection().await?;
         let answer = self.database.in_time(query(COUNTS).fetch_all(&mut *connection)).await;
-        self.database.conclude(connection, answer.and_then(|rows| rows.iter().map(count).collect()))
+        self.database.conclude(connection, answer.and_then(|rows| rows.iter().map(count).collect())).await
     }
 }
 

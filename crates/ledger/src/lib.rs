@@ -2,7 +2,8 @@
 //!
 //! Promises that every implementation keeps, and that `tests/it/contracts.rs` checks on each:
 //! - a submission key has at most one outcome, ever; the first one recorded stands;
-//! - `record` is all or nothing, and what it returned as new or standing survives a crash;
+//! - what `record` returned as new or standing survives a crash; after an error all of it may be recorded again;
+//! - a value that the database refuses spoils no outcome but its own;
 //! - order of answers is order of questions, also with the same key twice in one call;
 //! - `scored` gives only verdicts of the same tenant, bytes and model, and never one that was itself reused.
 //!
@@ -42,6 +43,8 @@ pub enum Recorded {
     New,
     /// Another one was first, and stands.
     Standing(Box<Outcome>),
+    /// The database refuses one of its values, and would again. Why, in its words.
+    Refused(String),
 }
 
 /// The record of outcomes as the worker sees it. Every error is the database's trouble, never the submission's.
@@ -50,7 +53,7 @@ pub trait Ledger: Send + Sync {
     /// One answer for each key, in order.
     async fn find(&self, keys: &[SubmissionKey]) -> Result<Vec<Found>, LedgerError>;
 
-    /// Records the outcomes in one transaction; one answer for each, in order.
+    /// Records the outcomes, in one transaction unless one of them is refused; one answer for each, in order.
     async fn record(&self, outcomes: &[Outcome]) -> Result<Vec<Recorded>, LedgerError>;
 
     /// A verdict that this model has scored on each content, in order; `None` where there is none yet.
@@ -61,6 +64,9 @@ pub trait Ledger: Send + Sync {
 
     /// The newest verdict of a tenant on an image that agrees with all that the reference says.
     async fn latest(&self, tenant: &str, image: &ImageRef) -> Result<Option<Verdict>, LedgerError>;
+
+    /// Whether the database answers, and lets this user add outcomes.
+    async fn prove(&self) -> Result<(), LedgerError>;
 
     /// Whether the database answers and has the tables of this version.
     async fn check(&self) -> Result<(), LedgerError>;

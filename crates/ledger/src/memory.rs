@@ -17,6 +17,7 @@ pub enum Call {
     Scored,
     Outcome,
     Latest,
+    Prove,
     Check,
 }
 
@@ -38,9 +39,13 @@ pub enum Fault {
 /// Called before each call; by it tests make the call fail.
 pub type Script = Box<dyn FnMut(Call) -> Option<Fault> + Send>;
 
+/// Whether the database refuses a value of an outcome.
+pub type Refusal = Box<dyn Fn(&Outcome) -> bool + Send>;
+
 pub struct Memory {
     outcomes: Mutex<BTreeMap<SubmissionKey, Outcome>>,
     script: Mutex<Script>,
+    refusal: Mutex<Refusal>,
 }
 
 impl Memory {
@@ -49,12 +54,17 @@ impl Memory {
     }
 
     pub fn with_script(script: Script) -> Memory {
-        Memory { outcomes: Mutex::default(), script: Mutex::new(script) }
+        Memory { outcomes: Mutex::default(), script: Mutex::new(script), refusal: Mutex::new(Box::new(has_nul)) }
     }
 
     /// Replaces the script.
     pub fn set_script(&self, script: Script) {
         *lock(&self.script) = script;
+    }
+
+    /// Replaces what is refused: text with NUL, unless told otherwise.
+    pub fn set_refusal(&self, refusal: Refusal) {
+        *lock(&self.refusal) = refusal;
     }
 
     /// Lets the next `times` calls of one kind fail; a script set before ends.
@@ -122,8 +132,10 @@ impl Ledger for Memory {
     }
 
     async fn record(&self, outcomes: &[Outcome]) -> Result<Vec<Recorded>, LedgerError> {
+        let refusal = lock(&self.refusal);
         self.answer(Call::Record, |recorded| {
             let answers = outcomes.iter().map(|outcome| match recorded.entry(outcome.key()) {
+                _ if refusal(outcome) => Recorded::Refused("invalid byte sequence for encoding \"UTF8\": 0x00".into()),
                 Entry::Vacant(vacant) => {
                     vacant.insert(outcome.clone());
                     Recorded::New
@@ -162,9 +174,19 @@ impl Ledger for Memory {
         })
     }
 
+    async fn prove(&self) -> Result<(), LedgerError> {
+        self.answer(Call::Prove, |_| ())
+    }
+
     async fn check(&self) -> Result<(), LedgerError> {
         self.answer(Call::Check, |_| ())
     }
+}
+
+/// What no text of PostgreSQL can hold.
+fn has_nul(outcome: &Outcome) -> bool {
+    let (key, image) = (outcome.key(), outcome.image());
+    [key.tenant, key.submission_id, image.bucket.clone(), image.key.clone()].iter().any(|text| text.contains('\0'))
 }
 
 fn is_scored(verdict: &Verdict, content: &Content, model: &ModelRef) -> bool {

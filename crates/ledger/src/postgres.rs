@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use async_trait::async_trait;
 
 use super::{Content, Found, Ledger, LedgerError, Recorded};
-use database::{Database, Settings, wants_another_try};
+use database::{Database, Settings, is_about_a_value, wants_another_try};
 use domain::{ImageRef, ModelRef, Outcome, OutcomeId, SubmissionKey, Verdict};
 
 /// Tries of one `record` while the database asks for another one (deadlock, serialization).
@@ -31,15 +31,31 @@ impl Postgres {
         Postgres { database: database.clone() }
     }
 
-    async fn insert(&self, outcomes: &[&Outcome]) -> Result<HashSet<SubmissionKey>, LedgerError> {
-        let mut tries = 1;
-        loop {
-            let mut connection = self.database.connection().await?;
-            match self.database.in_time(statements::insert(&mut connection, outcomes)).await {
-                Err(error) if tries < TRIES && wants_another_try(&error) => tries += 1,
-                answer => return self.database.conclude(connection, answer),
+    /// Inserts outcomes with distinct keys, and tells which keys were free. A value that is refused leaves out its own.
+    async fn insert(&self, outcomes: &[&Outcome]) -> Result<Inserted, LedgerError> {
+        let mut inserted = Inserted::default();
+        let mut left = vec![outcomes];
+        while let Some(some) = left.pop() {
+            let mut tries = 1;
+            loop {
+                let mut connection = self.database.connection().await?;
+                match self.database.in_time(statements::insert(&mut connection, some)).await {
+                    Err(error) if tries < TRIES && wants_another_try(&error) => tries += 1,
+                    Err(error) if is_about_a_value(&error) => {
+                        match some {
+                            [refused] => drop(inserted.refused.insert(refused.key(), words(&error))),
+                            _ => left.extend(halves(some)),
+                        }
+                        break;
+                    }
+                    answer => {
+                        inserted.new.extend(self.database.conclude(connection, answer).await?);
+                        break;
+                    }
+                }
             }
         }
+        Ok(inserted)
     }
 
     /// The outcomes that stand for keys that all have one.
@@ -55,15 +71,43 @@ impl Postgres {
     }
 }
 
+/// What became of the keys of one insertion.
+#[derive(Default)]
+struct Inserted {
+    new: HashSet<SubmissionKey>,
+    /// With the database's words.
+    refused: HashMap<SubmissionKey, String>,
+}
+
+/// The first half last, so that it is the next one taken from the end.
+fn halves<T>(some: &[T]) -> [&[T]; 2] {
+    let (first, second) = some.split_at(some.len() / 2);
+    [second, first]
+}
+
+/// The database's words alone.
+fn words(error: &sqlx::Error) -> String {
+    error.as_database_error().map_or_else(|| error.to_string(), |error| error.message().to_string())
+}
+
 #[async_trait]
 impl Ledger for Postgres {
     async fn find(&self, keys: &[SubmissionKey]) -> Result<Vec<Found>, LedgerError> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let mut connection = self.database.connection().await?;
-        let answer = self.database.in_time(statements::find(&mut connection, keys)).await;
-        self.database.conclude(connection, answer)
+        let mut found = Vec::with_capacity(keys.len());
+        let mut left = vec![keys];
+        while let Some(some) = left.pop() {
+            let mut connection = self.database.connection().await?;
+            match self.database.in_time(statements::find(&mut connection, some)).await {
+                // No row can have such a key.
+                Err(error) if is_about_a_value(&error) && some.len() == 1 => found.push(Found::default()),
+                Err(error) if is_about_a_value(&error) => left.extend(halves(some)),
+                answer => found.extend(self.database.conclude(connection, answer).await?),
+            }
+        }
+        Ok(found)
     }
 
     async fn record(&self, outcomes: &[Outcome]) -> Result<Vec<Recorded>, LedgerError> {
@@ -77,12 +121,13 @@ impl Ledger for Postgres {
             firsts.entry(key).or_insert(index);
         }
         let rows: Vec<&Outcome> = firsts.values().map(|&index| &outcomes[index]).collect();
-        let new = self.insert(&rows).await?;
+        let Inserted { new, refused } = self.insert(&rows).await?;
         // The other keys lost to rows that are committed by now, and that never change.
-        let lost = firsts.keys().filter(|&&key| !new.contains(key)).map(|&key| key.clone()).collect();
-        let standing = self.standing(lost).await?;
+        let lost = firsts.keys().filter(|&&key| !new.contains(key) && !refused.contains_key(key));
+        let standing = self.standing(lost.map(|&key| key.clone()).collect()).await?;
         let answers = keys.iter().enumerate().map(|(index, key)| match (standing.get(key), firsts[key]) {
             (Some(outcome), _) => Recorded::Standing(Box::new(outcome.clone())),
+            (None, _) if refused.contains_key(key) => Recorded::Refused(refused[key].clone()),
             (None, first) if first == index => Recorded::New,
             (None, first) => Recorded::Standing(Box::new(outcomes[first].clone())),
         });
@@ -95,19 +140,31 @@ impl Ledger for Postgres {
         }
         let mut connection = self.database.connection().await?;
         let answer = self.database.in_time(statements::scored(&mut connection, contents, model)).await;
-        self.database.conclude(connection, answer)
+        self.database.conclude(connection, answer).await
     }
 
     async fn outcome(&self, id: OutcomeId) -> Result<Option<Outcome>, LedgerError> {
         let mut connection = self.database.connection().await?;
         let answer = self.database.in_time(statements::outcome(&mut connection, id)).await;
-        self.database.conclude(connection, answer)
+        self.database.conclude(connection, answer).await
     }
 
     async fn latest(&self, tenant: &str, image: &ImageRef) -> Result<Option<Verdict>, LedgerError> {
         let mut connection = self.database.connection().await?;
         let answer = self.database.in_time(statements::latest(&mut connection, tenant, image)).await;
-        self.database.conclude(connection, answer)
+        self.database.conclude(connection, answer).await
+    }
+
+    async fn prove(&self) -> Result<(), LedgerError> {
+        let mut connection = self.database.connection().await?;
+        let answer = self.database.in_time(statements::forbidden(&mut connection)).await;
+        let forbidden = self.database.conclude(connection, answer).await?;
+        match forbidden.first() {
+            None => Ok(()),
+            Some(table) => {
+                Err(LedgerError::Forbidden { detail: format!("permission denied for table {table}"), cause: None })
+            }
+        }
     }
 
     async fn check(&self) -> Result<(), LedgerError> {

@@ -136,6 +136,9 @@ pub enum StoreError {
     Bucket { bucket: String, detail: String },
 }
 
+/// The key that [`Objects::probe`] asks for.
+const PROBED: &str = "assay-probe";
+
 /// An object store as the worker sees it.
 #[async_trait]
 pub trait Objects: Send + Sync {
@@ -150,6 +153,16 @@ pub trait Objects: Send + Sync {
         start_after: Option<&str>,
         sender: mpsc::Sender<Listed>,
     ) -> Result<(), StoreError>;
+
+    /// Whether the store answers a signed request for an object of this bucket, be it that there is none: with the rights of
+    /// `fetch` alone. An error is `Unavailable`.
+    async fn probe(&self, bucket: &str) -> Result<(), FetchError> {
+        let image = ImageRef { bucket: bucket.into(), key: PROBED.into(), ..ImageRef::default() };
+        match self.fetch(&image, 1).await {
+            Err(error) if error.is_transient() => Err(error),
+            _ => Ok(()),
+        }
+    }
 
     /// Checks that a bucket exists and can be listed.
     async fn check(&self, bucket: &str) -> Result<(), StoreError>;

@@ -26,6 +26,17 @@ pub enum Fault {
     Denied,
     /// The answer comes, but only after a while.
     Slow(Duration),
+    /// The client itself panics.
+    Panic,
+}
+
+/// What meets every fetch, whatever is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outage {
+    /// The store refuses the worker's key, as every server does that has lost or changed it.
+    Refusing,
+    /// The client itself panics.
+    Panicking,
 }
 
 #[derive(Default)]
@@ -33,6 +44,8 @@ pub struct Memory {
     buckets: Mutex<HashMap<String, Bucket>>,
     /// By bucket and key; one is used up by each fetch.
     faults: Mutex<HashMap<(String, String), VecDeque<Fault>>>,
+    /// What meets every fetch.
+    outage: Mutex<Option<Outage>>,
 }
 
 struct Bucket {
@@ -85,6 +98,11 @@ impl Memory {
     /// Lets the next fetches of an object go wrong, one for each fault; later fetches succeed again.
     pub fn fail(&self, bucket: &str, key: &str, faults: impl IntoIterator<Item = Fault>) {
         lock(&self.faults).entry((bucket.into(), key.into())).or_default().extend(faults);
+    }
+
+    /// Every fetch meets it from now on; `None` ends it.
+    pub fn set_outage(&self, outage: Option<Outage>) {
+        *lock(&self.outage) = outage;
     }
 
     fn next_fault(&self, image: &ImageRef) -> Option<Fault> {
@@ -142,6 +160,14 @@ impl Memory {
 impl Objects for Memory {
     async fn fetch(&self, image: &ImageRef, max_bytes: u64) -> Result<Object, FetchError> {
         let (bucket, key) = (image.bucket.clone(), image.key.clone());
+        let outage = *lock(&self.outage);
+        match outage {
+            Some(Outage::Refusing) => {
+                return Err(FetchError::Unavailable { bucket, key, detail: "InvalidAccessKeyId (HTTP 403)".into() });
+            }
+            Some(Outage::Panicking) => panic!("scripted: the client of the store panics"),
+            None => {}
+        }
         match self.next_fault(image) {
             Some(Fault::Unavailable) => {
                 return Err(FetchError::Unavailable {
@@ -156,6 +182,7 @@ impl Objects for Memory {
             Some(Fault::Denied) => {
                 return Err(FetchError::AccessDenied { bucket, key, detail: "AccessDenied (HTTP 403)".into() });
             }
+            Some(Fault::Panic) => panic!("scripted: the client of the store panics"),
             Some(Fault::Slow(pause)) => tokio::time::sleep(pause).await,
             None => {}
         }

@@ -47,7 +47,7 @@ macro_rules! ask {
             }
         };
         let answer = $self.database.in_time(work).await;
-        $self.database.conclude($connection, answer)?
+        $self.database.conclude($connection, answer).await?
     }};
 }
 

@@ -13,6 +13,7 @@ macro_rules! promises {
 
 mod corrections;
 mod dead_letters;
+mod outage;
 mod stages;
 mod submission;
 

@@ -53,6 +53,7 @@ suite! {
     an_outcome_is_found_by_its_id
     the_latest_verdict_on_an_image_is_found
     asking_nothing_answers_nothing
+    a_value_that_is_refused_spoils_only_its_own_outcome
     a_healthy_ledger_says_so
 }
 
@@ -242,6 +243,7 @@ async fn many_at_once_agree_on_one_winner_for_each_key(ledger: Subject) {
         match answer {
             Recorded::New => winners.entry(outcome.key()).or_default().push(outcome),
             Recorded::Standing(standing) => losers.push(*standing),
+            Recorded::Refused(reason) => panic!("{reason}"),
         }
     }
     assert_eq!(winners.len(), KEYS);
@@ -270,6 +272,7 @@ async fn asking_nothing_answers_nothing(ledger: Subject) {
 
 async fn a_healthy_ledger_says_so(ledger: Subject) {
     ledger.check().await.unwrap();
+    ledger.prove().await.unwrap();
 }
 
 /// The ledger in memory must be able to fail like the real one in `postgres`.
@@ -293,4 +296,20 @@ async fn the_ledger_in_memory_fails_like_a_database() {
     for migrated in [false, false, true] {
         assert_eq!(ledger.check().await.is_ok(), migrated);
     }
+}
+
+async fn a_value_that_is_refused_spoils_only_its_own_outcome(ledger: Subject) {
+    let mut odd = verdict_of(key("odd", 0));
+    odd.image.key = "a\0b".into();
+    let mut outcomes: Vec<_> = (0..9).map(|number| verdict(key(&format!("s-{number}"), 0))).collect();
+    outcomes.insert(4, Outcome::Verdict(Box::new(odd)));
+    let recorded = ledger.record(&outcomes).await.unwrap();
+    assert!(matches!(&recorded[4], Recorded::Refused(reason) if !reason.is_empty()), "{recorded:?}");
+    let new = recorded.iter().filter(|recorded| **recorded == Recorded::New).count();
+    assert_eq!(new, 9);
+    let mut keys: Vec<_> = outcomes.iter().map(Outcome::key).collect();
+    keys[4].submission_id = "o\0dd".into();
+    let found = ledger.find(&keys).await.unwrap();
+    let standing: Vec<_> = found.iter().map(|found| found.standing.is_some()).collect();
+    assert_eq!(standing, (0..10).map(|index| index != 4).collect::<Vec<_>>());
 }

@@ -131,6 +131,7 @@ suite! {
     listing_gives_every_key_in_order
     listing_stops_when_nobody_listens
     a_bucket_is_there_or_not
+    a_store_that_answers_is_well_whatever_is_in_it
     many_at_once_get_their_own
     files_are_stored_and_come_back_whole
 }
@@ -311,6 +312,11 @@ async fn a_bucket_is_there_or_not(subject: impl Subject, _prefix: String) {
     subject.objects().check(PLAIN).await.unwrap();
     let error = subject.objects().check("no-such-bucket-here").await.unwrap_err();
     assert!(matches!(&error, StoreError::Bucket { bucket, .. } if bucket == "no-such-bucket-here"), "{error}");
+}
+
+async fn a_store_that_answers_is_well_whatever_is_in_it(subject: impl Subject, _prefix: String) {
+    subject.objects().probe(PLAIN).await.unwrap();
+    subject.objects().probe("no-such-bucket-here").await.unwrap();
 }
 
 async fn many_at_once_get_their_own(subject: impl Subject, prefix: String) {

@@ -53,10 +53,21 @@ impl Rig {
     }
 
     pub fn start_with(detector: Scripted, plan: WorkerPlan, decoders: decoder::Settings) -> Rig {
+        Self::start_after(|_, _| {}, detector, plan, decoders)
+    }
+
+    /// With a store and a ledger to which something has been done before.
+    pub fn start_after(
+        before: impl FnOnce(&MemoryObjects, &MemoryLedger),
+        detector: Scripted,
+        plan: WorkerPlan,
+        decoders: decoder::Settings,
+    ) -> Rig {
         let broker = MemoryBroker::new(PREFETCH);
         let objects = Arc::new(MemoryObjects::new());
         objects.create_bucket(BUCKET);
         let ledger = Arc::new(MemoryLedger::new());
+        before(&objects, &ledger);
         let shutdown = Shutdown::default();
         let condition = Condition::new(broker.health(), Duration::from_secs(plan.worker.stuck_after_s));
         let dependencies = Dependencies {

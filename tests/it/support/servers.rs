@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use database::Pooler;
 use objects::s3::S3;
 
 use secrecy::SecretString;
@@ -29,7 +30,7 @@ pub fn servers() -> &'static Servers {
         let folder = root.join(".local/test");
         let base_port = std::env::var("ASSAY_TEST_BASE_PORT").unwrap_or_else(|_| BASE_PORT.into());
         let started = script(root)
-            .args(["up", "--base-port", &base_port, "--dir"])
+            .args(["up", "--pooler", "--base-port", &base_port, "--dir"])
             .arg(&folder)
             .output()
             .expect("python3 starts the servers");
@@ -81,6 +82,7 @@ impl Servers {
             schema: schema.into(),
             connections: 8,
             timeout_s: 10,
+            pooler: Pooler::None,
         }
     }
 

@@ -109,6 +109,11 @@ impl Site {
         worker
     }
 
+    /// A worker that may never be ready.
+    pub fn starting_worker(&self, settings: &[(&str, &str)]) -> Worker {
+        Worker::start(self, settings)
+    }
+
     /// Outcomes in the database so far.
     pub async fn recorded(&self) -> usize {
         let rows = self.query(&format!("SELECT count(*) AS rows FROM {}.outcomes", self.name)).await;

@@ -193,7 +193,7 @@ impl Memory {
         sender: &mpsc::Sender<Job<Request>>,
         unreadable: &AtomicU64,
     ) {
-        let (jobs, refused) = parts::deal(wire::read_each(&next.message, next.redelivered, &self.tenants), ticket);
+        let (jobs, refused) = parts::deal(parts::read(&next.message, next.redelivered, &self.tenants), ticket);
         if let Some((reason, ticket)) = refused {
             unreadable.fetch_add(1, Ordering::Relaxed);
             ticket.settle(Settlement::Dead { reason });
@@ -266,6 +266,16 @@ impl Broker for Memory {
     fn health(&self) -> watch::Receiver<Health> {
         self.shared.health.subscribe()
     }
+
+    async fn prove(&self) -> Result<(), BrokerError> {
+        Ok(())
+    }
+
+    fn pause_subscribing(&self) {
+        // Its consumers are never lost.
+    }
+
+    fn resume_subscribing(&self) {}
 
     async fn waiting(&self, lane: Lane) -> Result<u32, BrokerError> {
         Ok(Memory::waiting(self, lane) as u32)

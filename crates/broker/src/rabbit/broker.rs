@@ -4,8 +4,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use lapin::BasicProperties;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::connection::{Endpoint, ReconnectingConnection};
@@ -21,6 +23,9 @@ use crate::settings::Settings;
 use crate::topology::Topology;
 use crate::wire;
 
+/// Routing key and type of the publication that proves that outcomes can be published.
+const PROOF: &str = "assay.proof";
+
 pub struct Rabbit {
     settings: Settings,
     topology: Arc<Topology>,
@@ -28,6 +33,8 @@ pub struct Rabbit {
     consuming: Arc<ReconnectingConnection>,
     publisher: Arc<Publisher>,
     settler: Arc<Settler>,
+    /// Whether a consumer that is lost may be made again.
+    subscribing: watch::Sender<bool>,
 }
 
 impl Rabbit {
@@ -45,9 +52,12 @@ impl Rabbit {
             tasks: TaskTracker::new(),
             runtime: Handle::current(),
             retired: Mutex::default(),
+            pacing: Mutex::default(),
+            closing: CancellationToken::new(),
         });
         let consuming = Arc::new(consuming);
-        Ok(Rabbit { settings: settings.clone(), topology, health, consuming, publisher, settler })
+        let (settings, subscribing) = (settings.clone(), watch::Sender::new(true));
+        Ok(Rabbit { settings, topology, health, consuming, publisher, settler, subscribing })
     }
 }
 
@@ -62,6 +72,7 @@ impl Broker for Rabbit {
             health: self.health.clone(),
             unreadable: Arc::default(),
             headers_dropped: Arc::default(),
+            subscribing: self.subscribing.subscribe(),
         };
         consumer.start().await
     }
@@ -83,6 +94,27 @@ impl Broker for Rabbit {
 
     fn health(&self) -> watch::Receiver<Health> {
         self.health.subscribe()
+    }
+
+    async fn prove(&self) -> Result<(), BrokerError> {
+        let exchange = self.topology.verdicts();
+        declare::find_exchange(&exchange, &*self.consuming.current().await?).await?;
+        let route = Route::Topic { exchange: &exchange, routing_key: PROOF };
+        // Where somebody has bound a queue to everything, it is gone from there at once.
+        let properties = BasicProperties::default().with_type(PROOF.into()).with_expiration("0".into());
+        match self.publisher.publish(route, b"{}", properties).await {
+            // The broker took it, and found no queue for it: nobody is to get it.
+            Ok(()) | Err(BrokerError::Unroutable { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn pause_subscribing(&self) {
+        self.subscribing.send_replace(false);
+    }
+
+    fn resume_subscribing(&self) {
+        self.subscribing.send_replace(true);
     }
 
     async fn waiting(&self, lane: Lane) -> Result<u32, BrokerError> {

@@ -12,7 +12,7 @@ use futures_util::StreamExt;
 use lapin::Channel;
 use lapin::message::Delivery;
 use lapin::options::BasicCancelOptions;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::amqp;
@@ -42,6 +42,8 @@ pub(super) struct LaneConsumer {
     pub unreadable: Arc<AtomicU64>,
     /// Headers that were cut or left out.
     pub headers_dropped: Arc<AtomicU64>,
+    /// False while a consumer that is lost stays lost.
+    pub subscribing: watch::Receiver<bool>,
 }
 
 /// A consumer on the broker, on a channel of its own with a prefetch of its own.
@@ -121,6 +123,8 @@ impl ChannelConsumer {
     async fn subscribe_again(&self) -> Option<Subscription> {
         for pause in backoff() {
             let subscribing = async {
+                // The broker takes away what was kept for too long. Taken again during the same outage, it would be again.
+                let _ = self.lane.subscribing.clone().wait_for(|subscribing| *subscribing).await;
                 // The queue may be what was lost.
                 declare::ensure(&self.lane.settler.topology, &*self.lane.connection.current().await?).await?;
                 self.subscribe().await
@@ -178,7 +182,7 @@ impl ChannelConsumer {
     async fn dispatch(&self, delivery: Delivery, channel: &Channel) {
         let Delivery { data, properties, redelivered, acker, .. } = delivery;
         let message = amqp::message(data, &properties);
-        let reading = wire::read_each(&message, redelivered, &self.lane.settings.tenants);
+        let reading = parts::read(&message, redelivered, &self.lane.settings.tenants);
         let attempt = wire::attempt(&message.properties);
         let ticket = self.lane.settler.ticket(Outstanding {
             lane: self.lane.lane,
@@ -188,6 +192,7 @@ impl ChannelConsumer {
             headers_dropped: self.lane.headers_dropped.clone(),
             acker,
             channel: channel.clone(),
+            stop: self.stop.clone(),
         });
         let headers_dropped = reading.as_ref().map_or(0, |reading| reading.headers_dropped);
         self.lane.headers_dropped.fetch_add(headers_dropped, Ordering::Relaxed);

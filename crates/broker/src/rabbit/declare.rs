@@ -77,11 +77,15 @@ async fn declare(topology: &Topology, connection: &Connection) -> Result<(), Bro
 /// Checks each without changing it. Bindings can't be checked; `mandatory` shows when one is missing.
 async fn verify(topology: &Topology, connection: &Connection) -> Result<(), BrokerError> {
     depths(topology.queues(), connection).await?;
-    let exchange = topology.verdicts();
+    find_exchange(&topology.verdicts(), connection).await
+}
+
+/// An error where there is no such exchange.
+pub(super) async fn find_exchange(exchange: &str, connection: &Connection) -> Result<(), BrokerError> {
     let passive = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
     let channel = channel::open(connection).await?;
     channel
-        .exchange_declare(exchange.as_str().into(), ExchangeKind::Topic, passive, FieldTable::default())
+        .exchange_declare(exchange.into(), ExchangeKind::Topic, passive, FieldTable::default())
         .await
         .map_err(|error| channel_error(&format!("exchange {exchange:?}"), error))?;
     channel::close(&channel).await;

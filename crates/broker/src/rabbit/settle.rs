@@ -9,6 +9,7 @@ use lapin::options::{BasicAckOptions, BasicNackOptions};
 use lapin::{Acker, BasicProperties, Channel};
 use time::OffsetDateTime;
 use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::amqp;
@@ -16,6 +17,7 @@ use super::channel;
 use super::connection::backoff;
 use super::publish::{Publisher, Route};
 use crate::error::BrokerError;
+use crate::pacing::Pacing;
 use crate::queue::Lane;
 use crate::topology::Topology;
 use crate::wire::headers;
@@ -32,6 +34,8 @@ pub(super) struct Outstanding {
     pub acker: Acker,
     /// Held until the message is settled: with the last handle on it the channel closes.
     pub channel: Channel,
+    /// Cancelled when its consumer ends: others may then have it at once.
+    pub stop: CancellationToken,
 }
 
 /// Carries settlements out. Each is a task of its own; there are never more than unacknowledged messages, and
@@ -44,6 +48,9 @@ pub(super) struct Settler {
     pub runtime: Handle,
     /// Channels that consume nothing more, and whose messages may still be unsettled.
     pub retired: Mutex<Vec<Channel>>,
+    pub pacing: Mutex<Pacing>,
+    /// Nothing is paced any more.
+    pub closing: CancellationToken,
 }
 
 impl Settler {
@@ -63,6 +70,7 @@ impl Settler {
     /// Waits until every settlement handed in so far has been carried out, for at most `timeout`.
     pub(super) async fn close(&self, timeout: Duration) {
         self.tasks.close();
+        self.closing.cancel();
         // A copy that can't be published now would be tried for ever; its message is requeued with the connection.
         if tokio::time::timeout(timeout, self.tasks.wait()).await.is_err() {
             tracing::warn!(left = self.tasks.len(), "closing with messages not settled; they will be delivered again");
@@ -72,6 +80,11 @@ impl Settler {
     }
 
     async fn settle(self: Arc<Self>, message: Outstanding, settlement: Settlement) {
+        if settlement == Settlement::Released {
+            self.pace(&message.stop).await;
+        } else {
+            self.pacing.lock().unwrap_or_else(PoisonError::into_inner).progress();
+        }
         let settled = match settlement {
             Settlement::Done => message.acker.ack(BasicAckOptions::default()).await,
             Settlement::Released => {
@@ -95,6 +108,16 @@ impl Settler {
             Err(error) => tracing::debug!(%error, "a message could not be settled; it will be delivered again"),
         }
         drop(message.channel);
+    }
+
+    /// Keeps a message for a while that would come again at once.
+    async fn pace(&self, stop: &CancellationToken) {
+        let pause = self.pacing.lock().unwrap_or_else(PoisonError::into_inner).release();
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = stop.cancelled() => {}
+            () = self.closing.cancelled() => {}
+        }
     }
 
     /// Tries for as long as the message is ours: given up half-way it would be delivered again at once, and again.

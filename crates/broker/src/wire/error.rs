@@ -25,6 +25,8 @@ pub enum WireError {
          notification has `Records`, a CloudEvent has `specversion` and `data`"
     )]
     UnknownForm,
+    #[error("reading the message failed inside of this program, whose log says where; report it, with the message")]
+    Panicked,
     #[error("`{field}` {problem}")]
     Field { field: String, problem: String },
 }

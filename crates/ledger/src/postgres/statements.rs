@@ -3,12 +3,13 @@
 use std::collections::HashSet;
 
 use serde::de::DeserializeOwned;
+use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
-use sqlx::{Row, query};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{Content, Found};
+use database::{query, query_scalar};
 use domain::{Failure, ImageRef, ModelRef, Outcome, OutcomeId, SubmissionKey, Verdict};
 
 /// One row for each outcome, in columns. What only verdicts or only failures have is NULL for the others.
@@ -101,6 +102,11 @@ WHERE object_key = $1 AND bucket = $2 AND tenant = $3
 ORDER BY decided_at DESC
 LIMIT 100";
 
+/// The tables that lack the right to add and to read.
+const FORBIDDEN: &str = "
+SELECT name FROM unnest(ARRAY['outcomes', 'verdicts', 'failures']) AS name
+WHERE NOT (has_table_privilege(name, 'INSERT') AND has_table_privilege(name, 'SELECT')) ORDER BY name";
+
 /// Inserts outcomes with distinct keys; returns the keys that were free.
 pub(super) async fn insert(
     connection: &mut PgConnection,
@@ -162,6 +168,10 @@ pub(super) async fn scored(
         .fetch_all(connection)
         .await?;
     rows.iter().map(|row| document(row, "verdict")).collect()
+}
+
+pub(super) async fn forbidden(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
+    query_scalar(FORBIDDEN).fetch_all(connection).await
 }
 
 /// An outcome as a row; `verdict` and `failure` hold what only one of the kinds has.

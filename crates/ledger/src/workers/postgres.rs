@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use sqlx::Row;
 use sqlx::postgres::PgRow;
-use sqlx::{Row, query};
 
 use super::{LastReport, WorkerReport, Workers};
-use database::{Database, DatabaseError};
+use database::{Database, DatabaseError, query};
 
 const REPORT: &str = "
 INSERT INTO workers (
@@ -55,28 +55,28 @@ impl Workers for Postgres {
             .bind(report.queue_wait_s)
             .bind(report.started_at);
         let answer = self.database.in_time(reporting.execute(&mut *connection)).await;
-        self.database.conclude(connection, answer).map(drop)
+        self.database.conclude(connection, answer).await.map(drop)
     }
 
     async fn leave(&self, name: &str) -> Result<(), DatabaseError> {
         let mut connection = self.database.connection().await?;
         let removing = query("DELETE FROM workers WHERE name = $1").bind(name);
         let answer = self.database.in_time(removing.execute(&mut *connection)).await;
-        self.database.conclude(connection, answer).map(drop)
+        self.database.conclude(connection, answer).await.map(drop)
     }
 
     async fn remove_older(&self, age: Duration) -> Result<u64, DatabaseError> {
         let mut connection = self.database.connection().await?;
         let removing = query(REMOVE_OLDER).bind(age.as_secs_f64());
         let answer = self.database.in_time(removing.execute(&mut *connection)).await;
-        Ok(self.database.conclude(connection, answer)?.rows_affected())
+        Ok(self.database.conclude(connection, answer).await?.rows_affected())
     }
 
     async fn last_reports(&self, within: Duration) -> Result<Vec<LastReport>, DatabaseError> {
         let mut connection = self.database.connection().await?;
         let asking = query(LAST).bind(within.as_secs_f64());
         let answer = self.database.in_time(asking.fetch_all(&mut *connection)).await;
-        self.database.conclude(connection, answer.and_then(|rows| rows.iter().map(last_report).collect()))
+        self.database.conclude(connection, answer.and_then(|rows| rows.iter().map(last_report).collect())).await
     }
 }
 

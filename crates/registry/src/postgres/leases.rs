@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
-use sqlx::{Row, query, query_scalar};
 
 use super::answer::{Answer, Trouble};
 use crate::leases::{Acquired, By, Fenced, Lease, LeaseError};
-use database::DatabaseError;
+use database::{DatabaseError, query, query_scalar};
 
 /// Keeps whoever wants the lease waiting until this transaction has ended, if it is still the job's.
 pub(super) async fn admit<Refusal: From<Fenced>>(connection: &mut PgConnection, by: By<'_>) -> Answer<(), Refusal> {

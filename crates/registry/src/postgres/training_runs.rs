@@ -1,14 +1,14 @@
 //! The statements of the training runs.
 
+use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
-use sqlx::{Acquire, query};
 
 use super::answer::Answer;
 use super::leases::admit;
 use super::rows;
 use crate::leases::{By, Lease, LeaseError};
 use crate::training_runs::{RecordedRun, Run, RunState};
-use database::DatabaseError;
+use database::{DatabaseError, query};
 
 pub(super) async fn record(connection: &mut PgConnection, run: &Run, lease: &Lease) -> Answer<(), LeaseError> {
     let mut transaction = connection.begin().await?;

@@ -1,7 +1,7 @@
 //! The statements of versions and promotions. What rests on a lease or on what is active is one transaction with it.
 
+use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
-use sqlx::{Acquire, query, query_scalar};
 
 use super::answer::{Answer, Trouble};
 use super::leases::admit;
@@ -10,7 +10,7 @@ use crate::error::RegistryError;
 use crate::leases::By;
 use crate::model::{Model, NewModel, Registered};
 use crate::promotion::{Change, Promotion};
-use database::is_taken;
+use database::{is_taken, query, query_scalar};
 
 /// Where promotions are announced; the payload names the schema.
 pub(super) const CHANNEL: &str = "assay_promotions";

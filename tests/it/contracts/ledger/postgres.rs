@@ -260,3 +260,22 @@ async fn a_broken_connection_is_replaced() {
     })
     .await;
 }
+
+/// In a database of its own, which is dropped afterwards.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_in_another_encoding_is_refused() {
+    let name = unique("latin");
+    let mut admin = Url::parse(servers().database_url()).unwrap();
+    admin.set_username("postgres").unwrap();
+    let mut admin = PgConnection::connect(admin.as_str()).await.unwrap();
+    let create = "ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0 OWNER assay";
+    admin.execute(AssertSqlSafe(format!("CREATE DATABASE {name} {create}"))).await.unwrap();
+    let settings = at(&servers().database_settings("test"), |url| url.set_path(&name));
+    let settings = Settings { timeout_s: 10, ..settings };
+    let checked = Postgres::connect(&settings).await.unwrap().check().await.unwrap_err();
+    for error in [migrate(&settings).await.unwrap_err(), checked] {
+        assert!(matches!(&error, LedgerError::Encoding { encoding } if encoding == "LATIN1"), "{error}");
+        assert!(error.to_string().contains("UTF8"), "{error}");
+    }
+    admin.execute(AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"))).await.unwrap();
+}
