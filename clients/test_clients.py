@@ -103,6 +103,7 @@ class Examples(unittest.TestCase):
         self.assertTrue(refused("verdict", "verdict-real", decision="fake"))
         self.assertTrue(refused("verdict", "verdict-real", schema="assay.failure.v1"))
         self.assertTrue(refused("failure", "failure", code="bad_luck"))
+        self.assertTrue(refused("rejection", "rejection", code="bad_luck"))
         self.assertTrue(refused("label", "label", origin="fake"))
         self.assertTrue(refused("label", "label", image={"bucket": "uploads", "key": "u/1.jpg"}))
         self.assertTrue(refused("manifest", "manifest", schema="assay.model.v2"))

@@ -238,6 +238,7 @@ async fn open_intake(
     for consumer in std::iter::once(&live).chain(&bulk) {
         condition.metrics.watch_unreadable(consumer.unreadable.clone());
         condition.metrics.watch_headers_dropped(consumer.headers_dropped.clone());
+        condition.metrics.watch_rejections_withheld(consumer.rejections_withheld.clone());
     }
     Ok(intake::Intake {
         live,

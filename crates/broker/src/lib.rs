@@ -17,6 +17,7 @@ mod parts;
 mod port;
 mod queue;
 pub mod rabbit;
+mod rate;
 mod settings;
 mod submission;
 pub mod topology;

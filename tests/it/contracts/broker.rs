@@ -13,6 +13,7 @@ macro_rules! promises {
 
 mod corrections;
 mod dead_letters;
+mod rejections;
 mod stages;
 mod submission;
 

@@ -12,6 +12,7 @@ use super::connection::{Endpoint, ReconnectingConnection};
 use super::consume::LaneConsumer;
 use super::health::{Component, ConnectionHealth};
 use super::publish::{Publisher, Route};
+use super::rejections::Rejections;
 use super::settle::Settler;
 use super::{amqp, declare};
 use crate::error::BrokerError;
@@ -42,6 +43,7 @@ impl Rabbit {
         let settler = Arc::new(Settler {
             topology: topology.clone(),
             publisher: publisher.clone(),
+            rejections: Rejections::new(settings, topology.clone(), publisher.clone()),
             tasks: TaskTracker::new(),
             runtime: Handle::current(),
             retired: Mutex::default(),
@@ -62,6 +64,7 @@ impl Broker for Rabbit {
             health: self.health.clone(),
             unreadable: Arc::default(),
             headers_dropped: Arc::default(),
+            rejections_withheld: Arc::default(),
         };
         consumer.start().await
     }

@@ -16,6 +16,7 @@ mod declare;
 mod health;
 mod publish;
 mod read;
+mod rejections;
 mod room;
 mod secure;
 mod settle;
