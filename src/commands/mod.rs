@@ -8,6 +8,7 @@ mod enqueue;
 mod evaluate;
 mod experiment;
 mod files;
+mod followers;
 mod labels;
 mod migrate;
 mod model;

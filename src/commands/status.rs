@@ -143,6 +143,7 @@ mod tests {
             device: "cpu".into(),
             model_version: "2026.11.1".into(),
             model_sha256: "b".repeat(64),
+            follows_registry: Some(true),
             state: "ready".into(),
             in_flight: 3,
             oldest_in_flight_s: 0.5,

@@ -165,7 +165,8 @@ pub async fn run(
 
     let reuse = plan.worker.reuse.then(|| reuse::Reuse::new(ledger.clone(), judge.clone()));
     let finished = CancellationToken::new();
-    let watch = watch::Watch { broker: broker.clone(), workers, condition: condition.clone(), judge };
+    let follows_registry = following.is_some();
+    let watch = watch::Watch { broker: broker.clone(), workers, condition: condition.clone(), judge, follows_registry };
     let batcher = Batcher::new(batch_size, Duration::from_millis(plan.worker.batch_max_delay_ms));
     let batching = tokio::spawn(batcher::run(batcher, prepared, batches_sender, shutdown.abandon.clone()));
     let settler = settlement::Settler {
