@@ -9,13 +9,14 @@ use super::print::say;
 use super::{End, model};
 use crate::config::{Config, DEFAULTS};
 use broker::rabbit;
+use broker::topology::Depth;
 use database::Database;
 use decoder::{Attempt, IdleDecoder, Pool, Protections};
 use engine::Detector;
 use engine::kernels;
 use imaging::Crop;
-use objects::Objects;
 use objects::s3::S3;
+use objects::Objects;
 
 /// Check the configuration, decoder, broker, database, buckets, device and model, and say how to fix what is wrong.
 ///
@@ -49,7 +50,7 @@ pub(super) fn print_defaults() {
 pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
     let mut findings = vec![Finding::now("configuration", Ok(memory(config)))];
     findings.push(Finding::of("decoder", decoder(config)).await);
-    findings.push(Finding::of("broker", broker(config)).await);
+    findings.extend(broker(config).await);
     findings.push(Finding::of("database", Box::pin(database(config))).await);
     findings.extend(buckets(config).await);
     findings.push(Finding::of("model", Box::pin(model(config))).await);
@@ -103,11 +104,21 @@ fn memory(config: &Config) -> String {
     format!("consistent; beyond the model and libtorch a worker holds at most {mebibytes} MiB")
 }
 
-async fn broker(config: &Config) -> Result<String, End> {
-    let depths = rabbit::survey(&config.broker).await?;
-    let queues: Vec<_> =
-        depths.iter().map(|depth| format!("{} {} ({} consumers)", depth.queue, depth.ready, depth.consumers)).collect();
-    Ok(format!("answers; messages ready:\n{}", queues.join("\n")))
+/// The broker, and a finding of its own for each thing there that should be otherwise though workers can work.
+async fn broker(config: &Config) -> Vec<Finding> {
+    let started = Instant::now();
+    let survey = match rabbit::survey(&config.broker).await {
+        Ok(survey) => survey,
+        Err(error) => {
+            return vec![Finding { subject: "broker".into(), took: started.elapsed(), result: Err(error.into()) }];
+        }
+    };
+    let row = |depth: &Depth| format!("{} {} ({} consumers)", depth.queue, depth.ready, depth.consumers);
+    let queues: Vec<_> = survey.depths.iter().map(row).collect();
+    let well = format!("answers; messages ready:\n{}", queues.join("\n"));
+    let mut findings = vec![Finding { subject: "broker".into(), took: started.elapsed(), result: Ok(well) }];
+    findings.extend(survey.remarks.into_iter().map(|remark| Finding::now("results", Err(End::usage(remark)))));
+    findings
 }
 
 async fn database(config: &Config) -> Result<String, End> {

@@ -22,6 +22,7 @@ mod pipeline;
 mod real_broker;
 mod real_tls;
 mod real_worker;
+mod results_queue;
 mod retrain;
 mod secrets;
 mod support;

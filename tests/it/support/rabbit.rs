@@ -116,7 +116,7 @@ impl Bystander {
 
     /// Messages that are ready in a queue.
     pub async fn ready(&self, queue: &str) -> usize {
-        let depths = survey(&self.settings).await.unwrap();
+        let depths = survey(&self.settings).await.unwrap().depths;
         depths.iter().find(|depth| depth.queue == queue).unwrap().ready as usize
     }
 
@@ -180,7 +180,7 @@ impl Bystander {
     /// unsettled, and deletes them.
     pub async fn finish(self) {
         until("every queue is empty", || async {
-            let depths = survey(&self.settings).await.unwrap();
+            let depths = survey(&self.settings).await.unwrap().depths;
             depths.iter().all(|depth| depth.ready == 0 && depth.consumers == 0)
         })
         .await;

@@ -146,7 +146,7 @@ impl Site {
     /// Messages that wait in the live queue and its retry schedule, and what lies among the results and the dead.
     pub async fn depth(&self, queue: &str) -> usize {
         let name = format!("{}.{queue}", self.name);
-        let depths = survey(&self.broker).await.unwrap();
+        let depths = survey(&self.broker).await.unwrap().depths;
         depths.iter().find(|depth| depth.queue == name).unwrap_or_else(|| panic!("no queue {name}")).ready as usize
     }
 

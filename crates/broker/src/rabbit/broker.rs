@@ -38,7 +38,9 @@ impl Rabbit {
         let topology = Arc::new(Topology::new(settings));
         let consuming =
             ReconnectingConnection::open(Endpoint::of(settings)?, Component::Consuming, health.clone()).await?;
-        declare::ensure(&topology, &*consuming.current().await?).await?;
+        for remark in declare::ensure(&topology, &*consuming.current().await?).await? {
+            tracing::warn!("{remark}");
+        }
         let publisher = Arc::new(Publisher::open(settings, health.clone()).await?);
         let settler = Arc::new(Settler {
             topology: topology.clone(),

@@ -25,6 +25,6 @@ mod submit;
 pub use broker::Rabbit;
 pub use corrections::RabbitCorrections;
 pub use dead_letters::RabbitDeadLetters;
-pub use declare::survey;
+pub use declare::{Survey, survey};
 pub use read::{RawDelivery, Reader};
 pub use submit::RabbitSubmitter;
