@@ -67,10 +67,11 @@ impl From<BrokerError> for End {
 impl From<LedgerError> for End {
     fn from(error: LedgerError) -> End {
         match error {
-            LedgerError::Unreachable { .. } | LedgerError::LoginRefused { .. } => End::unreachable(error),
-            LedgerError::NotMigrated { .. } | LedgerError::Untrusted { .. } | LedgerError::Forbidden { .. } => {
-                End::usage(error)
-            }
+            LedgerError::Unreachable { .. } => End::unreachable(error),
+            LedgerError::LoginRefused { .. }
+            | LedgerError::NotMigrated { .. }
+            | LedgerError::Untrusted { .. }
+            | LedgerError::Forbidden { .. } => End::usage(error),
             _ => End::work(error),
         }
     }
@@ -80,7 +81,7 @@ impl From<StoreError> for End {
     fn from(error: StoreError) -> End {
         match error {
             StoreError::Unreachable { .. } => End::unreachable(error),
-            StoreError::Untrusted { .. } => End::usage(error),
+            StoreError::Untrusted { .. } | StoreError::Refused { .. } => End::usage(error),
             StoreError::Bucket { .. } => End::work(error),
         }
     }

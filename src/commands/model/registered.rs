@@ -66,6 +66,19 @@ pub(in crate::commands) async fn resolved(asked: engine::Settings, config: &Conf
     Ok(asked.in_folder(&folder))
 }
 
+/// What lies in the registry and where, for `assay doctor`: an error where a worker that follows it could not start.
+pub(in crate::commands) async fn survey(config: &Config) -> Result<String, End> {
+    let place = &config.registry.store;
+    let (registry, store) = open(config).await?;
+    store.check().await.map_err(|error| match error {
+        ArtefactError::Fetch(_) | ArtefactError::Upload(StoreError::Unreachable { .. }) => End::from(error),
+        error => End::usage(format!("registry.store = {place:?}: {error}")),
+    })?;
+    let models = registry.models().await?.len();
+    let active = registry.active().await?.ok_or(RegistryError::NothingActive)?.version;
+    Ok(format!("registry.store = {place:?} can be read; {models} versions, {active} is active"))
+}
+
 pub(super) async fn register(args: &Register, config: &Config) -> Result<(), End> {
     let metrics = match &args.metrics {
         None => Value::Null,

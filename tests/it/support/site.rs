@@ -98,6 +98,7 @@ impl Site {
             .env("ASSAY__OBJECTS__ENDPOINT", setting("ASSAY__OBJECTS__ENDPOINT"))
             .env("ASSAY__OBJECTS__ALLOWED_BUCKETS", BUCKET)
             .env("ASSAY__DETECTOR__MODEL", "scripted")
+            .env("ASSAY__ADMIN__LISTEN", "127.0.0.1:0")
             .current_dir(&self.folder);
         command
     }
