@@ -6,7 +6,7 @@ SERVERS := $(PYTHON) deploy/local/servers.py
 CARGO ?= cargo
 BINARY := target/release/assay
 # Where the tests start servers of their own, which some of them kill.
-TEST_SERVERS := .local/test .local/chaos .local/bench .local/soak .local/clients
+TEST_SERVERS := .local/test .local/chaos .local/bench .local/soak .local/clients .local/deploy
 on_test_servers = for folder in $(TEST_SERVERS); do [ ! -d $$folder ] || $(SERVERS) $(1) --dir $$folder; done
 
 .PHONY: help toolchain build up down demo demo-retrain test conformance chaos bench fuzz schemas image-root deploy-check clients-check docs-check \

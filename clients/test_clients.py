@@ -4,12 +4,14 @@ their schemas. Servers of its own in .local/clients; `make clients-check` runs i
 import json
 import os
 import pathlib
+import shlex
 import shutil
 import struct
 import subprocess
 import sys
 import time
 import unittest
+import urllib.parse
 import uuid
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -21,6 +23,7 @@ SCHEMAS = ["jsonschema==4.26.0", "rfc3339-validator==0.1.4"]
 # Within this everything happens, however busy the machine is.
 PATIENCE = 120.0
 IMAGES = 12
+LANGUAGES = ["python", "typescript"]
 sys.path.insert(0, str(ROOT / "deploy" / "local"))
 
 import clients  # noqa: E402
@@ -103,6 +106,7 @@ class Examples(unittest.TestCase):
         self.assertTrue(refused("verdict", "verdict-real", decision="fake"))
         self.assertTrue(refused("verdict", "verdict-real", schema="assay.failure.v1"))
         self.assertTrue(refused("failure", "failure", code="bad_luck"))
+        self.assertTrue(refused("rejection", "rejection", code="bad_luck"))
         self.assertTrue(refused("label", "label", origin="fake"))
         self.assertTrue(refused("label", "label", image={"bucket": "uploads", "key": "u/1.jpg"}))
         self.assertTrue(refused("manifest", "manifest", schema="assay.model.v2"))
@@ -131,8 +135,34 @@ class Clients(unittest.TestCase):
         worker = Worker(BINARY, cls.environment, FOLDER / "worker.log")
         cls.addClassCleanup(worker.kill)
         worker.wait_until_ready(PATIENCE)
+        cls.grant()
         cls.connection = pika.BlockingConnection(pika.URLParameters(f"{cls.url}?heartbeat=0"))
         cls.addClassCleanup(cls.connection.close)
+
+    @classmethod
+    def grant(cls):
+        """The users of docs/least-rights.md that a submitter and a consumer of each language are, in the vhost of the test: by
+        the document's own lines."""
+        text = (ROOT / "docs" / "least-rights.md").read_text().replace("assay\\.", f"{cls.prefix}\\.")
+        lines = [line.removeprefix("rabbitmqctl ") for line in text.splitlines() if line.startswith("rabbitmqctl ")]
+        vhost = urllib.parse.unquote(urllib.parse.urlsplit(cls.url).path.removeprefix("/")) or "/"
+        for language in LANGUAGES:
+            for line in lines:
+                if "assay_submitter" in line or "assay_consumer_acme" in line:
+                    line = line.replace("assay_submitter", cls.user("submitter", language))
+                    line = line.replace("assay_consumer_acme", cls.user("consumer", language)).replace("acme\\.", f"{language}-{cls.token}\\.")
+                    cls.set.rabbitmq.control([*shlex.split(line.replace("-p assay ", f"-p {vhost} "))], capture_output=True, text=True).check_returncode()
+        cls.addClassCleanup(lambda: [cls.set.rabbitmq.control(["delete_user", cls.user(what, language)], capture_output=True, text=True)
+                                     for what in ("submitter", "consumer") for language in LANGUAGES])
+
+    @classmethod
+    def user(cls, what: str, language: str) -> str:
+        return f"{what}-{language}-{cls.token}"
+
+    def login(self, what: str, language: str) -> dict:
+        """The environment with the broker's URL for a user."""
+        url = urllib.parse.urlsplit(self.url)
+        return {"AMQP_URL": url._replace(netloc=f"{self.user(what, language)}:PASSWORD@{url.hostname}:{url.port}").geturl()}
 
     def ready(self, queue: str) -> int | None:
         """Messages that wait in a queue; None where there is none."""
@@ -155,7 +185,8 @@ class Clients(unittest.TestCase):
 
         def send(requests: list[dict]) -> list[str]:
             lines = "".join(json.dumps(request) + "\n" for request in requests)
-            return clients.run(enqueue, f"{language}: enqueue", input=lines, env=environment, timeout=PATIENCE).splitlines()
+            submitter = environment | self.login("submitter", language)
+            return clients.run(enqueue, f"{language}: enqueue", input=lines, env=submitter, timeout=PATIENCE).splitlines()
 
         def receive(process: subprocess.Popen) -> list[dict]:
             self.addCleanup(process.kill)
@@ -164,7 +195,8 @@ class Clients(unittest.TestCase):
             return [json.loads(line) for line in out.splitlines()]
 
         def consumer(count: int) -> subprocess.Popen:
-            return subprocess.Popen([*results, str(count)], env=environment, stdout=subprocess.PIPE, text=True)
+            reader = environment | self.login("consumer", language)
+            return subprocess.Popen([*results, str(count)], env=reader, stdout=subprocess.PIPE, text=True)
 
         first = consumer(IMAGES + 1)
         wait(lambda: self.ready(queue) is not None, f"{language}: the consumer declares its queue")
@@ -189,7 +221,7 @@ class Clients(unittest.TestCase):
         wait(lambda: self.ready(queue) == 0, f"{language}: the consumer has acknowledged all of them")
 
         # What no queue takes is not done.
-        nowhere = subprocess.run(enqueue, input=json.dumps(asked[0]), env=environment | {"ASSAY_PREFIX": "nowhere"},
+        nowhere = subprocess.run(enqueue, input=json.dumps(asked[0]), env=environment | self.login("submitter", language) | {"ASSAY_PREFIX": "nowhere"},
                                  capture_output=True, text=True, timeout=PATIENCE)
         self.assertEqual((nowhere.returncode, nowhere.stdout), (1, ""))
         self.assertIn("there is no queue nowhere.images", nowhere.stderr)

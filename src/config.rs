@@ -2,6 +2,7 @@
 //!
 //! Layers, later ones win: `configs/default.toml` (built in) < `--config FILE` < `ASSAY__SECTION__KEY`.
 
+mod misnamed;
 mod model_folder;
 mod one_line;
 
@@ -165,6 +166,11 @@ impl Config {
     /// What crosses a network for anybody to read, with how to fix each.
     pub fn exposures(&self) -> impl Iterator<Item = String> {
         [self.broker.exposure(), database::exposure(&self.database)].into_iter().flatten()
+    }
+
+    /// Variables of the environment that look like settings and that nothing reads.
+    pub fn misnamed_variables() -> Vec<String> {
+        misnamed::remarks(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))
     }
 
     /// What the worker's stages need to know of it all.

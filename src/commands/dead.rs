@@ -1,4 +1,4 @@
-//! `assay dead`: lists, shows and replays dead letters.
+//! `assay dead`: lists, shows, replays and drops dead letters.
 
 mod letters;
 mod replay;
@@ -12,9 +12,9 @@ use super::table::{fit, harmless};
 use crate::config::Config;
 use broker::DeadLetters;
 use broker::rabbit::RabbitDeadLetters;
-use letters::{Filter, LetterView};
+use letters::{Filter, LetterView, Named};
 
-/// Inspect and replay the dead letters: messages that could not be read, that contradict what stands, or that the
+/// Inspect, replay and drop the dead letters: messages that could not be read, that contradict what stands, or that the
 /// broker gave up.
 #[derive(Debug, Parser)]
 #[command(
@@ -25,9 +25,10 @@ use letters::{Filter, LetterView};
   assay dead replay 3f9c21aa                  onto the queue that it came from, as it first came
   assay dead replay --reason \"more than the\" --rate 20 --dry-run
   assay dead replay --queue assay.images --to bulk
+  assay dead drop 3f9c21aa                    for good: what its sender has corrected and sent again
 
 The first 10,000 are looked at. Replayed letters leave the dead letters once the broker has confirmed them in their queue;
-their attempts are counted anew. Letters that don't say which queue they came from stay, unless --to names one. Workers go
+their attempts are counted anew. An id may be written by its beginning, as long as it is that of one letter. Letters that don't say which queue they came from stay, unless --to names one. Workers go
 on meanwhile."
 )]
 pub(super) struct Args {
@@ -43,6 +44,8 @@ enum Action {
     Show(Show),
     /// Put them back on their queue, body and headers as they first came.
     Replay(replay::Args),
+    /// Take them out for good. Nobody gets an answer to them any more.
+    Drop(DropArgs),
 }
 
 #[derive(Debug, ClapArgs)]
@@ -66,11 +69,27 @@ struct Show {
     json: bool,
 }
 
+#[derive(Debug, ClapArgs)]
+struct DropArgs {
+    /// Their ids in the list, or the beginnings of them.
+    #[arg(required = true)]
+    ids: Vec<String>,
+    /// JSON lines: each letter, whole.
+    #[arg(long)]
+    json: bool,
+}
+
 pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
     match &args.action {
         Action::List(list) => self::list(list, config).await,
         Action::Show(show) => self::show(show, config).await,
         Action::Replay(args) => replay::run(args, config).await,
+        Action::Drop(args) => {
+            let mut letters = Box::new(RabbitDeadLetters::open(&config.broker).await?);
+            let dropped = discard(args, letters.as_mut()).await;
+            letters.close().await;
+            dropped
+        }
     }
 }
 
@@ -117,18 +136,16 @@ fn row(letter: &LetterView) -> String {
 
 async fn show(args: &Show, config: &Config) -> Result<(), End> {
     let mut letters = Box::new(RabbitDeadLetters::open(&config.broker).await?);
-    let mut found = None;
+    let (mut named, mut found) = (Named::new(std::slice::from_ref(&args.id)), None);
     while let Some(letter) = letters.next().await? {
         let letter = LetterView::of(&letter);
-        if letter.id.starts_with(&args.id) {
-            found = Some(letter);
-            break;
+        if named.see(&letter) {
+            found.get_or_insert(letter);
         }
     }
     letters.close().await;
-    let Some(letter) = found else {
-        return Err(End::work(format!("no dead letter has the id {:?}; `assay dead list` shows them", args.id)));
-    };
+    named.check()?;
+    let Some(letter) = found else { return Ok(()) };
     if args.json {
         say!("{}", letter.document());
         return Ok(());
@@ -150,6 +167,31 @@ async fn show(args: &Show, config: &Config) -> Result<(), End> {
     Ok(())
 }
 
+/// Looks at all before it drops one: an id that is not that of one letter drops none.
+async fn discard(args: &DropArgs, letters: &mut dyn DeadLetters) -> Result<(), End> {
+    let (mut named, mut chosen) = (Named::new(&args.ids), Vec::new());
+    while let Some(letter) = letters.next().await? {
+        let view = LetterView::of(&letter);
+        if named.see(&view) {
+            chosen.push((letter, view));
+        }
+    }
+    named.check()?;
+    for (letter, view) in chosen {
+        letters.discard(letter).await?;
+        match args.json {
+            true => say!("{}", view.document()),
+            false => say!(
+                "dropped {}  {}  {}",
+                view.id,
+                fit(view.submission.as_deref().unwrap_or("–"), 28),
+                harmless(&view.reason)
+            ),
+        }
+    }
+    Ok(())
+}
+
 impl LetterView {
     fn document(&self) -> serde_json::Value {
         let body = match serde_json::from_slice(&self.body) {
@@ -160,5 +202,38 @@ impl LetterView {
             "id": self.id, "reason": self.reason, "at": self.at, "queue": self.queue, "submission_id": self.submission,
             "headers": self.headers, "bytes": self.body.len(), "body": body,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use broker::memory::Memory;
+    use broker::wire::Message;
+
+    async fn drop_(broker: &Memory, ids: &[&str]) -> Result<(), End> {
+        let args = DropArgs { ids: ids.iter().map(|id| (*id).to_string()).collect(), json: true };
+        let mut letters = broker.dead_letters();
+        discard(&args, &mut letters).await
+    }
+
+    #[tokio::test]
+    async fn a_letter_is_dropped_for_good_and_none_where_one_is_not_known() {
+        let broker = Memory::new(1);
+        for body in ["a", "b", "c"] {
+            broker.put_dead(Message { body: body.into(), ..Message::default() });
+        }
+        let mut ids = Vec::new();
+        let mut letters = broker.dead_letters();
+        while let Some(letter) = letters.next().await.unwrap() {
+            ids.push(LetterView::of(&letter).id);
+        }
+        drop(letters);
+        let bodies = || broker.dead().iter().map(|letter| letter.body.clone()).collect::<Vec<_>>();
+        assert_eq!(drop_(&broker, &[&ids[1], "zz"]).await.unwrap_err().code(), 1);
+        assert_eq!(drop_(&broker, &[""]).await.unwrap_err().code(), 2);
+        assert_eq!(bodies(), [b"a", b"b", b"c"], "none was dropped, and they are in their order");
+        drop_(&broker, &[&ids[1]]).await.unwrap();
+        assert_eq!(bodies(), [b"a", b"c"]);
     }
 }

@@ -1,5 +1,7 @@
 //! `assay doctor`: what is wrong, and how to fix it.
 
+mod port;
+
 use std::time::{Duration, Instant};
 
 use clap::Parser;
@@ -9,15 +11,17 @@ use super::print::say;
 use super::{End, model};
 use crate::config::{Config, DEFAULTS};
 use broker::rabbit;
+use broker::topology::Depth;
 use database::Database;
 use decoder::{Attempt, IdleDecoder, Pool, Protections};
 use engine::Detector;
 use engine::kernels;
 use imaging::Crop;
-use objects::Objects;
 use objects::s3::S3;
+use objects::{Objects, StoreError};
 
-/// Check the configuration, decoder, broker, database, buckets, device and model, and say how to fix what is wrong.
+/// Check the configuration, decoder, admin port, broker, database, buckets, registry, device and model, and say how to fix what is
+/// wrong.
 ///
 /// Ends with the code of the worst finding: 3 if a dependency is unreachable, 2 for a configuration to correct.
 /// Where broker.topology is "declare", queues that are missing are declared, as a worker would at its start.
@@ -49,9 +53,11 @@ pub(super) fn print_defaults() {
 pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
     let mut findings = vec![Finding::now("configuration", Ok(memory(config)))];
     findings.push(Finding::of("decoder", decoder(config)).await);
-    findings.push(Finding::of("broker", broker(config)).await);
+    findings.push(Finding::of("admin port", port::check(&config.admin)).await);
+    findings.extend(broker(config).await);
     findings.push(Finding::of("database", Box::pin(database(config))).await);
     findings.extend(buckets(config).await);
+    findings.push(Finding::of("registry", Box::pin(registry(config))).await);
     findings.push(Finding::of("model", Box::pin(model(config))).await);
     if args.json {
         say!("{}", json!({ "checks": findings.iter().map(Finding::document).collect::<Vec<_>>() }));
@@ -98,16 +104,45 @@ impl Finding {
     }
 }
 
+/// With what is no contradiction and may all the same be a mistake.
 fn memory(config: &Config) -> String {
     let mebibytes = config.memory_bound() >> 20;
-    format!("consistent; beyond the model and libtorch a worker holds at most {mebibytes} MiB")
+    let mut lines = vec![format!("consistent; beyond the model and libtorch a worker holds at most {mebibytes} MiB")];
+    lines.extend(config.exposures().chain(Config::misnamed_variables()).map(|remark| format!("MIND: {remark}")));
+    lines.join("\n")
 }
 
-async fn broker(config: &Config) -> Result<String, End> {
-    let depths = rabbit::survey(&config.broker).await?;
-    let queues: Vec<_> =
-        depths.iter().map(|depth| format!("{} {} ({} consumers)", depth.queue, depth.ready, depth.consumers)).collect();
-    Ok(format!("answers; messages ready:\n{}", queues.join("\n")))
+/// The broker, and a finding of its own for each thing there that should be otherwise though workers can work.
+async fn broker(config: &Config) -> Vec<Finding> {
+    let started = Instant::now();
+    let survey = match rabbit::survey(&config.broker).await {
+        Ok(survey) => survey,
+        Err(error) => {
+            return vec![Finding { subject: "broker".into(), took: started.elapsed(), result: Err(error.into()) }];
+        }
+    };
+    let row = |depth: &Depth| format!("{} {} ({} consumers)", depth.queue, depth.ready, depth.consumers);
+    let queues: Vec<_> = survey.depths.iter().map(row).collect();
+    let well = format!("answers; messages ready:\n{}", queues.join("\n"));
+    let mut findings = vec![Finding { subject: "broker".into(), took: started.elapsed(), result: Ok(well) }];
+    findings.extend(survey.remarks.into_iter().map(|remark| Finding::now("results", Err(End::usage(remark)))));
+    findings
+}
+
+/// Whether a worker finds its model there; of a registry that is not used only what it would say.
+async fn registry(config: &Config) -> Result<String, End> {
+    let looked = model::registered::survey(config).await;
+    match looked {
+        Ok(words) => Ok(words),
+        Err(end) if config.detector.is_registry() => Err(end),
+        Err(end) => {
+            let why = end.message().unwrap_or_default();
+            Ok(format!(
+                "not in use: detector.model = {:?} names a folder. It would not do: {why}",
+                config.detector.model
+            ))
+        }
+    }
 }
 
 async fn database(config: &Config) -> Result<String, End> {
@@ -153,10 +188,18 @@ async fn buckets(config: &Config) -> Vec<Finding> {
     let store = S3::connect(&config.objects).await;
     let mut findings = Vec::new();
     for bucket in &config.objects.allowed_buckets {
-        let check = async { store.check(bucket).await.map(|()| "can be read".into()).map_err(End::from) };
+        let check = async { store.check(bucket).await.map(|()| "can be read".into()).map_err(of_bucket) };
         findings.push(Finding::of(format!("bucket {bucket}"), check).await);
     }
     findings
+}
+
+/// A bucket of the configuration that is not there, or may not be read, is to be corrected there or in its rights.
+fn of_bucket(error: StoreError) -> End {
+    match error {
+        StoreError::Bucket { .. } => End::usage(error),
+        other => other.into(),
+    }
 }
 
 async fn model(config: &Config) -> Result<String, End> {

@@ -68,8 +68,9 @@ impl From<BrokerError> for End {
 impl From<LedgerError> for End {
     fn from(error: LedgerError) -> End {
         match error {
-            LedgerError::Unreachable { .. } | LedgerError::LoginRefused { .. } => End::unreachable(error),
-            LedgerError::NotMigrated { .. }
+            LedgerError::Unreachable { .. } => End::unreachable(error),
+            LedgerError::LoginRefused { .. }
+            | LedgerError::NotMigrated { .. }
             | LedgerError::Untrusted { .. }
             | LedgerError::Forbidden { .. }
             | LedgerError::Encoding { .. }
@@ -83,7 +84,7 @@ impl From<StoreError> for End {
     fn from(error: StoreError) -> End {
         match error {
             StoreError::Unreachable { .. } => End::unreachable(error),
-            StoreError::Untrusted { .. } => End::usage(error),
+            StoreError::Untrusted { .. } | StoreError::Refused { .. } => End::usage(error),
             StoreError::Bucket { .. } => End::work(error),
         }
     }

@@ -8,6 +8,7 @@ mod enqueue;
 mod evaluate;
 mod experiment;
 mod files;
+mod followers;
 mod labels;
 mod migrate;
 mod model;
@@ -121,9 +122,11 @@ impl Cli {
         let config = Config::load(self.config.as_deref())?;
         let traces = matches!(self.command, Command::Worker(_)).then_some(&config.traces);
         let exporter = traces.map(Exporter::start).transpose().map_err(End::usage)?.flatten();
-        telemetry::start(&config.log, exporter.as_ref()).map_err(End::usage)?;
-        if !self.command.is_local() {
-            config.exposures().for_each(|exposure| tracing::warn!("{exposure}"));
+        let libraries = matches!(self.command, Command::Worker(_));
+        telemetry::start(&config.log, exporter.as_ref(), libraries).map_err(End::usage)?;
+        // `doctor` says both among its findings.
+        if !self.command.is_local() && !matches!(self.command, Command::Doctor(_)) {
+            config.exposures().chain(Config::misnamed_variables()).for_each(|remark| tracing::warn!("{remark}"));
         }
         let end = match self.command {
             Command::Scan(args) => scan::run(&args, &config),

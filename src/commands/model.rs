@@ -25,6 +25,7 @@ use engine::{golden, untrained};
   assay model show models/imaginet
   assay model register models/imaginet           copy it to registry.store and give it its place in the registry
   assay model promote 2026.11.1 --reason \"first\"   from now on workers with detector.model = \"registry\" serve it
+  assay model history                            which one was active when, and who made it so
   assay model rollback --reason \"too many false alarms\"")]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -77,6 +78,12 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Which version was active when, the newest first: promotions and rollbacks, by whom and why.
+    History {
+        /// One JSON document.
+        #[arg(long)]
+        json: bool,
+    },
     /// Make a version the one that serves.
     Promote(registered::Promote),
     /// Make the version active again that was so before the active one.
@@ -109,6 +116,7 @@ pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
         Command::Calibrate(args) => return calibrate::run(args.clone(), config).await,
         Command::Register(args) => return registered::register(args, config).await,
         Command::List { json } => return registered::list(*json, config).await,
+        Command::History { json } => return registered::history(*json, config).await,
         Command::Promote(args) => return registered::promote(args, config).await,
         Command::Rollback { reason, actor } => {
             return registered::roll_back(actor.clone(), reason.clone(), config).await;

@@ -12,7 +12,7 @@ use super::End;
 use super::print::say;
 use artefact::Manifest;
 use broker::wire::RequestDocument;
-use domain::{Correction, Failure, Verdict};
+use domain::{Correction, Failure, Rejection, Verdict};
 
 /// Print the JSON Schema of a document that goes in or out.
 #[derive(Debug, Parser)]
@@ -27,7 +27,7 @@ pub(super) struct Args {
     out: Option<PathBuf>,
 }
 
-const NAMES: [&str; 5] = ["request", "verdict", "failure", "label", "manifest"];
+const NAMES: [&str; 6] = ["request", "verdict", "failure", "rejection", "label", "manifest"];
 
 pub(super) fn run(args: &Args) -> Result<(), End> {
     if let Some(name) = &args.name {
@@ -47,6 +47,7 @@ fn text(name: &str) -> String {
         "request" => read::<RequestDocument>(),
         "verdict" => written::<Verdict>(),
         "failure" => written::<Failure>(),
+        "rejection" => written::<Rejection>(),
         "label" => read::<Correction>(),
         _ => read::<Manifest>(),
     };

@@ -1,25 +1,21 @@
 //! `assay status`: queues, workers and models at a glance.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use clap::Parser;
 use serde_json::json;
 
 use super::End;
+use super::followers::{self, FORGOTTEN, is_at_work};
 use super::print::say;
 use super::table::fit;
 use crate::config::Config;
 use broker::rabbit;
-use broker::topology::Depth;
+use broker::rabbit::Survey;
+use broker::topology::{Depth, Kept, Topology};
 use database::Database;
 use ledger::workers::postgres::Postgres;
 use ledger::workers::{LastReport, Workers};
-
-/// Workers say how they are every 5 s; after this long they are called silent.
-const SILENT: Duration = Duration::from_secs(20);
-/// Those that said nothing for this long are not shown.
-const FORGOTTEN: Duration = Duration::from_secs(15 * 60);
 
 /// What waits in the queues, which workers there are, what they do, and which model they use.
 #[derive(Debug, Parser)]
@@ -37,17 +33,37 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
     let workers = Postgres::on(&Database::connect(&config.database).await?).last_reports(FORGOTTEN).await?;
-    let depths = rabbit::survey(&config.broker).await?;
+    let Survey { depths, remarks } = rabbit::survey(&config.broker).await?;
+    let topology = Topology::new(&config.broker);
     if args.json {
-        say!("{}", document(&depths, &workers));
+        say!("{}", document(&depths, &workers, topology.kept()));
     } else {
-        say!("{}", lines(&depths, &workers).join("\n"));
+        let mut lines = lines(&depths, &workers);
+        lines.extend(results(&topology, &depths));
+        lines.extend(remarks.into_iter().map(|remark| format!("\n{remark}")));
+        say!("{}", lines.join("\n"));
     }
     Ok(())
 }
 
-fn is_at_work(last: &LastReport) -> bool {
-    last.age <= SILENT
+/// What becomes of outcomes that nobody reads.
+fn results(topology: &Topology, depths: &[Depth]) -> Option<String> {
+    let (kept, queue) = (topology.kept()?, topology.results());
+    let found = depths.iter().find(|depth| depth.queue == queue)?;
+    let days = kept.age_s as f64 / 86_400.0;
+    let bound = match kept {
+        Kept { messages: 0, age_s: 0 } => "without a bound".to_string(),
+        Kept { messages, age_s: 0 } => format!("of at most {messages}"),
+        Kept { messages: 0, .. } => format!("kept for {days:.1} days"),
+        Kept { messages, .. } => format!("of at most {messages}, kept for {days:.1} days"),
+    };
+    let full = kept.messages > 0 && u64::from(found.ready) >= kept.messages;
+    let state = match (full, found.ready, found.consumers) {
+        (true, ..) => "; FULL: the oldest are dropped as others come",
+        (false, 1.., 0) => "; nobody reads them: set broker.results_queue = false if nobody is meant to",
+        _ => "",
+    };
+    Some(format!("\n{queue}: {} outcomes {bound}{state}", found.ready))
 }
 
 /// How long the messages that were taken last had waited: the age of the queue's oldest, within a moment.
@@ -94,6 +110,9 @@ fn lines(depths: &[Depth], workers: &[LastReport]) -> Vec<String> {
             report.oldest_in_flight_s
         ));
     }
+    if !workers.is_empty() {
+        lines.push(format!("\n{}", followers::in_words(workers).join("\n")));
+    }
     let models = models(workers);
     if models.len() > 1 {
         lines.push("\nmore than one model is at work:".into());
@@ -108,7 +127,7 @@ fn lines(depths: &[Depth], workers: &[LastReport]) -> Vec<String> {
     lines
 }
 
-fn document(depths: &[Depth], workers: &[LastReport]) -> serde_json::Value {
+fn document(depths: &[Depth], workers: &[LastReport], kept: Option<Kept>) -> serde_json::Value {
     let queues =
         depths.iter().map(|depth| json!({"queue": depth.queue, "ready": depth.ready, "consumers": depth.consumers}));
     let shown = workers.iter().map(|last| {
@@ -117,6 +136,7 @@ fn document(depths: &[Depth], workers: &[LastReport]) -> serde_json::Value {
             "name": report.name, "version": report.version, "device": report.device, "state": report.state,
             "at_work": is_at_work(last), "seen_s_ago": last.age.as_secs_f32(), "in_flight": report.in_flight,
             "oldest_in_flight_s": report.oldest_in_flight_s, "queue_wait_s": report.queue_wait_s,
+            "follows_registry": report.follows_registry,
             "model": {"version": report.model_version, "sha256": report.model_sha256},
         })
     });
@@ -126,11 +146,14 @@ fn document(depths: &[Depth], workers: &[LastReport]) -> serde_json::Value {
     json!({
         "queues": queues.collect::<Vec<_>>(), "queue_wait_s": longest_wait(workers), "workers": shown.collect::<Vec<_>>(),
         "models": models.collect::<Vec<_>>(),
+        "results": kept.map(|kept| json!({"max_messages": kept.messages, "max_age_s": kept.age_s})),
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use time::OffsetDateTime;
 
     use super::*;
@@ -143,6 +166,7 @@ mod tests {
             device: "cpu".into(),
             model_version: "2026.11.1".into(),
             model_sha256: "b".repeat(64),
+            follows_registry: Some(true),
             state: "ready".into(),
             in_flight: 3,
             oldest_in_flight_s: 0.5,
@@ -160,6 +184,25 @@ mod tests {
         assert_eq!(models(&workers).values().sum::<usize>(), 1);
         let text = lines(&depths, &workers).join("\n");
         assert!(text.contains("silent for 300 s") && text.contains("2 dead letters"), "{text}");
-        assert_eq!(document(&depths, &workers)["workers"][1]["at_work"], false);
+        assert_eq!(document(&depths, &workers, None)["workers"][1]["at_work"], false);
+    }
+
+    #[test]
+    fn the_results_that_nobody_reads_are_told_of_with_their_bound() {
+        let settings = |change: fn(&mut broker::Settings)| {
+            let mut settings = Config::load(None).unwrap().broker;
+            change(&mut settings);
+            Topology::new(&settings)
+        };
+        let told = |topology: &Topology, ready, consumers| {
+            results(topology, &[Depth { queue: topology.results(), ready, consumers }])
+        };
+        let small = settings(|settings| settings.results_max_messages = 10);
+        assert!(told(&small, 10, 1).unwrap().contains("10 outcomes of at most 10, kept for 7.0 days; FULL"));
+        assert!(told(&small, 3, 0).unwrap().contains("broker.results_queue = false"));
+        assert!(told(&small, 3, 1).unwrap().ends_with("kept for 7.0 days"));
+        let endless = settings(|settings| (settings.results_max_messages, settings.results_max_age_s) = (0, 0));
+        assert!(told(&endless, 3, 1).unwrap().ends_with("without a bound"));
+        assert_eq!(told(&settings(|settings| settings.results_queue = false), 3, 0), None);
     }
 }

@@ -2,7 +2,8 @@
 
 use std::io::IsTerminal;
 
-use domain::{Decision, Failure, Outcome, Verdict};
+use domain::judge::UNKNOWN;
+use domain::{Decision, Failure, GeneratorGuess, Outcome, Verdict};
 
 const NAME: usize = 34;
 const WORD: usize = 24;
@@ -44,8 +45,7 @@ impl Table {
             Decision::Uncertain => "33",
         };
         let generator = verdict.generator.as_ref();
-        let generator = generator
-            .map_or("–".into(), |generator| format!("{} {:.0} %", generator.label, generator.confidence * 100.0));
+        let generator = generator.map_or("–".into(), in_words);
         let timing = verdict.timing_ms;
         format!(
             "{:<NAME$}  {} {:>7.1} %  {:<24} {:>8} {:>7} {:>7}",
@@ -74,6 +74,15 @@ impl Table {
     }
 }
 
+/// How sure it is, or of what is unknown, how new.
+fn in_words(guess: &GeneratorGuess) -> String {
+    match (guess.confidence, guess.novelty) {
+        (Some(confidence), _) if guess.label != UNKNOWN => format!("{} {:.0} %", guess.label, confidence * 100.0),
+        (_, Some(novelty)) => format!("{} (novelty {novelty:.2})", guess.label),
+        (_, None) => guess.label.clone(),
+    }
+}
+
 /// At most `width` characters of a name; the end is what tells names apart.
 pub(super) fn fit(name: &str, width: usize) -> String {
     let name = harmless(name);
@@ -93,6 +102,21 @@ pub(super) fn harmless(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_unknown_generator_is_shown_with_its_novelty_and_no_confidence() {
+        let guess = |label: &str, confidence| GeneratorGuess {
+            label: label.into(),
+            family: label.into(),
+            confidence,
+            novelty: Some(0.973),
+            candidates: Vec::new(),
+        };
+        assert_eq!(in_words(&guess("sdxl-1.0", Some(0.954))), "sdxl-1.0 95 %");
+        assert_eq!(in_words(&guess(UNKNOWN, None)), "unknown (novelty 0.97)");
+        // As an earlier version wrote it down.
+        assert_eq!(in_words(&guess(UNKNOWN, Some(0.954))), "unknown (novelty 0.97)");
+    }
 
     #[test]
     fn long_names_keep_their_end() {

@@ -55,6 +55,9 @@ pub struct Metrics {
     lanes_headers_dropped: Mutex<Vec<Arc<AtomicU64>>>,
     headers_dropped: IntCounter,
     pub panics: IntCounter,
+    /// The lanes' counts of answers to senders for which there was no room.
+    lanes_rejections_withheld: Mutex<Vec<Arc<AtomicU64>>>,
+    rejections_withheld: IntCounter,
     pub redeliveries: IntCounter,
     pub republished: IntCounter,
     reused: IntCounter,
@@ -135,6 +138,11 @@ impl Metrics {
             ),
             unreadable: Mutex::default(),
             lanes_headers_dropped: Mutex::default(),
+            lanes_rejections_withheld: Mutex::default(),
+            rejections_withheld: registrar.register(IntCounter::new(
+                "assay_rejections_withheld_total",
+                "Rejections that were not sent, since there were more than broker.rejections_per_s",
+            )),
             headers_dropped: registrar.register(IntCounter::new(
                 "assay_headers_dropped_total",
                 "Headers of messages that were cut or left out because they were longer than what is handed on",
@@ -269,6 +277,11 @@ impl Metrics {
         self.lanes_headers_dropped.lock().unwrap_or_else(PoisonError::into_inner).push(count);
     }
 
+    /// Counts what a lane counts of answers to senders for which there was no room.
+    pub fn watch_rejections_withheld(&self, count: Arc<AtomicU64>) {
+        self.lanes_rejections_withheld.lock().unwrap_or_else(PoisonError::into_inner).push(count);
+    }
+
     /// Outcomes recorded so far with this kind and word.
     pub fn outcomes_so_far(&self, kind: &str, word: &str) -> u64 {
         self.outcomes.with_label_values(&[kind, word]).get()
@@ -278,6 +291,7 @@ impl Metrics {
     pub fn render(&self) -> String {
         raise(&self.dead_letters.with_label_values(&["unreadable"]), &self.unreadable);
         raise(&self.headers_dropped, &self.lanes_headers_dropped);
+        raise(&self.rejections_withheld, &self.lanes_rejections_withheld);
         let mut text = Vec::new();
         // Writing to memory fails only for metrics without samples or names, which `new` rules out.
         let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);

@@ -40,10 +40,16 @@ pub struct FilterError {
     detail: String,
 }
 
-/// Starts logging to standard error, and hands the spans of [`traces`] to the exporter, if there is one. Call once.
-pub fn start(settings: &Settings, exporter: Option<&Exporter>) -> Result<(), FilterError> {
-    // lapin logs as errors what `broker` handles, or asked for. `log.level` can turn it on by its name.
-    let filter = EnvFilter::try_new(format!("lapin=off,{}", settings.level))
+/// The packages of the workspace: what logs for the reader of the log.
+const OURS: [&str; 13] = [
+    "assay", "artefact", "broker", "database", "decoder", "engine", "imaging", "labels", "learn", "ledger", "objects",
+    "registry", "tls",
+];
+
+/// Starts logging to standard error, and hands the spans of [`traces`] to the exporter, if there is one. Call once. Without
+/// `libraries`, a level is that of our own packages alone: who asked a command wants its answer.
+pub fn start(settings: &Settings, exporter: Option<&Exporter>, libraries: bool) -> Result<(), FilterError> {
+    let filter = EnvFilter::try_new(directives(&settings.level, libraries))
         .map_err(|error| FilterError { level: settings.level.clone(), detail: error.to_string() })?;
     let json = match settings.format {
         Format::Json => true,
@@ -66,8 +72,32 @@ pub fn start(settings: &Settings, exporter: Option<&Exporter>) -> Result<(), Fil
     Ok(())
 }
 
+fn directives(level: &str, libraries: bool) -> String {
+    let is_level = level.parse::<LevelFilter>().is_ok();
+    if libraries || !is_level {
+        // lapin logs as errors what `broker` handles, or asked for. `log.level` can turn it on by its name.
+        return format!("lapin=off,{level}");
+    }
+    let ours = OURS.map(|package| format!("{package}={level}"));
+    format!("off,{}", ours.join(","))
+}
+
 /// Whether a library writes secrets there. It is then never logged, whatever the filter asks for: lapin's frames, one of
 /// which is the login.
 fn contains_secrets(metadata: &Metadata<'_>) -> bool {
     *metadata.level() == Level::TRACE && metadata.target().starts_with("lapin")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_logs_of_libraries_only_what_is_asked_for_by_name() {
+        assert_eq!(directives("info", true), "lapin=off,info");
+        assert_eq!(directives("trace,lapin=trace", false), "lapin=off,trace,lapin=trace");
+        let quiet = directives("info", false);
+        assert!(quiet.starts_with("off,assay=info,") && EnvFilter::try_new(&quiet).is_ok(), "{quiet}");
+        assert_eq!(directives("assay::worker", false), "lapin=off,assay::worker");
+    }
 }

@@ -182,7 +182,8 @@ pub async fn run(
         tokio::spawn(follower.run(shutdown.stop.clone()))
     });
     let reuse = plan.worker.reuse.then(|| reuse::Reuse::new(ledger.clone(), judge.clone()));
-    let watch = watch::Watch { broker: broker.clone(), workers, condition: condition.clone(), judge };
+    let follows_registry = following.is_some();
+    let watch = watch::Watch { broker: broker.clone(), workers, condition: condition.clone(), judge, follows_registry };
     let batcher = Batcher::new(batch_size, Duration::from_millis(plan.worker.batch_max_delay_ms));
     let batching = batcher::run(batcher, prepared, batches_sender, shutdown.abandon.clone());
     let settler = settlement::Settler {
@@ -267,6 +268,7 @@ async fn open_intake(
     for consumer in std::iter::once(&live).chain(&bulk) {
         condition.metrics.watch_unreadable(consumer.unreadable.clone());
         condition.metrics.watch_headers_dropped(consumer.headers_dropped.clone());
+        condition.metrics.watch_rejections_withheld(consumer.rejections_withheld.clone());
     }
     Ok(intake::Intake {
         live,

@@ -24,6 +24,7 @@ pub(super) struct Watch {
     pub workers: Arc<dyn Workers>,
     pub condition: Arc<Condition>,
     pub judge: watch::Receiver<Arc<Judge>>,
+    pub follows_registry: bool,
 }
 
 impl Watch {
@@ -56,6 +57,7 @@ impl Watch {
             device: judge.worker.device.clone(),
             model_version: judge.model.version.clone(),
             model_sha256: judge.model.sha256.clone(),
+            follows_registry: Some(self.follows_registry),
             state,
             in_flight: u32::try_from(in_flight).unwrap_or(u32::MAX),
             oldest_in_flight_s: oldest.as_secs_f32(),

@@ -7,6 +7,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 
 use crate::support::images::{self, Inks};
+use crate::support::servers::servers;
 use crate::support::site::{BUCKET, Site};
 
 fn assay() -> Command {
@@ -162,5 +163,48 @@ async fn doctor_finds_what_is_wrong_and_ends_with_its_code() {
     assert!(stdout(&migrate()).contains("applied"));
     assert!(stdout(&migrate()).contains("up to date"));
     site.query(&format!("DROP SCHEMA {elsewhere} CASCADE")).await;
+    site.close().await;
+}
+
+/// Each with one thing that is wrong: the line that says so, and the exit code.
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_tells_what_to_correct_from_what_is_away() {
+    let site = Site::open().await;
+    let database = |change: fn(&mut url::Url)| {
+        let mut url = url::Url::parse(servers().database_url()).unwrap();
+        change(&mut url);
+        url.to_string()
+    };
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let held = taken.local_addr().unwrap().to_string();
+    let cases = [
+        ("ASSAY__DATABASE__URL", database(|url| url.set_password(Some("wrong")).unwrap()), "WRONG  database", 2),
+        ("ASSAY__DATABASE__URL", database(|url| url.set_path("/nowhere")), "\"nowhere\" does not exist", 2),
+        ("ASSAY__DATABASE__URL", database(|url| url.set_port(Some(1)).unwrap()), "WRONG  database", 3),
+        ("AWS_SECRET_ACCESS_KEY", "wrong".into(), "refuses the credentials", 2),
+        ("AWS_ACCESS_KEY_ID", "nobody".into(), "refuses the credentials", 2),
+        ("ASSAY__OBJECTS__ALLOWED_BUCKETS", "no-such-bucket".into(), "create it, or correct its name", 2),
+        ("ASSAY__OBJECTS__ENDPOINT", "http://127.0.0.1:1".into(), "can't be reached", 3),
+        ("ASSAY__ADMIN__LISTEN", held.clone(), held.as_str(), 2),
+        ("ASSAY__DETECTOR__MODEL", "registry".into(), "WRONG  registry", 2),
+    ];
+    for (key, value, said, code) in cases {
+        let ended = run(site.command().arg("doctor").env(key, &value));
+        assert_eq!(ended.status.code(), Some(code), "{key}={value}: {}{}", stdout(&ended), stderr(&ended));
+        assert!(stdout(&ended).contains(said), "{key}={value}: {}", stdout(&ended));
+        assert_eq!(stderr(&ended), "", "{key}={value}: its answer is on standard output, and nothing else is said");
+    }
+    let misnamed = run(site.command().arg("doctor").env("ASSAY_BROKER_URL", "amqp://a:b@host/v"));
+    assert!(
+        misnamed.status.success() && stdout(&misnamed).contains("write ASSAY__BROKER__URL"),
+        "{}",
+        stdout(&misnamed)
+    );
+    let worker = site.worker(&[]).await;
+    let log = worker.log();
+    let address = log.split("\"address\":\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+    let beside = run(site.command().arg("doctor").env("ASSAY__ADMIN__LISTEN", address));
+    assert!(beside.status.success() && stdout(&beside).contains("a worker serves"), "{}", stdout(&beside));
+    drop(worker);
     site.close().await;
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use artefact::Manifest;
 use broker::wire::{self, Message, Properties};
-use domain::{Correction, FailureCode, Outcome, OutcomeId, Purpose, Request};
+use domain::{Correction, FailureCode, Outcome, OutcomeId, Purpose, Rejection, Request};
 use serde_json::Value;
 
 fn docs() -> PathBuf {
@@ -58,6 +58,53 @@ fn the_example_labels_and_the_manifest_are_read() {
         assert_eq!(serde_json::to_value(&correction).unwrap()["actor"], document["actor"], "{name}");
     }
     Manifest::of_bytes(&example("manifest")).unwrap();
+}
+
+#[test]
+fn the_example_rejection_is_written_as_it_is_read() {
+    let rejection: Rejection = serde_json::from_slice(&example("rejection")).unwrap();
+    assert_eq!(rejection.routing_key(), "rejected.acme");
+    let document: Value = serde_json::from_slice(&example("rejection")).unwrap();
+    assert_eq!(serde_json::to_value(&rejection).unwrap(), document);
+}
+
+/// The vhosts that a document names: in URLs of AMQP, in `-p`, `--vhost` and `vhost:`.
+fn vhosts(text: &str) -> Vec<String> {
+    let word = |rest: &str, ends: &[char]| rest.split(ends).next().unwrap_or_default().to_string();
+    let mut found = Vec::new();
+    for url in text.match_indices("amqp").map(|(at, _)| &text[at..]) {
+        let Some((_, place)) = url.split_once("://") else { continue };
+        let place = word(place, &[' ', '\n', '\'', '"', '`', ')', ',']);
+        // One that logs in, on a machine that is none of the reader's own.
+        if url.find("://").is_some_and(|at| at <= 5) && place.contains('@') && !place.contains("127.0.0.1") {
+            found.push(place.split_once('/').map_or(String::new(), |(_, vhost)| vhost.to_string()));
+        }
+    }
+    for option in ["set_permissions -p ", "--vhost=", "--vhost ", "vhost: "] {
+        found.extend(text.split(option).skip(1).map(|rest| word(rest, &[' ', '\n', ')', '}'])));
+    }
+    found
+}
+
+#[test]
+fn all_documents_name_one_vhost() {
+    let mut found = BTreeMap::new();
+    let (root, docs) = (Path::new(env!("CARGO_MANIFEST_DIR")), docs());
+    for path in ["least-rights.md", "integrators.md", "operators.md", "asyncapi.yaml", "../deploy/k8s/README.md"] {
+        let named = vhosts(&std::fs::read_to_string(docs.join(path)).unwrap());
+        assert!(!named.is_empty(), "{path} of {}", root.display());
+        found.extend(named.into_iter().map(|vhost| (vhost, path)));
+    }
+    assert_eq!(found.keys().collect::<Vec<_>>(), ["assay"], "{found:?}");
+}
+
+#[test]
+fn rights_are_given_in_the_order_that_works_when_pasted() {
+    let document = std::fs::read_to_string(docs().join("least-rights.md")).unwrap();
+    let at = |words: &str| document.find(words).unwrap_or_else(|| panic!("{words} is not in least-rights.md"));
+    let steps = ["rabbitmqctl add_vhost assay\n", "set_permissions -p assay assay_setup", "CREATE ROLE assay_worker"];
+    assert!(steps.windows(2).all(|pair| at(pair[0]) < at(pair[1])));
+    assert!(at("then `assay migrate`") < at("rabbitmqctl add_vhost"), "said before the first block");
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! Whom RabbitMQ, PostgreSQL and S3 let do what, by the very statements of docs/least-rights.md.
 
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use artefact::Architecture;
@@ -29,114 +28,13 @@ use uuid::Uuid;
 use crate::support::images;
 use crate::support::outcomes::{key, request};
 use crate::support::rabbit;
+use crate::support::rights::{Rights, block};
 use crate::support::servers::{servers, unique};
-use crate::support::site::{self, BUCKET, Site};
+use crate::support::site::{self, BUCKET};
 use crate::support::within;
 
-const DOCUMENT: &str = include_str!("../../docs/least-rights.md");
 const ACCESS_REFUSED: u16 = 403;
 const INSUFFICIENT_PRIVILEGE: &str = "42501";
-
-/// The one block of this language that holds a word.
-fn block(language: &str, word: &str) -> &'static str {
-    let blocks = DOCUMENT.split("```").skip(1).step_by(2);
-    let mut found = blocks.filter_map(|block| block.strip_prefix(language)).filter(|block| block.contains(word));
-    let block = found.next().unwrap_or_else(|| panic!("no {language} block with {word}"));
-    assert!(found.next().is_none(), "two {language} blocks with {word}");
-    block
-}
-
-/// Users and roles of one site, under names of its own.
-struct Rights {
-    site: Site,
-    password: String,
-}
-
-impl Rights {
-    async fn grant() -> Rights {
-        let rights = Rights { site: Site::open().await, password: unique("hush") };
-        let name = rights.site.name.as_str();
-        let users = block("sh", "add_user").replace(r"assay\.", &format!(r"{name}\."));
-        rights.rabbitmqctl(&users.replace("assay_", &format!("{name}_")).replace("PASSWORD", &rights.password));
-        let grants = block("sql", "GRANT").replace("SCHEMA assay", &format!("SCHEMA {name}"));
-        let grants = grants.replace(" assay.", &format!(" {name}.")).replace("assay_worker", &rights.user("worker"));
-        let grants = grants.replace("assay_trainer", &rights.user("trainer"));
-        rights.as_superuser(&grants.replace("'PASSWORD'", &format!("'{}'", rights.password))).await;
-        rights
-    }
-
-    fn user(&self, what: &str) -> String {
-        format!("{}_{what}", self.site.name)
-    }
-
-    /// The URL with another login.
-    fn login(&self, url: &str, user: &str) -> String {
-        let mut url = url::Url::parse(url).unwrap();
-        url.set_username(&self.user(user)).unwrap();
-        url.set_password(Some(&self.password)).unwrap();
-        url.to_string()
-    }
-
-    fn broker(&self, user: &str) -> broker::Settings {
-        broker::Settings { url: self.login(servers().rabbitmq_url(), user).into(), ..self.site.broker.clone() }
-    }
-
-    /// What a worker, or a command, with the rights of `user` is told of the servers: all of it by TLS.
-    fn settings(&self, user: &str) -> Vec<(&'static str, String)> {
-        let other = |key: &'static str| (key, servers().other(key).to_string());
-        vec![
-            ("ASSAY__BROKER__URL", self.login(servers().other("ASSAY__BROKER__URL"), user)),
-            ("ASSAY__BROKER__TOPOLOGY", "verify".into()),
-            ("ASSAY__DATABASE__URL", self.login(servers().other("ASSAY__DATABASE__URL"), user)),
-            other("ASSAY__BROKER__CA_FILE"),
-            other("ASSAY__OBJECTS__ENDPOINT"),
-            other("ASSAY__OBJECTS__CA_FILE"),
-            other("AWS_ACCESS_KEY_ID"),
-            other("AWS_SECRET_ACCESS_KEY"),
-            // All that is ever said, to look for secrets in it.
-            ("ASSAY__LOG__LEVEL", "trace,lapin=trace".into()),
-        ]
-    }
-
-    /// Runs a command to its end; gives what it printed and what it logged.
-    fn run<const N: usize>(&self, user: &str, arguments: [&str; N]) -> (String, String) {
-        let mut command = self.site.command();
-        let output = command.args(arguments).envs(self.settings(user)).stdin(Stdio::null()).output().unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        let (out, log) = (text(output.stdout), text(output.stderr));
-        assert!(output.status.success(), "{arguments:?}: {out}{log}");
-        (out, log)
-    }
-
-    fn rabbitmqctl(&self, script: &str) {
-        let function = "rabbitmqctl() { python3 deploy/local/servers.py ctl --dir .local/test \"$@\"; }";
-        let output = Command::new("sh")
-            .args(["-ec", &format!("{function}\n{script}")])
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
-    }
-
-    async fn as_superuser(&self, sql: &str) {
-        let mut url = url::Url::parse(servers().database_url()).unwrap();
-        url.set_username("postgres").unwrap();
-        let mut connection = PgConnection::connect(url.as_str()).await.unwrap();
-        // One test after the other: grants on the database itself are all one row of PostgreSQL's.
-        let sql = format!("SELECT pg_advisory_lock(9471);\n{sql}");
-        connection.execute(AssertSqlSafe(sql)).await.unwrap();
-    }
-
-    async fn revoke(self) {
-        let users =
-            ["setup", "worker", "submitter", "reader", "operator", "trainer", "scaler"].map(|user| self.user(user));
-        self.rabbitmqctl(&users.map(|user| format!("rabbitmqctl delete_user {user}")).join("\n"));
-        for role in ["worker", "trainer"].map(|user| self.user(user)) {
-            self.as_superuser(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
-        }
-        self.site.close().await;
-    }
-}
 
 fn reader_of_s3() -> S3 {
     let secret = SecretString::from(servers().other("AWS_SECRET_ACCESS_KEY"));
@@ -298,6 +196,34 @@ async fn what_a_worker_must_not_do_at_the_broker_is_refused() {
     let reader = Login::new(&rights.broker("reader")).await;
     refused("reading a lane", reader.consume(&live).await);
     refused("submitting", reader.publish("", &live).await);
+    rights.revoke().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_has_queues_under_its_own_name_and_nothing_else() {
+    let rights = Rights::grant().await;
+    let topology = Topology::new(&rights.site.broker);
+    let (verdicts, results) = (topology.verdicts(), topology.results());
+    let consumer = Login::new(&rights.broker("consumer_acme")).await;
+    let channel = consumer.channel().await;
+    let (durable, none) = (QueueDeclareOptions::durable(), FieldTable::default);
+    channel.queue_declare("acme.outcomes".into(), durable, none()).await.unwrap();
+    for topic in ["verdict.acme.*", "failure.acme.*", "rejected.acme"] {
+        let (exchange, options) = (verdicts.as_str().into(), QueueBindOptions::default());
+        channel.queue_bind("acme.outcomes".into(), exchange, topic.into(), options, none()).await.unwrap();
+    }
+    consumer.consume("acme.outcomes").await.unwrap();
+    channel.queue_delete("acme.outcomes".into(), QueueDeleteOptions::default()).await.unwrap();
+
+    let channel = consumer.channel().await;
+    refused("another's queue", channel.queue_declare("globex.outcomes".into(), durable, none()).await);
+    refused("reading the results", consumer.consume(&results).await);
+    refused("reading a lane", consumer.consume(&topology.lane(Lane::Live)).await);
+    refused("publishing an outcome", consumer.publish(&verdicts, "verdict.acme.real").await);
+    refused("submitting", consumer.publish("", &topology.lane(Lane::Live)).await);
+    let channel = consumer.channel().await;
+    let options = ExchangeDeleteOptions::default();
+    refused("deleting the exchange", channel.exchange_delete(verdicts.as_str().into(), options).await);
     rights.revoke().await;
 }
 

@@ -24,6 +24,7 @@ mod pooler;
 mod real_broker;
 mod real_tls;
 mod real_worker;
+mod results_queue;
 mod retrain;
 mod secrets;
 mod settings;

@@ -82,6 +82,8 @@ async fn serves(site: &Site, worker: &Worker, manifest: &Manifest) {
         status["models"] == json!([{"version": version, "sha256": sha256, "workers": 1}])
     })
     .await;
+    let said = done(site, &["status"]);
+    assert!(said.contains(&format!("1 worker following the registry: {version} (1)")), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -190,7 +192,16 @@ async fn the_registry_is_changed_by_commands_that_say_what_they_did() {
     assert!(code == Some(2) && said.contains("assay model list"), "{said}");
     let (code, _, said) = run(&site, &["model", "promote", &one.version, "--expect", &other.version]);
     assert!(code == Some(1) && said.contains("the active model is none now"), "{said}");
-    done(&site, &["model", "promote", &one.version, "--expect", "none"]);
+    assert!(done(&site, &["model", "history"]).contains("nothing was promoted"));
+    let promoted = done(&site, &["model", "promote", &one.version, "--expect", "none", "--reason", "the first"]);
+    assert!(promoted.contains("no worker follows the registry"), "{promoted}");
+    let history: Value = serde_json::from_str(&done(&site, &["model", "history", "--json"])).unwrap();
+    let first = &history["promotions"][0];
+    assert_eq!(
+        (&first["version"], &first["reason"], &first["kind"]),
+        (&json!(one.version), &json!("the first"), &json!("promotion"))
+    );
+    assert!(done(&site, &["model", "history"]).contains("the first"));
     std::fs::write(site.folder().join("metrics.json"), "{\"auc\": 0.5}").unwrap();
     let third = made(&site.folder().join("made-3"), 3);
     let register =

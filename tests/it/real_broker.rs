@@ -55,7 +55,7 @@ async fn verifying_names_what_is_missing_and_changes_nothing() {
     let error = topology_error(&Rabbit::connect(&verify).await.err().unwrap());
     assert!(error.contains(&retry), "{error}");
     assert!(survey(&verify).await.is_err());
-    assert!(survey(&beside.settings).await.unwrap().iter().any(|depth| depth.queue == retry), "declared again");
+    assert!(survey(&beside.settings).await.unwrap().depths.iter().any(|depth| depth.queue == retry), "declared again");
     beside.finish().await;
 }
 

@@ -11,6 +11,7 @@ pub mod outcomes;
 pub mod proxy;
 pub mod rabbit;
 pub mod rig;
+pub mod rights;
 pub mod servers;
 pub mod site;
 pub mod textures;

@@ -6,7 +6,7 @@ use crate::error::BrokerError;
 use crate::queue::InputQueue;
 use crate::wire::Message;
 
-/// A message among the dead letters, with all its headers. It stays there until it is replayed.
+/// A message among the dead letters, with all its headers. It stays there until it is replayed or discarded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
     pub message: Message,
@@ -15,12 +15,13 @@ pub struct DeadLetter {
     pub(crate) tag: u64,
 }
 
-/// Looks through the dead letters and replays them. Every implementation promises:
+/// Looks through the dead letters, replays and discards them. Every implementation promises:
 /// - `next` gives the letters that were there when it was opened, oldest first, each once; at most [`MAX_LISTED`];
-/// - what was not replayed is back in its place, in its order, after `close`;
+/// - what was neither replayed nor discarded is back in its place, in its order, after `close`;
 /// - `replay` first publishes a confirmed copy with the body and headers that it first came with, its attempts counted anew,
 ///   and in `x-assay-queue` the queue that it is replayed to; then it takes the letter out. If publishing fails, the letter
 ///   stays; if only the second step fails, it is in both places;
+/// - `discard` takes the letter out for good, and publishes nothing;
 /// - when the connection is lost, every call is an error from then on: open another one.
 #[async_trait]
 pub trait DeadLetters: Send {
@@ -30,6 +31,8 @@ pub trait DeadLetters: Send {
     async fn next(&mut self) -> Result<Option<DeadLetter>, BrokerError>;
 
     async fn replay(&mut self, letter: DeadLetter, to: InputQueue) -> Result<(), BrokerError>;
+
+    async fn discard(&mut self, letter: DeadLetter) -> Result<(), BrokerError>;
 
     async fn close(self: Box<Self>);
 }

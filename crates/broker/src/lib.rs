@@ -18,6 +18,7 @@ mod parts;
 mod port;
 mod queue;
 pub mod rabbit;
+mod rate;
 mod settings;
 mod submission;
 pub mod topology;

@@ -24,6 +24,8 @@ pub struct Consumer {
     pub unreadable: Arc<AtomicU64>,
     /// Headers of this lane's messages that were cut or left out, because they were longer than what is handed on.
     pub headers_dropped: Arc<AtomicU64>,
+    /// Rejections of this lane's messages that were not sent, since there were more than `broker.rejections_per_s`.
+    pub rejections_withheld: Arc<AtomicU64>,
 }
 
 /// Where an outcome goes.
@@ -49,8 +51,10 @@ pub enum Health {
 /// - a consumed message stays unacknowledged until its ticket is settled, and is delivered again if it never is;
 /// - at most `prefetch` messages are unacknowledged at a time;
 /// - `Done` acknowledges; `Dead` and `Later` first publish a confirmed copy (the body untouched, the headers too as
-///   far as there is room for them, the reason in `x-assay-*` headers) and then acknowledge; `Released` requeues the message as it was, after a pause that grows
-///   while nothing else becomes of messages;
+///   far as there is room for them, the reason in `x-assay-*` headers) and then acknowledge; `Released` requeues the message as it
+///   was, after a pause that grows while nothing else becomes of messages;
+/// - after the copy of a `Dead` message is confirmed, whoever sent it is told by a rejection (to the results exchange under
+///   `rejected.<tenant>`, and to its `reply_to`): best effort, and no more than `broker.rejections_per_s` for each process;
 /// - `publish` returns `Ok` only for a message that the broker has confirmed *and* routed to a queue;
 /// - a lost connection is made again in the background; what was unacknowledged is delivered again as a new job.
 #[async_trait]

@@ -25,6 +25,13 @@ pub struct Settings {
     pub consumer_timeout_s: u64,
     pub connect_timeout_s: u64,
     pub publish_timeout_s: u64,
+    /// Whether there is a queue of all outcomes from the start.
+    pub results_queue: bool,
+    /// What that queue keeps; 0 for no limit.
+    pub results_max_messages: u64,
+    pub results_max_age_s: u64,
+    /// Most answers to messages that were not taken.
+    pub rejections_per_s: u32,
     /// Bucket → tenant, for the request forms that name no tenant.
     #[serde(default)]
     pub tenants: BTreeMap<String, String>,
@@ -42,6 +49,9 @@ pub enum TopologyMode {
     None,
 }
 
+/// What RabbitMQ takes as the time to live of a message: 2^32 - 1 milliseconds.
+const MAX_AGE_S: u64 = u32::MAX as u64 / 1000;
+const MAX_MESSAGES: u64 = i64::MAX as u64;
 const WRITE_ENCODED: &str = "in a user name and a password write @ as %40, # as %23, / as %2f and ? as %3f";
 
 /// Whether a raw `#`, `/` or `?` in the password ended the host early, so that the rest of the password stands where path,
@@ -71,6 +81,11 @@ impl Settings {
         }
         if self.prefix.is_empty() || self.prefix.len() > 64 {
             return Err("broker.prefix must be 1 to 64 bytes long: it begins every queue name".into());
+        }
+        if self.results_max_age_s > MAX_AGE_S || self.results_max_messages > MAX_MESSAGES {
+            return Err(format!(
+                "broker.results_max_messages may be at most {MAX_MESSAGES} and broker.results_max_age_s {MAX_AGE_S}; 0 is no limit"
+            ));
         }
         for (bucket, tenant) in &self.tenants {
             validate_tenant(tenant).map_err(|error| format!("broker.tenants.{bucket}: {error}"))?;
@@ -138,6 +153,10 @@ mod tests {
             consumer_timeout_s: 1,
             connect_timeout_s: 1,
             publish_timeout_s: 1,
+            results_queue: true,
+            results_max_messages: 1,
+            results_max_age_s: 1,
+            rejections_per_s: 1,
             tenants: BTreeMap::new(),
         }
     }

@@ -21,6 +21,15 @@ pub struct Topology {
     retry_delays_s: Vec<u32>,
     pub(crate) delivery_limit: u32,
     pub(crate) mode: TopologyMode,
+    /// What the queue of the outcomes keeps; `None` where there is no such queue.
+    kept: Option<Kept>,
+}
+
+/// What a queue keeps: whatever is beyond is dropped from its head. 0 is no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept {
+    pub messages: u64,
+    pub age_s: u64,
 }
 
 /// What a queue is for, which decides how it is declared.
@@ -28,6 +37,8 @@ pub struct Topology {
 pub(crate) enum Purpose {
     /// People look through it and put back what they read.
     Inspected,
+    /// The same, and only what is new is of use.
+    Results(Kept),
     /// Others publish to it.
     Input,
     /// Messages of a lane wait here before the next attempt.
@@ -50,6 +61,9 @@ impl Topology {
             retry_delays_s: settings.retry_delays_s.clone(),
             delivery_limit: settings.delivery_limit,
             mode: settings.topology,
+            kept: settings
+                .results_queue
+                .then_some(Kept { messages: settings.results_max_messages, age_s: settings.results_max_age_s }),
         }
     }
 
@@ -60,6 +74,7 @@ impl Topology {
             retry_delays_s: Vec::new(),
             delivery_limit: u32::MAX,
             mode: TopologyMode::None,
+            kept: None,
         }
     }
 
@@ -97,6 +112,11 @@ impl Topology {
         format!("{}.verdicts", self.prefix)
     }
 
+    /// What the queue of the outcomes keeps, where there is one.
+    pub fn kept(&self) -> Option<Kept> {
+        self.kept
+    }
+
     pub fn results(&self) -> String {
         format!("{}.results", self.prefix)
     }
@@ -131,7 +151,8 @@ impl Topology {
 
     /// Every queue with what it is for.
     pub(crate) fn purposes(&self) -> Vec<(String, Purpose)> {
-        let mut queues = vec![(self.dead(), Purpose::Inspected), (self.results(), Purpose::Inspected)];
+        let mut queues = vec![(self.dead(), Purpose::Inspected)];
+        queues.extend(self.kept.map(|kept| (self.results(), Purpose::Results(kept))));
         queues.push((self.labels(), Purpose::Input));
         for lane in [Lane::Live, Lane::Bulk] {
             queues.push((self.lane(lane), Purpose::Input));
@@ -152,7 +173,8 @@ mod tests {
     use super::*;
 
     fn topology(retry_delays_s: Vec<u32>) -> Topology {
-        Topology { prefix: "assay".into(), retry_delays_s, delivery_limit: 100, mode: TopologyMode::Declare }
+        let kept = Some(Kept { messages: 10, age_s: 60 });
+        Topology { prefix: "assay".into(), retry_delays_s, delivery_limit: 100, mode: TopologyMode::Declare, kept }
     }
 
     #[test]
@@ -174,6 +196,8 @@ mod tests {
         assert_eq!(queues, expected);
         assert!(queues.iter().all(|queue| topology.owns(queue)));
         assert!(!topology.owns("assayer.answers") && !topology.owns("answers"));
+        let without = Topology { kept: None, ..topology };
+        assert!(!without.queues().contains(&without.results()) && without.owns(&without.results()));
     }
 
     #[test]

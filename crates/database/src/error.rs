@@ -19,7 +19,9 @@ pub enum DatabaseError {
         #[source]
         cause: Option<Cause>,
     },
-    #[error("the database at {address} does not let this user in: {detail}; correct database.url")]
+    #[error(
+        "the database at {address} refuses the login: {detail}; check the user, password and database in database.url"
+    )]
     LoginRefused {
         address: String,
         detail: String,

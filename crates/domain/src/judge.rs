@@ -68,7 +68,11 @@ impl Judge {
         let (finding, batch_size, reused_from) = match grounds {
             Grounds::Scored { scores, batch_size } => (self.find(&scores, &request.key.tenant), batch_size, None),
             Grounds::Earlier(earlier) => {
-                let Verdict { decision, score, generator, verdict_id, .. } = *earlier;
+                let Verdict { decision, score, mut generator, verdict_id, .. } = *earlier;
+                // Earlier versions gave one to the unknown, too.
+                if let Some(guess) = generator.as_mut().filter(|guess| guess.label == UNKNOWN) {
+                    guess.confidence = None;
+                }
                 (Finding { decision, score, generator }, 0, Some(verdict_id))
             }
         };
@@ -132,10 +136,10 @@ impl Judge {
             self.generators.iter().zip(scores.generators.iter().copied()).collect();
         ranked.sort_by(|left, right| right.1.total_cmp(&left.1));
         let &(best, confidence) = ranked.first()?;
-        let (label, family) = if self.is_novel(scores.novelty) {
-            (UNKNOWN.into(), UNKNOWN.into())
+        let (label, family, confidence) = if self.is_novel(scores.novelty) {
+            (UNKNOWN.into(), UNKNOWN.into(), None)
         } else {
-            (best.label.clone(), best.family.clone())
+            (best.label.clone(), best.family.clone(), Some(confidence))
         };
         let candidates = ranked
             .iter()
@@ -208,7 +212,7 @@ mod tests {
         assert_eq!((real.decision, real.generator), (Decision::Real, None));
         let synthetic = verdict(Scores { logit: 4.0, generators, novelty: Some(0.0) });
         let guess = synthetic.generator.unwrap();
-        assert_eq!((guess.label.as_str(), guess.family.as_str(), guess.confidence), ("sd", "sd-family", 0.7));
+        assert_eq!((guess.label.as_str(), guess.family.as_str(), guess.confidence), ("sd", "sd-family", Some(0.7)));
         let names: Vec<_> = guess.candidates.iter().map(|candidate| candidate.label.as_str()).collect();
         assert_eq!(names, ["sd", "mj", "gan"]);
     }
@@ -216,7 +220,11 @@ mod tests {
     #[test]
     fn what_fits_no_generator_is_unknown() {
         let guess = verdict(Scores { logit: 4.0, generators: vec![0.1, 0.7, 0.1, 0.1], novelty: Some(0.95) }).generator;
-        assert_eq!(guess.map(|guess| guess.label).as_deref(), Some(UNKNOWN));
+        let guess = guess.unwrap();
+        assert_eq!((guess.label.as_str(), guess.family.as_str()), (UNKNOWN, UNKNOWN));
+        // How sure it would be of the nearest one says nothing of the unknown.
+        assert_eq!((guess.confidence, guess.novelty), (None, Some(0.95)));
+        assert_eq!((guess.candidates[0].label.as_str(), guess.candidates[0].score), ("sd", 0.7));
         assert_eq!(verdict(Scores { logit: 4.0, generators: Vec::new(), novelty: None }).generator, None);
     }
 
@@ -226,6 +234,14 @@ mod tests {
         let again = verdict_on(Grounds::Earlier(Box::new(first.clone())));
         assert_eq!((again.reused_from, again.batch_size), (Some(first.verdict_id), 0));
         assert_eq!((&again.score, &again.generator, again.decision), (&first.score, &first.generator, first.decision));
+    }
+
+    #[test]
+    fn an_unknown_generator_of_an_earlier_version_loses_its_confidence_when_it_is_taken_over() {
+        let mut first = verdict(Scores { logit: 4.0, generators: vec![0.1, 0.7, 0.15, 0.05], novelty: Some(0.95) });
+        let guess = first.generator.clone();
+        first.generator.as_mut().unwrap().confidence = Some(0.954);
+        assert_eq!(verdict_on(Grounds::Earlier(Box::new(first))).generator, guess);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The vocabulary of moderation: requests, scores, decisions, verdicts, failures. Pure values, no I/O.
 //!
-//! Reading order: [`request`] → [`scores`] → [`policy`], [`threshold_settings`] → [`judge`] → [`verdict`] and [`failure`] → [`outcome`]; then [`label`].
+//! Reading order: [`request`] → [`scores`] → [`policy`], [`threshold_settings`] → [`judge`] → [`verdict`] and [`failure`] → [`outcome`];
+//! then [`rejection`] and [`label`].
 
 pub mod delivery;
 pub mod failure;
@@ -9,6 +10,7 @@ pub mod label;
 pub mod outcome;
 mod outcome_id;
 pub mod policy;
+pub mod rejection;
 pub mod request;
 pub mod scores;
 pub mod threshold_settings;
@@ -20,6 +22,7 @@ pub use label::{ContentType, Correction, LabelledOrigin, Subject};
 pub use outcome::Outcome;
 pub use outcome_id::OutcomeId;
 pub use policy::{Calibration, Decision, Policy, Thresholds};
+pub use rejection::{Rejection, RejectionCode};
 pub use request::{Context, ImageRef, Purpose, Request, RequestError, SubmissionKey, TraceContext};
 pub use scores::Scores;
 pub use threshold_settings::{TenantThresholds, ThresholdSettings};

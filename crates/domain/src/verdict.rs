@@ -110,11 +110,12 @@ pub struct GeneratorGuess {
     pub label: String,
     /// `unknown` with an unknown label.
     pub family: String,
-    /// The share of the best candidate among the known generators, 0 to 1.
-    pub confidence: f32,
+    /// How sure the label is: the share of the best candidate among the known generators, 0 to 1. null with `unknown`, for
+    /// which the shares among the known ones say nothing.
+    pub confidence: Option<f32>,
     /// How little it resembles any known generator, 0 to 1; null if the model can't say.
     pub novelty: Option<f32>,
-    /// The best few, best first.
+    /// The nearest of the known generators, the nearest first; with `unknown` it is none of them.
     pub candidates: Vec<Candidate>,
 }
 

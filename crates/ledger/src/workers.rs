@@ -27,6 +27,8 @@ pub struct WorkerReport {
     pub device: String,
     pub model_version: String,
     pub model_sha256: String,
+    /// Whether it takes over what the registry promotes; `None` from a worker of an earlier version.
+    pub follows_registry: Option<bool>,
     /// `ready`, or what is in the way.
     pub state: String,
     pub in_flight: u32,

@@ -132,6 +132,8 @@ pub enum StoreError {
     Unreachable { endpoint: String, detail: String },
     #[error("the object store at {endpoint} is not trusted: {detail}")]
     Untrusted { endpoint: String, detail: String },
+    #[error("the object store at {endpoint} refuses the credentials: {detail}")]
+    Refused { endpoint: String, detail: String },
     #[error("bucket {bucket:?}: {detail}")]
     Bucket { bucket: String, detail: String },
 }

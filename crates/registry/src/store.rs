@@ -70,6 +70,14 @@ impl Store {
         Store { backend, cache: PathBuf::from(&settings.cache), objects }
     }
 
+    /// Checks that the place is there and can be read.
+    pub async fn check(&self) -> Result<(), ArtefactError> {
+        match &self.backend {
+            Backend::Folder(root) => std::fs::read_dir(root).map(drop).map_err(|error| unreadable(root, error)),
+            Backend::Bucket { bucket, .. } => Ok(self.objects.check(bucket).await?),
+        }
+    }
+
     /// Copies a folder that was checked into the store, under its version; gives its location. What is there already, and is
     /// the same, is left alone.
     pub async fn put(&self, folder: &Path, manifest: &Manifest) -> Result<String, ArtefactError> {

@@ -1,18 +1,26 @@
 //! A dead letter as it is shown, and the filter by which some are chosen.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Args;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use crate::commands::End;
 use broker::wire::headers;
 use broker::{DeadLetter, InputQueue};
 
+/// Most ids that an error names.
+const MAX_NAMED: usize = 5;
+/// Digits of an id in an error about several.
+const MAX_ID: usize = 16;
+
 /// What is shown of a dead letter.
 pub(super) struct LetterView {
-    /// Eight hexadecimal digits of a digest of its body and the time at which it was dead-lettered.
+    /// The first eight digits of `digest`.
     pub id: String,
+    /// Of its body and the time at which it was dead-lettered, hexadecimal: ids may be written as long as they must be.
+    pub digest: String,
     pub reason: String,
     /// RFC 3339.
     pub at: Option<String>,
@@ -43,8 +51,10 @@ impl LetterView {
         // Counts how often people have looked, too.
         shown.remove(headers::DELIVERY_COUNT);
         let digest = Sha256::new().chain_update(body).chain_update(at.as_deref().unwrap_or_default()).finalize();
+        let digest = hex::encode(digest);
         LetterView {
-            id: hex::encode(&digest[..4]),
+            id: digest[..8].into(),
+            digest,
             reason,
             at,
             queue: headers::origin_queue(all).map(str::to_string),
@@ -65,6 +75,50 @@ fn submission(body: &[u8]) -> Option<String> {
         Some(format!("s3://{}/{}", s3.get("bucket")?.get("name")?.as_str()?, s3.get("object")?.get("key")?.as_str()?))
     };
     native.and_then(Value::as_str).map(str::to_string).or_else(object)
+}
+
+/// Letters that were asked for by the beginnings of their ids: each must be that of one letter.
+#[derive(Debug)]
+pub(super) struct Named {
+    /// What was asked for, and the digests that begin so.
+    asked: Vec<(String, BTreeSet<String>)>,
+}
+
+impl Named {
+    pub(super) fn new(ids: &[String]) -> Named {
+        Named { asked: ids.iter().map(|id| (id.to_ascii_lowercase(), BTreeSet::new())).collect() }
+    }
+
+    /// Takes note of a letter, and says whether it is one that was asked for.
+    pub(super) fn see(&mut self, letter: &LetterView) -> bool {
+        let mut named = false;
+        for (_, digests) in self.asked.iter_mut().filter(|(id, _)| letter.digest.starts_with(id.as_str())) {
+            digests.insert(letter.digest.clone());
+            named = true;
+        }
+        named
+    }
+
+    /// Once all letters were seen: whether each id is that of one letter.
+    pub(super) fn check(&self) -> Result<(), End> {
+        for (id, digests) in &self.asked {
+            match digests.len() {
+                0 => {
+                    let none = format!("no dead letter has the id {id:?}; `assay dead list` shows them");
+                    return Err(End::work(none));
+                }
+                1 => {}
+                many => {
+                    let some: Vec<_> = digests.iter().take(MAX_NAMED).map(|digest| &digest[..MAX_ID]).collect();
+                    let some = some.join(", ");
+                    return Err(End::usage(format!(
+                        "{id:?} is the beginning of {many} ids ({some}): nothing was done; write more digits of the one that is meant"
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Which letters are chosen; without options, all.
@@ -96,6 +150,36 @@ impl Filter {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn view(digest: &str) -> LetterView {
+        LetterView {
+            id: digest[..8].into(),
+            digest: format!("{digest:0<64}"),
+            reason: String::new(),
+            at: None,
+            queue: None,
+            origin: None,
+            submission: None,
+            headers: BTreeMap::new(),
+            body: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn an_id_that_begins_several_is_refused_and_more_digits_tell_them_apart() {
+        let letters = [view("3f9c21aa01"), view("3f9c21aa02"), view("77777777")];
+        let named = |ids: &[&str]| {
+            let mut named = Named::new(&ids.iter().map(|id| (*id).to_string()).collect::<Vec<_>>());
+            let seen: Vec<_> = letters.iter().map(|letter| named.see(letter)).collect();
+            (seen, named.check().map_err(|end| (end.code(), end.message().unwrap_or_default().to_string())))
+        };
+        assert_eq!(named(&["7"]), (vec![false, false, true], Ok(())));
+        assert_eq!(named(&["3F9C21AA02", "7777"]), (vec![false, true, true], Ok(())));
+        let (code, said) = named(&["3f9c21aa"]).1.unwrap_err();
+        assert!(code == 2 && said.contains("3f9c21aa01") && said.contains("3f9c21aa02"), "{said}");
+        assert_eq!(named(&["77", ""]).1.unwrap_err().0, 2, "nothing is the beginning of all");
+        assert_eq!(named(&["77", "ffff"]).1.unwrap_err().0, 1);
+    }
 
     #[test]
     fn the_submission_of_each_form_is_found() {

@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use super::letters::{Filter, LetterView};
+use super::letters::{Filter, LetterView, Named};
 use crate::commands::End;
 use crate::commands::print::say;
 use crate::commands::table::harmless;
@@ -76,12 +76,27 @@ pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
     if args.ids.is_empty() && args.filter.is_empty() && !args.all {
         return Err(End::usage("which ones? Name ids or a filter (--reason, --queue, --submission), or say --all"));
     }
+    if !args.ids.is_empty() {
+        // All are looked at before one is replayed.
+        let mut letters = Box::new(RabbitDeadLetters::open(&config.broker).await?);
+        let unambiguous = check_ids(&args.ids, letters.as_mut()).await;
+        letters.close().await;
+        unambiguous?;
+    }
     let mut letters = Box::new(RabbitDeadLetters::open(&config.broker).await?);
     let bar = ProgressBar::new(letters.remaining().into()).with_style(style());
     let summary = replay(args, letters.as_mut(), &Topology::new(&config.broker), &bar).await;
     bar.finish_and_clear();
     letters.close().await;
     summary?.tell(args)
+}
+
+async fn check_ids(ids: &[String], letters: &mut dyn DeadLetters) -> Result<(), End> {
+    let mut named = Named::new(ids);
+    while let Some(letter) = letters.next().await? {
+        named.see(&LetterView::of(&letter));
+    }
+    named.check()
 }
 
 /// Replays the letters that are chosen, until none is left or Ctrl-C.
@@ -126,7 +141,8 @@ async fn replay(
 
 impl Args {
     fn choose(&self, letter: &LetterView) -> bool {
-        let named = self.ids.is_empty() || self.ids.iter().any(|id| letter.id.starts_with(id.as_str()));
+        let is_named = |id: &String| letter.digest.starts_with(&id.to_ascii_lowercase());
+        let named = self.ids.is_empty() || self.ids.iter().any(is_named);
         named && self.filter.matches(letter)
     }
 }
@@ -243,6 +259,19 @@ mod tests {
         let summary = replayed(&broker, &["--all", "--to", "labels"]).await.unwrap();
         assert_eq!((summary.replayed, summary.of_unknown_origin.len()), (2, 0));
         assert_eq!(bodies(&broker, InputQueue::Corrections), ["c", "a", "b"]);
+    }
+
+    #[tokio::test]
+    async fn ids_that_are_of_none_or_of_several_are_refused_before_anything_is_replayed() {
+        let broker = Memory::new(1);
+        for body in ["a", "b"] {
+            broker.put_dead(letter(body, Some("memory.images")));
+        }
+        let check = async |id: &str| check_ids(&[id.to_string()], &mut broker.dead_letters()).await;
+        assert_eq!(check("").await.unwrap_err().code(), 2);
+        assert_eq!(check("zz").await.unwrap_err().code(), 1);
+        let id = LetterView::of(&broker.dead_letters().next().await.unwrap().unwrap()).id;
+        assert!(check(&id).await.is_ok());
     }
 
     #[tokio::test]

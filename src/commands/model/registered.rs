@@ -10,11 +10,14 @@ use time::format_description::well_known::Rfc3339;
 use super::{describe, table};
 use crate::commands::End;
 use crate::commands::actor::actor;
+use crate::commands::followers::{self, FORGOTTEN};
 use crate::commands::print::say;
 use crate::commands::table::{fit, harmless};
 use crate::config::Config;
 use artefact::Manifest;
 use database::Database;
+use ledger::workers::Workers;
+use objects::StoreError;
 use objects::s3::S3;
 use registry::postgres::Postgres;
 use registry::{ArtefactError, By, Candidate, Change, Kind, LeaseError, Promotion, Registry, RegistryError, Store};
@@ -61,6 +64,19 @@ pub(in crate::commands) async fn resolved(asked: engine::Settings, config: &Conf
     let (registry, store) = open(config).await?;
     let (_, folder) = registry::fetch_active(&registry, &store).await?;
     Ok(asked.in_folder(&folder))
+}
+
+/// What lies in the registry and where, for `assay doctor`: an error where a worker that follows it could not start.
+pub(in crate::commands) async fn survey(config: &Config) -> Result<String, End> {
+    let place = &config.registry.store;
+    let (registry, store) = open(config).await?;
+    store.check().await.map_err(|error| match error {
+        ArtefactError::Fetch(_) | ArtefactError::Upload(StoreError::Unreachable { .. }) => End::from(error),
+        error => End::usage(format!("registry.store = {place:?}: {error}")),
+    })?;
+    let models = registry.models().await?.len();
+    let active = registry.active().await?.ok_or(RegistryError::NothingActive)?.version;
+    Ok(format!("registry.store = {place:?} can be read; {models} versions, {active} is active"))
 }
 
 pub(super) async fn register(args: &Register, config: &Config) -> Result<(), End> {
@@ -148,6 +164,53 @@ pub(super) async fn show(version: &str, config: &Config) -> Result<(), End> {
     Ok(())
 }
 
+pub(super) async fn history(as_json: bool, config: &Config) -> Result<(), End> {
+    let (registry, _) = open(config).await?;
+    let mut promotions = registry.promotions().await?;
+    promotions.reverse();
+    if as_json {
+        say!("{}", json!({ "promotions": promotions }));
+        return Ok(());
+    }
+    if promotions.is_empty() {
+        say!("nothing was promoted yet; `assay model promote VERSION` makes a version active");
+        return Ok(());
+    }
+    say!("{:>4}  {:<19}  {:<9}  {:<24}  {:<24}  {:<24}  why", "", "when", "what", "active", "in place of", "by");
+    for promotion in &promotions {
+        let at = promotion.promoted_at.format(&Rfc3339).unwrap_or_default();
+        say!(
+            "{:>4}  {:<19}  {:<9}  {:<24}  {:<24}  {:<24}  {}",
+            promotion.number,
+            at.get(..19).unwrap_or_default(),
+            promotion.kind.as_str(),
+            fit(&promotion.version, 24),
+            fit(promotion.replaces.as_deref().unwrap_or("–"), 24),
+            fit(&promotion.actor, 24),
+            harmless(promotion.reason.as_deref().unwrap_or("–"))
+        );
+    }
+    Ok(())
+}
+
+/// Who serves what now. The promotion stands, whatever becomes of this.
+async fn tell_followers(config: &Config) {
+    let reports = async {
+        let database = Database::connect(&config.database).await?;
+        ledger::workers::postgres::Postgres::on(&database).last_reports(FORGOTTEN).await
+    };
+    match reports.await {
+        Ok(workers) => {
+            followers::in_words(&workers).iter().for_each(|line| say!("{line}"));
+            say!(
+                "those that follow take it over within {} s, or say in their log why not: `assay status`",
+                config.registry.poll_s
+            );
+        }
+        Err(error) => say!("which workers follow the registry can't be told: {error}"),
+    }
+}
+
 pub(super) async fn promote(args: &Promote, config: &Config) -> Result<(), End> {
     let (registry, store) = open(config).await?;
     let replaces = match args.expect.as_deref() {
@@ -166,6 +229,7 @@ pub(super) async fn promote(args: &Promote, config: &Config) -> Result<(), End> 
     let public_key = &config.detector.public_key;
     let promotion = registry::promote(&registry, &store, public_key, &change, By::Person).await?;
     say!("{}", in_words(&promotion));
+    tell_followers(config).await;
     Ok(())
 }
 
@@ -174,6 +238,7 @@ pub(super) async fn roll_back(by: Option<String>, reason: Option<String>, config
     let by = by.unwrap_or_else(actor);
     let promotion = registry::roll_back(&registry, &store, &config.detector.public_key, by, reason).await?;
     say!("{}", in_words(&promotion));
+    tell_followers(config).await;
     Ok(())
 }
 

@@ -14,6 +14,7 @@ macro_rules! promises {
 mod corrections;
 mod dead_letters;
 mod outage;
+mod rejections;
 mod stages;
 mod submission;
 

@@ -25,6 +25,7 @@ fn report(name: &str, state: &str, queue_wait_s: Option<f32>) -> WorkerReport {
         device: "cuda:0".into(),
         model_version: "2026.11.1".into(),
         model_sha256: "b".repeat(64),
+        follows_registry: queue_wait_s.map(|wait| wait > 1.0),
         state: state.into(),
         in_flight: 7,
         oldest_in_flight_s: 0.25,

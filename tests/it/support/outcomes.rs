@@ -43,7 +43,7 @@ pub fn verdict_of(key: SubmissionKey) -> Verdict {
         generator: Some(GeneratorGuess {
             label: "midjourney".into(),
             family: "midjourney".into(),
-            confidence: 0.88,
+            confidence: Some(0.88),
             novelty: Some(0.12),
             candidates: vec![Candidate { label: "midjourney".into(), score: 0.88 }],
         }),

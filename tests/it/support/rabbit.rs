@@ -7,8 +7,8 @@ use broker::topology::Topology;
 use broker::wire::{Message, Properties};
 use broker::{InputQueue, Lane, Settings, Submitter, TopologyMode};
 use lapin::options::{
-    BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, ExchangeDeleteOptions, QueueDeclareOptions,
-    QueueDeleteOptions,
+    BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, ExchangeDeleteOptions, QueueBindOptions,
+    QueueDeclareOptions, QueueDeleteOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
@@ -52,6 +52,10 @@ pub fn settings(url: &str) -> Settings {
         consumer_timeout_s: 1800,
         connect_timeout_s: 10,
         publish_timeout_s: 30,
+        results_queue: true,
+        results_max_messages: 200_000,
+        results_max_age_s: 604_800,
+        rejections_per_s: 50,
         tenants: [("uploads".to_string(), "acme".to_string())].into(),
     }
 }
@@ -112,7 +116,7 @@ impl Bystander {
 
     /// Messages that are ready in a queue.
     pub async fn ready(&self, queue: &str) -> usize {
-        let depths = survey(&self.settings).await.unwrap();
+        let depths = survey(&self.settings).await.unwrap().depths;
         depths.iter().find(|depth| depth.queue == queue).unwrap().ready as usize
     }
 
@@ -138,14 +142,33 @@ impl Bystander {
         queue.name().as_str().to_string()
     }
 
+    /// Has a queue get the outcomes of a topic.
+    pub async fn bind(&self, queue: &str, topic: &str) {
+        let (exchange, options) = (self.topology.verdicts(), QueueBindOptions::default());
+        let binding = self.channel.queue_bind(
+            queue.into(),
+            exchange.as_str().into(),
+            topic.into(),
+            options,
+            FieldTable::default(),
+        );
+        binding.await.unwrap();
+    }
+
     pub async fn take_reply(&self, queue: &str) -> Message {
+        self.take_routed(queue).await.1
+    }
+
+    /// The next message of a queue with its routing key.
+    pub async fn take_routed(&self, queue: &str) -> (String, Message) {
         soon("a reply", async {
             loop {
                 let options = BasicGetOptions { no_ack: true };
                 if let Some(reply) = self.channel.basic_get(queue.into(), options).await.unwrap() {
                     let correlation_id = reply.properties.correlation_id().as_ref().map(|id| id.as_str().to_string());
                     let properties = Properties { correlation_id, ..Properties::default() };
-                    return Message { body: reply.delivery.data, properties };
+                    let routing_key = reply.routing_key.as_str().to_string();
+                    return (routing_key, Message { body: reply.delivery.data, properties });
                 }
                 tokio::task::yield_now().await;
             }
@@ -157,7 +180,7 @@ impl Bystander {
     /// unsettled, and deletes them.
     pub async fn finish(self) {
         until("every queue is empty", || async {
-            let depths = survey(&self.settings).await.unwrap();
+            let depths = survey(&self.settings).await.unwrap().depths;
             depths.iter().all(|depth| depth.ready == 0 && depth.consumers == 0)
         })
         .await;

@@ -13,6 +13,7 @@ use broker::rabbit::{RabbitSubmitter, Reader, survey};
 use broker::wire::{Message, Properties};
 use broker::{Lane, Submitter};
 use domain::Outcome;
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Executor, Row};
@@ -35,10 +36,20 @@ pub struct Site {
 
 impl Site {
     pub async fn open() -> Site {
+        Site::named(unique("site"), servers().rabbitmq_url().into()).await
+    }
+
+    /// In a vhost of this name, which is there.
+    pub async fn in_vhost(name: &str) -> Site {
+        let mut url = url::Url::parse(servers().rabbitmq_url()).unwrap();
+        url.set_path(name);
+        Site::named(name.into(), url.into()).await
+    }
+
+    async fn named(name: String, broker_url: String) -> Site {
         let servers = servers();
-        let name = unique("site");
         let mut broker = Config::load(None).unwrap().broker;
-        broker.url = servers.setting("ASSAY__BROKER__URL").into();
+        broker.url = broker_url.into();
         broker.prefix.clone_from(&name);
         broker.retry_delays_s = vec![1];
         database::migrate(&servers.database_settings(&name)).await.unwrap();
@@ -79,7 +90,7 @@ impl Site {
         let setting = |key: &str| self.servers.setting(key).to_string();
         command
             .envs(["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"].map(|key| (key, setting(key))))
-            .env("ASSAY__BROKER__URL", setting("ASSAY__BROKER__URL"))
+            .env("ASSAY__BROKER__URL", self.broker.url.expose_secret())
             .env("ASSAY__BROKER__PREFIX", &self.name)
             .env("ASSAY__BROKER__RETRY_DELAYS_S", "1")
             .env("ASSAY__DATABASE__URL", setting("ASSAY__DATABASE__URL"))
@@ -87,6 +98,7 @@ impl Site {
             .env("ASSAY__OBJECTS__ENDPOINT", setting("ASSAY__OBJECTS__ENDPOINT"))
             .env("ASSAY__OBJECTS__ALLOWED_BUCKETS", BUCKET)
             .env("ASSAY__DETECTOR__MODEL", "scripted")
+            .env("ASSAY__ADMIN__LISTEN", "127.0.0.1:0")
             .current_dir(&self.folder);
         command
     }
@@ -140,7 +152,7 @@ impl Site {
     /// Messages that wait in the live queue and its retry schedule, and what lies among the results and the dead.
     pub async fn depth(&self, queue: &str) -> usize {
         let name = format!("{}.{queue}", self.name);
-        let depths = survey(&self.broker).await.unwrap();
+        let depths = survey(&self.broker).await.unwrap().depths;
         depths.iter().find(|depth| depth.queue == name).unwrap_or_else(|| panic!("no queue {name}")).ready as usize
     }
 

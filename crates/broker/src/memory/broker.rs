@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use time::OffsetDateTime;
@@ -11,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::corrections::MemoryCorrections;
 use super::dead_letters::MemoryDeadLetters;
-use super::state::{Counts, Fault, Queue, Ready, Shared, Unacknowledged};
+use super::state::{Counts, Fault, Queue, Ready, Shared, State, Unacknowledged};
 use super::submission::MemorySubmitter;
 use crate::error::BrokerError;
 use crate::parts;
@@ -20,8 +21,8 @@ use crate::queue::{InputQueue, Lane};
 use crate::topology::Topology;
 use crate::wire::message::Message;
 use crate::wire::{self, headers};
-use domain::Request;
 use domain::delivery::{Job, Settlement, Ticket};
+use domain::{RejectionCode, Request};
 
 /// A cheap handle; clones share the broker.
 #[derive(Clone)]
@@ -110,6 +111,11 @@ impl Memory {
         self.shared.lock().replies.clone()
     }
 
+    /// Rejections that were published: the routing key and the message.
+    pub fn rejected(&self) -> Vec<(String, Message)> {
+        self.shared.lock().rejected.clone()
+    }
+
     /// The dead letters.
     pub fn dead(&self) -> Vec<Message> {
         self.shared.lock().ready(Queue::Dead).cloned().collect()
@@ -159,8 +165,8 @@ impl Memory {
         let (tag, next) = state.deliver(Queue::Input(InputQueue::Requests(lane)))?;
         state.counts.delivered += 1;
         drop(state);
-        let shared = self.shared.clone();
-        let ticket = Ticket::new(move |settlement| settle(&shared, lane, tag, &settlement));
+        let (shared, tenants) = (self.shared.clone(), self.tenants.clone());
+        let ticket = Ticket::new(move |settlement| settle(&shared, &tenants, lane, tag, &settlement));
         Some((next, ticket))
     }
 
@@ -204,12 +210,13 @@ impl Memory {
     }
 }
 
-fn settle(shared: &Shared, lane: Lane, tag: u64, settlement: &Settlement) {
+fn settle(shared: &Shared, tenants: &BTreeMap<String, String>, lane: Lane, tag: u64, settlement: &Settlement) {
     let mut state = shared.lock();
     let Some(Unacknowledged { queue, mut message }) = state.unacknowledged.remove(&tag) else {
         state.counts.stale += 1;
         return;
     };
+    let rejected = message.clone();
     let attempt = wire::attempt(&message.properties);
     let mut add = |headers: &[(&'static str, String)]| {
         message.properties.headers.extend(headers.iter().map(|(name, value)| (name.to_string(), value.clone())));
@@ -220,6 +227,11 @@ fn settle(shared: &Shared, lane: Lane, tag: u64, settlement: &Settlement) {
             add(&headers::of_dead_letter(reason, &shared.topology.lane(lane), OffsetDateTime::now_utc()));
             state.counts.dead += 1;
             state.push_back(Queue::Dead, message);
+            if shared.rejections.admits(Instant::now()) {
+                tell(shared, &mut state, tenants, lane, &rejected, reason);
+            } else {
+                shared.rejections_withheld.fetch_add(1, Ordering::Relaxed);
+            }
         }
         Settlement::Later { reason } => {
             add(&headers::of_retry(reason, attempt));
@@ -237,13 +249,35 @@ fn settle(shared: &Shared, lane: Lane, tag: u64, settlement: &Settlement) {
     shared.notify();
 }
 
+/// Tells the sender of a message that lies among the dead letters.
+fn tell(
+    shared: &Shared,
+    state: &mut State,
+    tenants: &BTreeMap<String, String>,
+    lane: Lane,
+    rejected: &Message,
+    reason: &str,
+) {
+    let unreadable = wire::read_each(rejected, false, tenants).map_or(true, |reading| !reading.refused.is_empty());
+    let code = if unreadable { RejectionCode::Unreadable } else { RejectionCode::Conflict };
+    let (queue, now) = (shared.topology.lane(lane), OffsetDateTime::now_utc());
+    let Some(rejection) = wire::rejection(rejected, code, reason, &queue, tenants, now) else { return };
+    let answer = wire::rejection_message(&rejection, &rejected.properties);
+    state.rejected.push((rejection.routing_key(), answer.clone()));
+    if let Some(reply_to) = rejected.properties.reply_to.clone().filter(|queue| !shared.topology.owns(queue)) {
+        state.replies.push((reply_to, answer));
+    }
+}
+
 #[async_trait]
 impl Broker for Memory {
     async fn consume(&self, lane: Lane) -> Result<Consumer, BrokerError> {
         let (sender, jobs) = mpsc::channel(self.prefetch);
         let (stop, unreadable) = (CancellationToken::new(), Arc::<AtomicU64>::default());
         tokio::spawn(self.clone().serve(lane, sender, stop.clone(), unreadable.clone()));
-        Ok(Consumer { jobs, stop, queue: self.shared.topology.lane(lane), unreadable, headers_dropped: Arc::default() })
+        let (queue, headers_dropped) = (self.shared.topology.lane(lane), Arc::default());
+        let rejections_withheld = self.shared.rejections_withheld.clone();
+        Ok(Consumer { jobs, stop, queue, unreadable, headers_dropped, rejections_withheld })
     }
 
     async fn publish(&self, publication: Publication<'_>) -> Result<(), BrokerError> {

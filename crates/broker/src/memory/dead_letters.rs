@@ -1,4 +1,4 @@
-//! Looking through the dead letters, and replaying them.
+//! Looking through the dead letters, replaying and discarding them.
 
 use std::sync::Arc;
 
@@ -55,6 +55,11 @@ impl DeadLetters for MemoryDeadLetters {
         let copy = replayed(unacknowledged.message.clone(), &self.shared.topology.input(to));
         drop(state);
         self.shared.publish(to, copy)?;
+        let mut state = self.shared.lock_for(self.connection)?;
+        state.unacknowledged.remove(&letter.tag).map(drop).ok_or(BrokerError::Closed)
+    }
+
+    async fn discard(&mut self, letter: DeadLetter) -> Result<(), BrokerError> {
         let mut state = self.shared.lock_for(self.connection)?;
         state.unacknowledged.remove(&letter.tag).map(drop).ok_or(BrokerError::Closed)
     }

@@ -1,15 +1,20 @@
 //! The queues, and what is under way.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
 use crate::error::{BrokerError, Unconfirmed};
 use crate::port::Health;
 use crate::queue::{InputQueue, Lane};
+use crate::rate::RateLimit;
 use crate::topology::Topology;
 use crate::wire::message::Message;
+
+/// As by default.
+const REJECTIONS_PER_S: u32 = 50;
 
 /// How a publication goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +53,8 @@ pub(super) struct Shared {
     pub topology: Topology,
     pub state: Mutex<State>,
     pub health: watch::Sender<Health>,
+    pub rejections: RateLimit,
+    pub rejections_withheld: Arc<AtomicU64>,
     /// Counts changes, for those who wait for one.
     pub changed: watch::Sender<u64>,
 }
@@ -68,6 +75,8 @@ pub(super) struct State {
     pub deleted: BTreeSet<InputQueue>,
     pub published: Vec<(String, Message)>,
     pub replies: Vec<(String, Message)>,
+    /// Rejections: the routing key and the message.
+    pub rejected: Vec<(String, Message)>,
     pub faults: VecDeque<Fault>,
     pub counts: Counts,
     pub closed: bool,
@@ -94,6 +103,8 @@ impl Shared {
             topology,
             state: Mutex::default(),
             health: watch::Sender::new(Health::Ready),
+            rejections: RateLimit::new(REJECTIONS_PER_S),
+            rejections_withheld: Arc::default(),
             changed: watch::Sender::new(0),
         }
     }

@@ -14,6 +14,7 @@ use super::connection::{Endpoint, ReconnectingConnection};
 use super::consume::LaneConsumer;
 use super::health::{Component, ConnectionHealth};
 use super::publish::{Publisher, Route};
+use super::rejections::Rejections;
 use super::settle::Settler;
 use super::{amqp, declare};
 use crate::error::BrokerError;
@@ -44,11 +45,14 @@ impl Rabbit {
         let topology = Arc::new(Topology::new(settings));
         let consuming =
             ReconnectingConnection::open(Endpoint::of(settings)?, Component::Consuming, health.clone()).await?;
-        declare::ensure(&topology, &*consuming.current().await?).await?;
+        for remark in declare::ensure(&topology, &*consuming.current().await?).await? {
+            tracing::warn!("{remark}");
+        }
         let publisher = Arc::new(Publisher::open(settings, health.clone()).await?);
         let settler = Arc::new(Settler {
             topology: topology.clone(),
             publisher: publisher.clone(),
+            rejections: Rejections::new(settings, topology.clone(), publisher.clone()),
             tasks: TaskTracker::new(),
             runtime: Handle::current(),
             retired: Mutex::default(),
@@ -73,6 +77,7 @@ impl Broker for Rabbit {
             unreadable: Arc::default(),
             headers_dropped: Arc::default(),
             subscribing: self.subscribing.subscribe(),
+            rejections_withheld: Arc::default(),
         };
         consumer.start().await
     }

@@ -59,6 +59,11 @@ pub(super) fn channel_error(what: &str, error: lapin::Error) -> BrokerError {
     BrokerError::Topology { what: what.into(), source: error.into(), fix }
 }
 
+/// Whether the broker has closed a channel because a queue is there with other arguments.
+pub(super) fn is_declared_otherwise(error: &lapin::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ProtocolError(protocol) if protocol.get_id() == PRECONDITION_FAILED)
+}
+
 /// Whether the broker has closed a channel because something that was named on it is not there.
 pub(super) fn is_not_found(error: &lapin::Error) -> bool {
     matches!(error.kind(), ErrorKind::ProtocolError(protocol) if protocol.get_id() == NOT_FOUND)

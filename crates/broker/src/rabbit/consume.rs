@@ -44,6 +44,8 @@ pub(super) struct LaneConsumer {
     pub headers_dropped: Arc<AtomicU64>,
     /// False while a consumer that is lost stays lost.
     pub subscribing: watch::Receiver<bool>,
+    /// Answers to senders for which there was no room.
+    pub rejections_withheld: Arc<AtomicU64>,
 }
 
 /// A consumer on the broker, on a channel of its own with a prefetch of its own.
@@ -80,8 +82,8 @@ impl LaneConsumer {
             }
         }
         let queue = self.settler.topology.lane(self.lane);
-        let LaneConsumer { unreadable, headers_dropped, .. } = self;
-        Ok(Consumer { jobs: receiver, stop, queue, unreadable, headers_dropped })
+        let LaneConsumer { unreadable, headers_dropped, rejections_withheld, .. } = self;
+        Ok(Consumer { jobs: receiver, stop, queue, unreadable, headers_dropped, rejections_withheld })
     }
 }
 
@@ -190,6 +192,8 @@ impl ChannelConsumer {
             properties,
             attempt,
             headers_dropped: self.lane.headers_dropped.clone(),
+            unreadable: reading.as_ref().map_or(true, |reading| !reading.refused.is_empty()),
+            rejections_withheld: self.lane.rejections_withheld.clone(),
             acker,
             channel: channel.clone(),
             stop: self.stop.clone(),

@@ -1,4 +1,4 @@
-//! Looking through the dead letters, and replaying them.
+//! Looking through the dead letters, replaying and discarding them.
 //!
 //! Page by page, each on a channel of its own that has no more unacknowledged messages than it can settle to the last one
 //! when it closes (see `consume`). Its consumer ends with the page, so that what is settled makes no room for more.
@@ -117,6 +117,10 @@ impl DeadLetters for RabbitDeadLetters {
         // In this order: a crash between the two leaves it in both places, and the second outcome is the first one again.
         publisher.publish(Route::Queue(&queue), &letter.message.body, properties).await?;
         receipt.acknowledge().await
+    }
+
+    async fn discard(&mut self, letter: DeadLetter) -> Result<(), BrokerError> {
+        self.receipts.remove(&letter.tag).ok_or(BrokerError::Closed)?.acknowledge().await
     }
 
     async fn close(self: Box<Self>) {

@@ -30,6 +30,8 @@ pub(super) enum Route<'a> {
     Queue(&'a str),
     /// To an exchange that must find at least one queue for it.
     Topic { exchange: &'a str, routing_key: &'a str },
+    /// To an exchange, whether or not a queue wants it.
+    OptionalTopic { exchange: &'a str, routing_key: &'a str },
     /// Into a queue if it is there; no error if it is not.
     OptionalQueue(&'a str),
 }
@@ -39,6 +41,7 @@ impl<'a> Route<'a> {
         match self {
             Route::Queue(queue) => ("", queue, true),
             Route::Topic { exchange, routing_key } => (exchange, routing_key, true),
+            Route::OptionalTopic { exchange, routing_key } => (exchange, routing_key, false),
             Route::OptionalQueue(queue) => ("", queue, false),
         }
     }

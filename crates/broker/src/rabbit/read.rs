@@ -55,6 +55,13 @@ impl Receipt {
 impl Reader {
     /// Reads the queue of the outcomes.
     pub async fn of_results(settings: &Settings) -> Result<Reader, BrokerError> {
+        if !settings.results_queue {
+            return Err(BrokerError::Topology {
+                what: format!("queue {:?}", Topology::new(settings).results()),
+                source: "broker.results_queue is false".into(),
+                fix: "bind a queue of your own to the outcomes (docs/integrators.md)",
+            });
+        }
         Reader::open(settings, Topology::results).await
     }
 

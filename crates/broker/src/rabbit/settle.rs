@@ -16,6 +16,7 @@ use super::amqp;
 use super::channel;
 use super::connection::backoff;
 use super::publish::{Publisher, Route};
+use super::rejections::{Rejected, Rejections};
 use crate::error::BrokerError;
 use crate::pacing::Pacing;
 use crate::queue::Lane;
@@ -31,6 +32,10 @@ pub(super) struct Outstanding {
     pub attempt: u32,
     /// Counts the headers that its copy has no room for.
     pub headers_dropped: Arc<AtomicU64>,
+    /// Whether it, or a part of it, can't be read.
+    pub unreadable: bool,
+    /// Counts the answers to its sender for which there was no room.
+    pub rejections_withheld: Arc<AtomicU64>,
     pub acker: Acker,
     /// Held until the message is settled: with the last handle on it the channel closes.
     pub channel: Channel,
@@ -38,11 +43,24 @@ pub(super) struct Outstanding {
     pub stop: CancellationToken,
 }
 
+impl Outstanding {
+    fn rejected(&self) -> Rejected<'_> {
+        Rejected {
+            lane: self.lane,
+            body: &self.body,
+            properties: &self.properties,
+            unreadable: self.unreadable,
+            withheld: &self.rejections_withheld,
+        }
+    }
+}
+
 /// Carries settlements out. Each is a task of its own; there are never more than unacknowledged messages, and
 /// so never more than the prefetch.
 pub(super) struct Settler {
     pub topology: Arc<Topology>,
     pub publisher: Arc<Publisher>,
+    pub rejections: Rejections,
     pub tasks: TaskTracker,
     /// Tickets are settled from threads of any kind.
     pub runtime: Handle,
@@ -94,11 +112,21 @@ impl Settler {
             Settlement::Dead { reason } => {
                 let queue = self.topology.lane(message.lane);
                 let added = headers::of_dead_letter(&reason, &queue, OffsetDateTime::now_utc());
-                self.copy_and_ack(&message, &self.topology.dead(), &added).await
+                match self.copy(&message, &self.topology.dead(), &added).await {
+                    false => Ok(false),
+                    true => {
+                        // The dead letter is safe: whatever becomes of the answer, nothing is lost.
+                        self.rejections.tell(message.rejected(), &reason).await;
+                        message.acker.ack(BasicAckOptions::default()).await
+                    }
+                }
             }
             Settlement::Later { reason } => {
                 let added = headers::of_retry(&reason, message.attempt);
-                self.copy_and_ack(&message, &self.topology.retry(message.lane, message.attempt), &added).await
+                match self.copy(&message, &self.topology.retry(message.lane, message.attempt), &added).await {
+                    false => Ok(false),
+                    true => message.acker.ack(BasicAckOptions::default()).await,
+                }
             }
         };
         match settled {
@@ -120,16 +148,12 @@ impl Settler {
         }
     }
 
-    /// Tries for as long as the message is ours: given up half-way it would be delivered again at once, and again.
-    async fn copy_and_ack(
-        &self,
-        message: &Outstanding,
-        queue: &str,
-        added: &[(&'static str, String)],
-    ) -> lapin::Result<bool> {
+    /// Publishes a copy and gives whether it is confirmed. Tries for as long as the message is ours: given up half-way it
+    /// would be delivered again at once, and again.
+    async fn copy(&self, message: &Outstanding, queue: &str, added: &[(&'static str, String)]) -> bool {
         for pause in backoff() {
             if !message.acker.usable() {
-                return Ok(false);
+                return false;
             }
             let copied = async {
                 let room = self.publisher.room_for_headers().await?;
@@ -139,13 +163,13 @@ impl Settler {
             match copied.await {
                 Ok(dropped) => {
                     message.headers_dropped.fetch_add(dropped, Ordering::Relaxed);
-                    break;
+                    return true;
                 }
-                Err(BrokerError::Closed) => return Ok(false),
+                Err(BrokerError::Closed) => return false,
                 Err(error) => tracing::warn!(%error, queue, "a message could not be moved yet"),
             }
             tokio::time::sleep(pause).await;
         }
-        message.acker.ack(BasicAckOptions::default()).await
+        false
     }
 }

@@ -3,6 +3,9 @@
 use super::message::MAX_BODY;
 use domain::RequestError;
 
+/// Longest piece of a message that an error shows, in characters.
+const MOST_SHOWN: usize = 64;
+
 /// Why a message can't be read. It never will be.
 #[derive(Debug, thiserror::Error)]
 pub enum WireError {
@@ -29,6 +32,14 @@ pub enum WireError {
     Panicked,
     #[error("`{field}` {problem}")]
     Field { field: String, problem: String },
+}
+
+/// A value of a message in an error: what is wrong with it shows in its beginning, and an error is no place for a body.
+pub(super) fn shown(value: &str) -> String {
+    match value.char_indices().nth(MOST_SHOWN) {
+        None => format!("{value:?}"),
+        Some((end, _)) => format!("{:?}…", &value[..end]),
+    }
 }
 
 impl WireError {

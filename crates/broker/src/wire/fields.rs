@@ -2,7 +2,12 @@
 
 use serde_json::{Map, Value};
 
-use super::error::WireError;
+use super::error::{WireError, shown};
+
+/// A number as it stands there; what is none, by its beginning.
+fn bare(value: &Value) -> String {
+    if value.is_number() { value.to_string() } else { shown(&value.to_string()) }
+}
 
 pub(super) struct Fields<'a> {
     /// Where the object lies in the message; empty for the message itself.
@@ -105,6 +110,8 @@ impl<'a> Fields<'a> {
     pub(super) fn count_if_given(&self, field: &str) -> Result<Option<u32>, WireError> {
         let Some(value) = self.given(field) else { return Ok(None) };
         let count = value.as_u64().and_then(|count| u32::try_from(count).ok());
-        count.map(Some).ok_or_else(|| self.error(field, format!("must be a whole number from 0 up, not {value}")))
+        count
+            .map(Some)
+            .ok_or_else(|| self.error(field, format!("must be a whole number from 0 up, not {}", bare(value))))
     }
 }

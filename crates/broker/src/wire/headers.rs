@@ -30,7 +30,7 @@ const BROKERS: [&str; 3] = ["x-death", "x-first-death-", "x-last-death-"];
 /// The headers that a message gets on its way to the dead letters.
 pub fn of_dead_letter(reason: &str, queue: &str, now: OffsetDateTime) -> [(&'static str, String); 3] {
     let at = now.format(&Rfc3339).unwrap_or_else(|_| now.unix_timestamp().to_string());
-    [(REASON, truncated(reason)), (QUEUE, queue.to_string()), (AT, at)]
+    [(REASON, truncated(reason, MAX_REASON)), (QUEUE, queue.to_string()), (AT, at)]
 }
 
 /// Whether a header was added by dead-lettering or by the attempts before it, ours or the broker's.
@@ -48,11 +48,12 @@ pub fn origin_queue(headers: &BTreeMap<String, String>) -> Option<&str> {
 
 /// The headers that a message gets for a retry, after its attempt number `attempt`.
 pub fn of_retry(reason: &str, attempt: u32) -> [(&'static str, String); 2] {
-    [(ATTEMPT, attempt.saturating_add(1).to_string()), (REASON, truncated(reason))]
+    [(ATTEMPT, attempt.saturating_add(1).to_string()), (REASON, truncated(reason, MAX_REASON))]
 }
 
-fn truncated(reason: &str) -> String {
-    let mut end = reason.len().min(MAX_REASON);
+/// At most so many bytes of a reason, cut between characters.
+pub(super) fn truncated(reason: &str, most: usize) -> String {
+    let mut end = reason.len().min(most);
     while !reason.is_char_boundary(end) {
         end -= 1;
     }

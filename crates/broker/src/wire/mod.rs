@@ -9,6 +9,7 @@ mod fields;
 pub mod headers;
 pub(crate) mod message;
 mod native;
+mod rejection;
 mod s3_event;
 mod sent_at;
 
@@ -23,6 +24,7 @@ pub use error::WireError;
 use fields::Fields;
 pub use message::{MAX_BODY, Message, Properties};
 pub use native::{RequestDocument, tenant_of};
+pub use rejection::{rejection, rejection_message};
 
 /// What was read in a message.
 #[derive(Debug, Default)]

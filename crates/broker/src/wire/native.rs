@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::error::WireError;
+use super::error::{WireError, shown};
 use super::fields::Fields;
 use super::sent_at::is_plausible;
 use domain::request::{MAX_SUBMISSION_ID, bare_etag};
@@ -76,7 +76,7 @@ pub(super) fn read_cloud_event(
 ) -> Result<(Request, u64), WireError> {
     let version = fields.text("specversion")?;
     if version != "1.0" {
-        return Err(fields.error("specversion", format!("must be \"1.0\", not {version:?}")));
+        return Err(fields.error("specversion", format!("must be \"1.0\", not {}", shown(version))));
     }
     if fields.has("data_base64") && !fields.has("data") {
         return Err(fields.error("data_base64", "is not read; send the request as JSON in `data`"));
@@ -107,8 +107,9 @@ fn read_image(fields: &Fields<'_>) -> Result<ImageRef, WireError> {
 pub(super) fn read_time(fields: &Fields<'_>, field: &str) -> Result<Option<OffsetDateTime>, WireError> {
     let Some(text) = fields.text_if_given(field)? else { return Ok(None) };
     let time = OffsetDateTime::parse(text, &Rfc3339);
-    time.map(Some)
-        .map_err(|_| fields.error(field, format!("must be a time as in RFC 3339 (2026-01-31T12:00:00Z), not {text:?}")))
+    time.map(Some).map_err(|_| {
+        fields.error(field, format!("must be a time as in RFC 3339 (2026-01-31T12:00:00Z), not {}", shown(text)))
+    })
 }
 
 fn read_purpose(fields: &Fields<'_>) -> Result<Purpose, WireError> {
@@ -118,7 +119,8 @@ fn read_purpose(fields: &Fields<'_>) -> Result<Purpose, WireError> {
         Some("backfill") => Ok(Purpose::Backfill),
         Some("reverdict") => Ok(Purpose::Reverdict),
         Some(other) => {
-            Err(fields.error("purpose", format!("must be \"live\", \"backfill\" or \"reverdict\", not {other:?}")))
+            let found = shown(other);
+            Err(fields.error("purpose", format!("must be \"live\", \"backfill\" or \"reverdict\", not {found}")))
         }
     }
 }

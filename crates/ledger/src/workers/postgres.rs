@@ -11,19 +11,20 @@ use database::{Database, DatabaseError, query};
 
 const REPORT: &str = "
 INSERT INTO workers (
-    name, version, device, model_version, model_sha256, state, in_flight, oldest_in_flight_s, queue_wait_s, started_at
+    name, version, device, model_version, model_sha256, state, in_flight, oldest_in_flight_s, queue_wait_s, started_at,
+    follows_registry
 )
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 ON CONFLICT (name) DO UPDATE SET
     version = excluded.version, device = excluded.device, model_version = excluded.model_version,
     model_sha256 = excluded.model_sha256, state = excluded.state, in_flight = excluded.in_flight,
     oldest_in_flight_s = excluded.oldest_in_flight_s, queue_wait_s = excluded.queue_wait_s,
-    started_at = excluded.started_at, seen_at = now()";
+    started_at = excluded.started_at, follows_registry = excluded.follows_registry, seen_at = now()";
 
 const LAST: &str = "
 SELECT
     name, version, device, model_version, model_sha256, state, in_flight, oldest_in_flight_s, queue_wait_s, started_at,
-    extract(epoch FROM now() - seen_at)::float8 AS age
+    follows_registry, extract(epoch FROM now() - seen_at)::float8 AS age
 FROM workers WHERE seen_at >= now() - make_interval(secs => $1) ORDER BY name";
 
 const REMOVE_OLDER: &str = "DELETE FROM workers WHERE seen_at < now() - make_interval(secs => $1)";
@@ -53,7 +54,8 @@ impl Workers for Postgres {
             .bind(i32::try_from(report.in_flight).unwrap_or(i32::MAX))
             .bind(report.oldest_in_flight_s)
             .bind(report.queue_wait_s)
-            .bind(report.started_at);
+            .bind(report.started_at)
+            .bind(report.follows_registry);
         let answer = self.database.in_time(reporting.execute(&mut *connection)).await;
         self.database.conclude(connection, answer).await.map(drop)
     }
@@ -88,6 +90,7 @@ fn last_report(row: &PgRow) -> Result<LastReport, sqlx::Error> {
         device: row.try_get("device")?,
         model_version: row.try_get("model_version")?,
         model_sha256: row.try_get("model_sha256")?,
+        follows_registry: row.try_get("follows_registry")?,
         state: row.try_get("state")?,
         in_flight: in_flight.unsigned_abs(),
         oldest_in_flight_s: row.try_get("oldest_in_flight_s")?,

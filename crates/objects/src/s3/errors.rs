@@ -61,11 +61,15 @@ where
         _ if is_other_region(answer) => format!("{} ({said})", region_mend(answer.region)),
         (404, _) | (_, "NoSuchBucket") => format!("it does not exist at {endpoint}; create it, or correct its name"),
         (401 | 403, code) if is_about_own_key(code) => {
-            format!("{endpoint} refuses the credentials: {said}; {FIX_CREDENTIALS}")
+            let detail = format!("{said}; {FIX_CREDENTIALS}");
+            return StoreError::Refused { endpoint: endpoint.into(), detail };
         }
         (401 | 403, _) => format!("it may not be listed: {said}; grant s3:ListBucket on it"),
         (400..500, _) if status != 429 => said,
-        _ if !was_sent(error) => format!("no request could be made: {said}; {FIX_CREDENTIALS}"),
+        _ if !was_sent(error) => {
+            let detail = format!("no request could be made: {said}; {FIX_CREDENTIALS}");
+            return StoreError::Refused { endpoint: endpoint.into(), detail };
+        }
         _ => return StoreError::Unreachable { endpoint: endpoint.into(), detail: said },
     };
     StoreError::Bucket { bucket, detail }

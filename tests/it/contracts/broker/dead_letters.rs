@@ -13,6 +13,7 @@ promises! {
     each_is_replayed_to_its_queue_and_keeps_its_origin_when_it_is_dead_lettered_again
     a_letter_of_unknown_origin_says_so_and_goes_where_it_is_sent
     a_letter_that_could_not_be_replayed_stays_as_it_was
+    a_discarded_letter_is_gone_and_the_others_stay_in_their_order
     letters_that_come_later_are_not_read
     after_a_lost_connection_every_call_fails_and_the_letters_stay
 }
@@ -74,6 +75,25 @@ async fn looking_through_them_changes_nothing<S: Stage>() {
     }
     assert_eq!(looks[0], looks[1]);
     assert!(looks[0].iter().enumerate().all(|(index, (letter, _))| letter.body == native(&format!("d{index}")).body));
+    clear(&stage).await;
+    stage.end().await;
+}
+
+async fn a_discarded_letter_is_gone_and_the_others_stay_in_their_order<S: Stage>() {
+    let stage = S::set(1).await;
+    for id in ["a", "b", "c"] {
+        stage.put_dead(&native(id)).await;
+    }
+    dead(&stage, 3).await;
+    let mut letters = stage.dead_letters().await;
+    let mut found = all(letters.as_mut()).await;
+    letters.discard(found.remove(1)).await.unwrap();
+    letters.close().await;
+    dead(&stage, 2).await;
+    let mut letters = stage.dead_letters().await;
+    let left: Vec<_> = all(letters.as_mut()).await.into_iter().map(|letter| letter.message.body).collect();
+    assert_eq!(left, [native("a").body, native("c").body]);
+    letters.close().await;
     clear(&stage).await;
     stage.end().await;
 }

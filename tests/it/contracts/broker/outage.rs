@@ -48,7 +48,7 @@ async fn the_proof_that_outcomes_can_be_published_reaches_nobody() {
     let broker = Rabbit::connect(&beside.settings).await.unwrap();
     broker.prove().await.unwrap();
     let results = survey(&beside.settings).await.unwrap();
-    assert!(results.iter().all(|depth| depth.ready == 0), "{results:?}");
+    assert!(results.depths.iter().all(|depth| depth.ready == 0), "{results:?}");
     let exchange = beside.topology.verdicts();
     beside.channel.exchange_delete(exchange.as_str().into(), ExchangeDeleteOptions::default()).await.unwrap();
     assert!(broker.prove().await.is_err(), "without the exchange no outcome can be published");

@@ -65,6 +65,9 @@ pub trait Stage: Sized + Send + Sync {
     async fn reply_queue(&self) -> String;
     async fn take_reply(&self, queue: &str) -> Message;
 
+    /// The next rejections, with their routing keys.
+    async fn take_rejected(&self, count: usize) -> Vec<(String, Message)>;
+
     /// Closes the broker and checks that nothing is left unsettled, and that every message was taken.
     async fn end(self);
 }
@@ -72,13 +75,15 @@ pub trait Stage: Sized + Send + Sync {
 pub struct InMemory {
     broker: Memory,
     taken: std::sync::Mutex<(usize, usize)>,
+    rejections_taken: std::sync::Mutex<usize>,
 }
 
 #[async_trait]
 impl Stage for InMemory {
     async fn set(prefetch: u16) -> InMemory {
         let tenants = BTreeMap::from([("uploads".to_string(), "acme".to_string())]);
-        InMemory { broker: Memory::with_tenants(prefetch, tenants), taken: std::sync::Mutex::default() }
+        let broker = Memory::with_tenants(prefetch, tenants);
+        InMemory { broker, taken: std::sync::Mutex::default(), rejections_taken: std::sync::Mutex::default() }
     }
 
     fn broker(&self) -> Arc<dyn Broker> {
@@ -161,6 +166,13 @@ impl Stage for InMemory {
         message
     }
 
+    async fn take_rejected(&self, count: usize) -> Vec<(String, Message)> {
+        let from = *self.rejections_taken.lock().unwrap();
+        until("rejections", || async { self.broker.rejected().len() >= from + count }).await;
+        *self.rejections_taken.lock().unwrap() += count;
+        self.broker.rejected()[from..from + count].to_vec()
+    }
+
     async fn end(self) {
         soon("every settlement", self.broker.idle()).await;
         self.broker.close().await;
@@ -178,6 +190,8 @@ pub struct RealRabbit {
     settings: Settings,
     proxy: Proxy,
     beside: Bystander,
+    /// A queue that gets the rejections.
+    rejected: String,
 }
 
 #[async_trait]
@@ -186,10 +200,12 @@ impl Stage for RealRabbit {
         let url = servers().rabbitmq_url();
         let settings = Settings { prefetch, bulk_prefetch: prefetch, ..rabbit::settings(url) };
         let beside = Bystander::new(settings.clone()).await;
+        let rejected = beside.reply_queue().await;
+        beside.bind(&rejected, "rejected.#").await;
         let (proxy, url) = rabbit::through_a_proxy(url).await;
         let settings = Settings { url: url.into(), ..settings };
         let rabbit = Rabbit::connect(&settings).await.unwrap();
-        RealRabbit { rabbit: Arc::new(rabbit), settings, proxy, beside }
+        RealRabbit { rabbit: Arc::new(rabbit), settings, proxy, beside, rejected }
     }
 
     fn broker(&self) -> Arc<dyn Broker> {
@@ -268,6 +284,14 @@ impl Stage for RealRabbit {
 
     async fn take_reply(&self, queue: &str) -> Message {
         self.beside.take_reply(queue).await
+    }
+
+    async fn take_rejected(&self, count: usize) -> Vec<(String, Message)> {
+        let mut taken = Vec::new();
+        while taken.len() < count {
+            taken.push(self.beside.take_routed(&self.rejected).await);
+        }
+        taken
     }
 
     async fn end(self) {
