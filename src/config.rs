@@ -5,6 +5,8 @@
 mod misnamed;
 mod model_folder;
 mod one_line;
+mod renamed;
+mod variable;
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -14,10 +16,13 @@ use std::time::Duration;
 use config::{Config as Layers, Environment, File, FileFormat};
 use serde::Deserialize;
 
+use variable::variable;
+
 use crate::{admin, telemetry, worker};
 use domain::ThresholdSettings;
 use learn::retrain;
 pub use one_line::restart_trimmed;
+pub use renamed::Renamed;
 
 /// The built-in layer; also the documentation of every key.
 pub const DEFAULTS: &str = include_str!("../configs/default.toml");
@@ -28,15 +33,6 @@ const LISTS: &[&str] = &["objects.allowed_buckets", "broker.retry_delays_s"];
 const TABLES: &[&str] = &["broker.tenants"];
 /// The same, where each name has a list: it may come several times.
 const TABLES_OF_LISTS: &[&str] = &["objects.tenants"];
-/// Keys that had another name: before and now.
-const RENAMED: &[(&str, &str)] = &[
-    ("ledger.url", "database.url"),
-    ("ledger.schema", "database.schema"),
-    ("ledger.connections", "database.connections"),
-    ("ledger.timeout_s", "database.timeout_s"),
-    ("ledger.patience_s", "worker.patience_s"),
-];
-
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -64,19 +60,12 @@ pub enum ConfigError {
         "the configuration is wrong: {0}; every key is explained in configs/default.toml (`assay doctor --defaults` prints it)"
     )]
     Wrong(String),
-    #[error("the configuration holds keys of an older version: {}", renamed(.0))]
+    #[error("the configuration holds keys of an older version: {}", renamed::words(.0))]
     Renamed(Vec<Renamed>),
     #[error("{0} holds a line end or another control character in its value; write it as one line")]
     NotOneLine(String),
     #[error("the configuration contradicts itself: {0}")]
     Contradiction(String),
-}
-
-/// A key that has another name now, as it stands in a file or in the environment.
-#[derive(Debug)]
-pub struct Renamed {
-    before: String,
-    now: String,
 }
 
 impl Config {
@@ -89,11 +78,11 @@ impl Config {
     fn from_layers(file: Option<&Path>, variables: HashMap<String, String>) -> Result<Config, ConfigError> {
         let mut variables = one_line::trim(variables, is_list).map_err(ConfigError::NotOneLine)?;
         let mut layers = Layers::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
-        let mut renamed = renamed_variables(&variables);
+        let mut renamed = renamed::variables(&variables);
         if let Some(path) = file {
             let (text, table) = read(path)?;
             one_line::odd_key(&table).map_or(Ok(()), |key| Err(ConfigError::NotOneLine(key)))?;
-            renamed.extend(renamed_keys(&table));
+            renamed.extend(renamed::keys(&table));
             layers = layers.add_source(File::from_str(&text, FileFormat::Toml));
         }
         if !renamed.is_empty() {
@@ -218,28 +207,6 @@ fn read(path: &Path) -> Result<(String, toml::Table), ConfigError> {
     Ok((text, table))
 }
 
-/// Keys of a file that have another name now.
-fn renamed_keys(file: &toml::Table) -> Vec<Renamed> {
-    let stands = |key: &str| {
-        let (section, name) = key.split_once('.').unwrap_or_default();
-        file.get(section).and_then(toml::Value::as_table).is_some_and(|section| section.contains_key(name))
-    };
-    let renamed = RENAMED.iter().filter(|(before, _)| stands(before));
-    renamed.map(|(before, now)| Renamed { before: before.to_string(), now: now.to_string() }).collect()
-}
-
-/// Variables of the environment that have another name now.
-fn renamed_variables(variables: &HashMap<String, String>) -> Vec<Renamed> {
-    // As the layers read them: letters may be small.
-    let stands = |before: &str| variables.keys().find(|name| name.eq_ignore_ascii_case(&variable(before)));
-    let renamed = RENAMED.iter().filter_map(|(before, now)| Some((stands(before)?, now)));
-    renamed.map(|(before, now)| Renamed { before: before.clone(), now: variable(now) }).collect()
-}
-
-fn renamed(keys: &[Renamed]) -> String {
-    keys.iter().map(|Renamed { before, now }| format!("{before} is {now} now")).collect::<Vec<_>>().join(", ")
-}
-
 /// A URL may stand where it should not, and be quoted for it: what lies between `user:` and `@` is taken out.
 fn without_passwords(text: &str) -> String {
     let ends = |letter: char| letter.is_whitespace() || matches!(letter, '"' | '\'' | '`');
@@ -275,13 +242,9 @@ fn pairs(key: &str, text: &str) -> Result<Vec<(String, String)>, ConfigError> {
     members(text).map(|member| pair(member).ok_or_else(|| wrong(member))).collect()
 }
 
-/// The environment variable of a key.
-fn variable(key: &str) -> String {
-    format!("ASSAY__{}", key.to_uppercase().replace('.', "__"))
-}
-
 #[cfg(test)]
 mod tests {
+    use super::renamed::RENAMED;
     use super::*;
 
     fn load(file: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {

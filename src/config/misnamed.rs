@@ -1,6 +1,7 @@
 //! Variables of the environment that look like settings and are none: nothing reads them, and nobody would be told.
 
-use super::{DEFAULTS, variable};
+use super::DEFAULTS;
+use super::variable::variable;
 
 /// Variables that begin like ours and are read, here or by the tools and clients of this repository.
 const OTHERS: [&str; 8] = [
