@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use assay::worker::WorkerError;
-use broker::Lane;
+use broker::{Health, Lane};
 use domain::{FailureCode, Outcome};
 use engine::Scripted;
 use ledger::memory::{Call, Fault as LedgerFault};
@@ -83,9 +83,12 @@ async fn the_same_panic_of_every_image_ends_the_worker_and_spends_no_delivery() 
     let rig = Rig::start(Scripted::new());
     until_ready(&rig).await;
     rig.objects.set_outage(Some(Outage::Panicking));
+    // All of them wait when it begins: here the retry schedule has no pauses.
+    rig.broker.set_health(Health::Connecting);
     for number in 0..SUBMISSIONS {
         rig.submit(&format!("s-{number}"), "a");
     }
+    rig.broker.set_health(Health::Ready);
     let ended = tokio::time::timeout(DEADLINE, rig.running).await.expect("it ends").unwrap();
     assert!(matches!(ended, Err(WorkerError::SamePanic)), "{ended:?}");
     assert!(rig.condition.ready().is_err());
