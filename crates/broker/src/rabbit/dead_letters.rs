@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::future::join_all;
 use lapin::Channel;
 use lapin::options::BasicCancelOptions;
 
@@ -126,7 +125,10 @@ impl DeadLetters for RabbitDeadLetters {
     async fn close(self: Box<Self>) {
         // What is on the rest of a page has not been looked at.
         drop(self.page);
-        join_all(self.channels.iter().map(channel::close)).await;
+        // One after the other: each puts its page back, and the pages belong in their order.
+        for channel in &self.channels {
+            channel::close(channel).await;
+        }
         if let Some(publisher) = &self.publisher {
             publisher.close().await;
         }
