@@ -42,7 +42,7 @@ enum Question {
     UnseenGenerator(Plan),
     /// Open generators alone, proprietary ones alone (configs/labels.toml says which are), both, and as many images of both.
     Proprietary(Plan),
-    /// Each part of the recipe's [augmentation] left out once.
+    /// Each part of the recipe's augmentation left out once.
     Augmentation(Plan),
     /// Generators released before a day alone, those from it on alone, both, and as many images of both.
     Temporal {

@@ -39,7 +39,7 @@ pub(super) struct Args {
     /// The folder of the model that is made; it may not be there yet.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Whose [calibration] says how many real images may be called synthetic, and how many synthetic ones real: a built-in
+    /// Whose table `calibration` says how many real images may be called synthetic, and how many synthetic ones real: a built-in
     /// recipe or a TOML file.
     #[arg(long, value_name = "NAME|FILE", default_value = "small")]
     recipe: String,
