@@ -1,6 +1,7 @@
 """Each container's command with the environment of its manifest, on real servers: what is put in its place is only where the
 servers are, what the secrets hold, and what the image would have brought. Servers of its own in .local/deploy."""
 
+import json
 import os
 import pathlib
 import subprocess
@@ -67,13 +68,25 @@ class Pods(unittest.TestCase):
         }
         return [BINARY, *arguments], {"cwd": folder, "env": os_only | variables | stands_in | more}
 
+    def first_model(self, store: dict[str, str]):
+        """Registered and promoted with the retraining pod's environment, as the README has it before the job runs."""
+        with tempfile.TemporaryDirectory() as folder:
+            _, options = self.command(folder, "assay-retrain", "retrain", store)
+            for words in ("init --arch resnet18-nodown-16 --out first", "register first", "promote VERSION --reason first"):
+                if "VERSION" in words:
+                    words = words.replace("VERSION", json.loads((pathlib.Path(folder) / "first/manifest.json").read_text())["version"])
+                done = subprocess.run([BINARY, "model", *words.split()], capture_output=True, text=True, timeout=PATIENCE, **options)
+                self.assertEqual(done.returncode, 0, f"assay model {words}: {done.stdout}{done.stderr}")
+
     def test_the_commands_of_every_pod_run_in_the_order_of_a_deployment(self):
         migrated = self.run_container("assay-migrate", "migrate")
         self.assertEqual(migrated.returncode, 0, migrated.stderr)
         looked = self.run_container("assay-migrate", "doctor")
         self.assertEqual(looked.returncode, 0, looked.stdout + looked.stderr)
+        store = {"ASSAY__REGISTRY__STORE": "s3://uploads/" + self.own}
+        self.first_model(store)
         # Nobody labelled anything, so there is nothing to learn: but it takes corrections from their queue first.
-        retrained = self.run_container("assay-retrain", "retrain", ASSAY__REGISTRY__STORE="s3://uploads/" + self.own)
+        retrained = self.run_container("assay-retrain", "retrain", **store)
         said = retrained.stdout + retrained.stderr
         self.assertEqual(retrained.returncode, 0, said)
         self.assertIn("corrections taken", said)
