@@ -49,7 +49,8 @@ class Observer:
         self.channel.confirm_delivery()
         # Bound before anything is sent: an exchange keeps nothing for those who come later.
         self.queue = self.channel.queue_declare("", exclusive=True).method.queue
-        self.channel.queue_bind(self.queue, VERDICTS, "#")
+        for key in ("verdict.#", "failure.#"):
+            self.channel.queue_bind(self.queue, VERDICTS, key)
         self.submissions = {one.key: one for one in submissions}
         # Ids under which each submission's outcome was published, once for each publication.
         self.published: dict[str, list[str]] = collections.defaultdict(list)
