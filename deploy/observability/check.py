@@ -75,6 +75,7 @@ def main() -> None:
             done = subprocess.run([tool, *command], cwd=HERE, capture_output=True, text=True)
             if done.returncode != 0:
                 sys.exit(f"promtool {' '.join(command)}:\n{done.stdout}{done.stderr}")
+    subprocess.run([sys.executable, HERE / "prometheus_rule.py", "--check"], check=True)
     print(f"observability: alerts, their tests and {len(rules)} queries of the dashboard are well formed")
 
 

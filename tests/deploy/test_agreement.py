@@ -6,10 +6,11 @@ import unittest
 
 from workplace import K8S, OVERLAYS, ROOT, Manifests, assay, matches
 
+import yaml
+
 PRODUCTION = tomllib.loads((ROOT / "configs" / "production.toml").read_text())
 DEFAULTS = tomllib.loads((ROOT / "configs" / "default.toml").read_text())
 VERSION = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["version"]
-# A command that the manifests run before the binary has it.
 # What KEDA's scaler of this type reads; its schema takes anything.
 RABBITMQ = {
     "activationValue", "excludeUnacknowledged", "host", "hostFromEnv", "mode", "operation", "pageSize", "passwordFromEnv",
@@ -43,16 +44,16 @@ class Agreement(unittest.TestCase):
         pods = {name: template["metadata"]["labels"] for name, template in manifests.pods().items()}
         worker = pods.pop("assay-worker")
         budget = manifests.sole("PodDisruptionBudget")["spec"]["selector"]
-        service = {"matchLabels": manifests.sole("Service")["spec"]["selector"]}
-        for selector in (manifests.sole("Deployment")["spec"]["selector"], budget, service):
+        service = {"matchLabels": manifests.sole("Service", "assay-worker")["spec"]["selector"]}
+        for selector in (manifests.sole("Deployment", "assay-worker")["spec"]["selector"], budget, service):
             self.assertTrue(matches(selector, worker))
             self.assertFalse(any(matches(selector, other) for other in pods.values()))
-        policy = manifests.sole("NetworkPolicy")["spec"]["podSelector"]
+        policy = manifests.sole("NetworkPolicy", "assay")["spec"]["podSelector"]
         self.assertTrue(all(matches(policy, labels) for labels in [worker, *pods.values()]))
 
     @each
     def test_prometheus_finds_the_port_by_the_service(self, manifests, overlay):
-        service, monitor = manifests.sole("Service"), manifests.sole("ServiceMonitor")
+        service, monitor = manifests.sole("Service", "assay-worker"), manifests.sole("ServiceMonitor", "assay-worker")
         self.assertTrue(matches(monitor["spec"]["selector"], service["metadata"]["labels"]))
         ports = {port["name"]: port["targetPort"] for port in service["spec"]["ports"]}
         worker = manifests.pods()["assay-worker"]["spec"]["containers"][0]
@@ -84,14 +85,14 @@ class Agreement(unittest.TestCase):
 
     @each
     def test_a_roll_out_takes_no_card_more_and_one_worker_at_a_time(self, manifests, overlay):
-        deployment = manifests.sole("Deployment")["spec"]
+        deployment = manifests.sole("Deployment", "assay-worker")["spec"]
         self.assertEqual(deployment["strategy"]["rollingUpdate"], {"maxSurge": 0, "maxUnavailable": 1})
         self.assertNotIn("replicas", deployment, "KEDA says how many")
         self.assertEqual(manifests.sole("PodDisruptionBudget")["spec"]["maxUnavailable"], 1)
 
     @each
     def test_every_container_runs_without_rights(self, manifests, overlay):
-        for name, pod, container in manifests.containers():
+        for name, pod, container in manifests.containers(ours=False):
             self.assertEqual(container["securityContext"], {
                 "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}})
             strict = pod["securityContext"]
@@ -104,7 +105,7 @@ class Agreement(unittest.TestCase):
 
     @each
     def test_every_container_says_what_it_needs(self, manifests, overlay):
-        for name, _, container in manifests.containers():
+        for name, _, container in manifests.containers(ours=False):
             resources = container["resources"]
             self.assertIn("memory", resources["limits"], name)
             self.assertTrue({"cpu", "memory"} <= resources["requests"].keys(), name)
@@ -127,7 +128,7 @@ class Agreement(unittest.TestCase):
 
     @each
     def test_every_name_leads_somewhere(self, manifests, overlay):
-        deployment, scaled = manifests.sole("Deployment"), manifests.sole("ScaledObject")
+        deployment, scaled = manifests.sole("Deployment", "assay-worker"), manifests.sole("ScaledObject")
         self.assertEqual(scaled["spec"]["scaleTargetRef"]["name"], deployment["metadata"]["name"])
         account, claims = manifests.sole("ServiceAccount")["metadata"]["name"], manifests.of("PersistentVolumeClaim")
         for template in manifests.pods().values():
@@ -166,6 +167,36 @@ class Agreement(unittest.TestCase):
         self.assertEqual((modifiers["metricType"], modifiers["activationTarget"]), ("Value", "0"))
         self.assertEqual(scaled["minReplicaCount"], 1 if overlay == "production" else 0)
         self.assertGreater(scaled["maxReplicaCount"], scaled["minReplicaCount"])
+
+    @each
+    def test_a_retraining_reaches_the_gateway_that_prometheus_asks(self, manifests, overlay):
+        gateway, service = manifests.pods()["assay-pushgateway"], manifests.sole("Service", "assay-pushgateway")
+        job = manifests.pods()["assay-retrain"]
+        told = {entry["name"]: entry.get("value") for entry in job["spec"]["containers"][0]["env"]}["ASSAY__RETRAIN__PUSHGATEWAY"]
+        self.assertEqual(told, f"http://{service['metadata']['name']}:{service['spec']['ports'][0]['port']}")
+        labels = gateway["metadata"]["labels"]
+        self.assertTrue(matches({"matchLabels": service["spec"]["selector"]}, labels))
+        listens = gateway["spec"]["containers"][0]["ports"][0]
+        self.assertEqual(service["spec"]["ports"][0]["targetPort"], listens["name"])
+        out = manifests.sole("NetworkPolicy", "assay-retrain")["spec"]
+        self.assertTrue(matches(out["podSelector"], job["metadata"]["labels"]))
+        way = out["egress"][0]
+        self.assertTrue(matches(way["to"][0]["podSelector"], labels))
+        self.assertEqual(way["ports"], [{"port": listens["containerPort"]}])
+        into = manifests.sole("NetworkPolicy", "assay-pushgateway")["spec"]
+        self.assertTrue(matches(into["podSelector"], labels))
+        self.assertTrue(matches(into["ingress"][0]["from"][0]["podSelector"], job["metadata"]["labels"]))
+        monitor = manifests.sole("ServiceMonitor", "assay-pushgateway")["spec"]
+        self.assertTrue(matches(monitor["selector"], service["metadata"]["labels"]) and monitor["endpoints"][0]["honorLabels"])
+
+    @each
+    def test_alerts_and_dashboard_are_those_of_the_observability_folder(self, manifests, overlay):
+        folder = ROOT / "deploy" / "observability"
+        rules = yaml.safe_load((folder / "alerts.yaml").read_text())
+        self.assertEqual(manifests.sole("PrometheusRule")["spec"], {"groups": rules["groups"]})
+        dashboard = manifests.sole("ConfigMap", "assay-dashboard")
+        self.assertEqual(dashboard["metadata"]["labels"]["grafana_dashboard"], "1")
+        self.assertEqual(dashboard["data"], {"dashboard.json": (folder / "dashboard.json").read_text()})
 
     @each
     def test_one_retraining_at_a_time_ends_in_time(self, manifests, overlay):

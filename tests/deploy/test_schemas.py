@@ -46,7 +46,7 @@ class Schemas(unittest.TestCase):
 
     def test_a_value_of_the_wrong_type_is_refused(self):
         for kind, key in [("ScaledObject", "pollingInterval"), ("ServiceMonitor", "endpoints"), ("CronJob", "timeZone")]:
-            manifest = Manifests("gpu").sole(kind)
+            manifest = Manifests("gpu").of(kind)[0]
             manifest["spec"][key] = {"not": "this"}
             with self.subTest(kind=kind), self.assertRaises(Exception):
                 validate(manifest)

@@ -20,6 +20,8 @@ PACKAGES = [
     "pyyaml",
 ]
 OVERLAYS = ["cpu", "gpu", "production"]
+# Objects whose pods run an image that isn't ours.
+OTHERS = {"assay-pushgateway"}
 K8S = ROOT / "deploy" / "k8s"
 
 TOOLS = clients.install(ROOT / ".local" / "checks", PACKAGES)
@@ -61,9 +63,9 @@ class Manifests:
                 templates[manifest["metadata"]["name"]] = template
         return templates
 
-    def containers(self) -> list[tuple[str, dict, dict]]:
-        """Name of the object, its pod's spec, the container."""
-        specs = [(name, template["spec"]) for name, template in self.pods().items()]
+    def containers(self, ours: bool = True) -> list[tuple[str, dict, dict]]:
+        """Name of the object, its pod's spec, the container; those of our image, or all."""
+        specs = [(name, template["spec"]) for name, template in self.pods().items() if not ours or name not in OTHERS]
         return [(name, spec, container) for name, spec in specs for container in spec.get("initContainers", []) + spec["containers"]]
 
 
