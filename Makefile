@@ -5,6 +5,8 @@ PYTHON ?= python3
 SERVERS := $(PYTHON) deploy/local/servers.py
 CARGO ?= cargo
 BINARY := target/release/assay
+# What `assay --version` says was built.
+export ASSAY_COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 # Where the tests start servers of their own, which some of them kill.
 TEST_SERVERS := .local/test .local/chaos .local/bench .local/soak .local/clients .local/deploy
 on_test_servers = for folder in $(TEST_SERVERS); do [ ! -d $$folder ] || $(SERVERS) $(1) --dir $$folder; done

@@ -18,7 +18,7 @@ use serde::Deserialize;
 
 use variable::variable;
 
-use crate::{admin, telemetry, worker};
+use crate::{admin, api, telemetry, worker};
 use domain::ThresholdSettings;
 use learn::retrain;
 pub use one_line::restart_trimmed;
@@ -39,6 +39,7 @@ pub struct Config {
     pub log: telemetry::Settings,
     pub traces: telemetry::exporter::Settings,
     pub admin: admin::Settings,
+    pub api: api::Settings,
     pub broker: broker::Settings,
     pub objects: objects::Settings,
     pub database: database::Settings,

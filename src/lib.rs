@@ -4,10 +4,12 @@
 //! `crates/`; ARCHITECTURE.md has the map.
 
 pub mod admin; // /livez /readyz /metrics
+pub mod api; // submissions by HTTP, read-only
 pub mod commands; // one file for each subcommand
 pub mod config; // every part's settings, in layers
 pub mod corrections; // what people say against verdicts → labels
 pub mod decoding; // results of decoders in the vocabulary of verdicts
 pub mod shutdown; // signals → a graceful stop
+pub mod submission; // what is known of one submission
 pub mod telemetry; // logs, metrics and traces
 pub mod worker; // the main job, in three stages

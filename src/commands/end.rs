@@ -1,6 +1,7 @@
 //! How a command ends: its exit code and what it says.
 
 use crate::config::ConfigError;
+use crate::submission::LookUpError;
 use crate::worker::{Unproven, WorkerError};
 use artefact::LoadError;
 use broker::BrokerError;
@@ -76,6 +77,15 @@ impl From<LedgerError> for End {
             | LedgerError::Encoding { .. }
             | LedgerError::Pooled { .. } => End::usage(error),
             _ => End::work(error),
+        }
+    }
+}
+
+impl From<LookUpError> for End {
+    fn from(error: LookUpError) -> End {
+        match error {
+            LookUpError::Impossible(words) => End::usage(words),
+            LookUpError::Database(error) => error.into(),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! One file for each subcommand: it reads its arguments, calls the library, prints.
 
 mod actor;
+mod api;
+mod completions;
 mod dead;
 mod doctor;
 mod end;
@@ -25,7 +27,7 @@ mod worker;
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::config::{Config, restart_trimmed};
 use crate::telemetry::{self, Exporter};
@@ -65,6 +67,7 @@ enum Command {
     Enqueue(enqueue::Args),
     Results(results::Args),
     Verdict(verdict::Args),
+    Api(api::Args),
     Dead(dead::Args),
     Status(status::Args),
     Labels(labels::Args),
@@ -74,6 +77,7 @@ enum Command {
     Doctor(doctor::Args),
     Migrate(migrate::Args),
     Schema(schema::Args),
+    Completions(completions::Args),
 }
 
 impl Command {
@@ -101,11 +105,19 @@ impl Command {
                 | Command::Train(_)
                 | Command::Model(_)
                 | Command::Schema(_)
+                | Command::Completions(_)
         )
     }
 }
 
 impl Cli {
+    /// The arguments of this process, or the end that clap makes of `--help`, `--version` and mistakes. `version` is what
+    /// `--version` prints.
+    pub fn of_process(version: &'static str) -> Cli {
+        let parsed = Cli::command().version(version).get_matches();
+        Cli::from_arg_matches(&parsed).unwrap_or_else(|error| error.exit())
+    }
+
     /// Runs the command to its end.
     pub fn run(self) -> Result<(), End> {
         restart_trimmed();
@@ -115,6 +127,9 @@ impl Cli {
             // Must work while the configuration does not.
             doctor::print_defaults();
             return Ok(());
+        }
+        if let Command::Completions(args) = &self.command {
+            return completions::run(args, Cli::command());
         }
         if self.command.computes() {
             wait_policy::apply();
@@ -135,12 +150,14 @@ impl Cli {
             Command::Model(args) => block_on(model::run(&args, &config)),
             Command::Labels(args) => block_on(labels::run(&args, &config)),
             Command::Schema(args) => schema::run(&args),
+            Command::Completions(_) => Ok(()),
             Command::Train(args) => block_on(train::run(args, &config)),
             Command::Retrain(args) => block_on(retrain::run(args, &config)),
             Command::Worker(args) => block_on(worker::run(&args, &config)),
             Command::Enqueue(args) => block_on(enqueue::run(&args, &config)),
             Command::Results(args) => block_on(results::run(&args, &config)),
             Command::Verdict(args) => block_on(verdict::run(&args, &config)),
+            Command::Api(args) => block_on(api::run(&args, &config)),
             Command::Dead(args) => block_on(dead::run(&args, &config)),
             Command::Status(args) => block_on(status::run(&args, &config)),
             Command::Doctor(args) => block_on(doctor::run(&args, &config)),

@@ -1,4 +1,7 @@
-//! `assay schema`: the JSON Schemas of the documents that go in and out, from the types that read and write them.
+//! `assay schema`: the JSON Schemas of the documents that go in and out and the description of `assay api`, from the types that
+//! read and write them.
+
+mod openapi;
 
 use std::path::PathBuf;
 
@@ -14,7 +17,7 @@ use artefact::Manifest;
 use broker::wire::RequestDocument;
 use domain::{Correction, Failure, Rejection, Verdict};
 
-/// Print the JSON Schema of a document that goes in or out.
+/// Print the JSON Schema of a document that goes in or out, or the OpenAPI document of `assay api`.
 #[derive(Debug, Parser)]
 #[command(after_help = "Examples:
   assay schema verdict               what a verdict looks like
@@ -27,7 +30,8 @@ pub(super) struct Args {
     out: Option<PathBuf>,
 }
 
-const NAMES: [&str; 6] = ["request", "verdict", "failure", "rejection", "label", "manifest"];
+const NAMES: [&str; 7] = ["request", "verdict", "failure", "rejection", "label", "manifest", OPENAPI];
+const OPENAPI: &str = "openapi";
 
 pub(super) fn run(args: &Args) -> Result<(), End> {
     if let Some(name) = &args.name {
@@ -42,7 +46,15 @@ pub(super) fn run(args: &Args) -> Result<(), End> {
     Ok(())
 }
 
+/// The description of `assay api`.
+pub(super) fn openapi() -> String {
+    format!("{:#}\n", openapi::document())
+}
+
 fn text(name: &str) -> String {
+    if name == OPENAPI {
+        return openapi();
+    }
     let mut schema = match name {
         "request" => read::<RequestDocument>(),
         "verdict" => written::<Verdict>(),

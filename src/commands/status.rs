@@ -1,4 +1,4 @@
-//! `assay status`: queues, workers and models at a glance.
+//! `assay status`: workers, models and queues at a glance.
 
 use std::collections::BTreeMap;
 
@@ -17,18 +17,22 @@ use database::Database;
 use ledger::workers::postgres::Postgres;
 use ledger::workers::{LastReport, Workers};
 
-/// What waits in the queues, which workers there are, what they do, and which model they use.
+/// Which workers there are, what they do and which model they use, and what waits in the queues.
 #[derive(Debug, Parser)]
 #[command(after_help = "Examples:
   assay status
   watch -n 5 assay status
+  assay status --all                   empty queues too
   assay status --json | jq '.queues[] | select(.ready > 1000)'
 
 A worker that stops is gone from here; one that is killed is shown as silent for a quarter of an hour.")]
 pub(super) struct Args {
-    /// One JSON document.
+    /// One JSON document, with every queue.
     #[arg(long)]
     json: bool,
+    /// List empty queues that nobody consumes too.
+    #[arg(long)]
+    all: bool,
 }
 
 pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
@@ -38,7 +42,7 @@ pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
     if args.json {
         say!("{}", document(&depths, &workers, topology.kept()));
     } else {
-        let mut lines = lines(&depths, &workers);
+        let mut lines = lines(&depths, &workers, args.all);
         lines.extend(results(&topology, &depths));
         lines.extend(remarks.into_iter().map(|remark| format!("\n{remark}")));
         say!("{}", lines.join("\n"));
@@ -81,22 +85,28 @@ fn models(workers: &[LastReport]) -> BTreeMap<(&str, &str), usize> {
     models
 }
 
-fn lines(depths: &[Depth], workers: &[LastReport]) -> Vec<String> {
-    let mut lines = vec![format!("{:<34} {:>9} {:>10}", "queue", "ready", "consumers")];
-    let row = |depth: &Depth| format!("{:<34} {:>9} {:>10}", fit(&depth.queue, 34), depth.ready, depth.consumers);
-    lines.extend(depths.iter().map(row));
-    lines.push(match longest_wait(workers) {
-        Some(wait) => format!("\nthe message taken last had waited {wait:.1} s in its queue"),
-        None => "\nno worker has taken a message yet".into(),
-    });
-    if workers.is_empty() {
-        lines.push("no workers: start one with `assay worker`".into());
-    } else {
-        lines.push(format!(
-            "\n{:<34} {:<10} {:<24} {:>9} {:>9}  state",
-            "worker", "device", "model", "in flight", "oldest"
-        ));
+fn lines(depths: &[Depth], workers: &[LastReport], all: bool) -> Vec<String> {
+    let mut lines = worker_lines(workers);
+    lines.push(String::new());
+    lines.extend(queue_lines(depths, all));
+    if let Some(wait) = longest_wait(workers) {
+        lines.push(format!("the message taken last had waited {wait:.1} s in its queue"));
     }
+    let dead = depths.iter().find(|depth| depth.queue.ends_with(".dead")).map_or(0, |depth| depth.ready);
+    if dead > 0 {
+        lines.push(format!("\n{dead} dead letters: `assay dead list` shows them"));
+    }
+    lines
+}
+
+fn worker_lines(workers: &[LastReport]) -> Vec<String> {
+    if workers.is_empty() {
+        return vec!["no workers: start one with `assay worker`".into()];
+    }
+    let mut lines = vec![format!(
+        "{:<34} {:<10} {:<24} {:>9} {:>9}  state",
+        "worker", "device", "model", "in flight", "oldest"
+    )];
     for last in workers {
         let report = &last.report;
         let silent = format!("silent for {} s", last.age.as_secs());
@@ -110,19 +120,26 @@ fn lines(depths: &[Depth], workers: &[LastReport]) -> Vec<String> {
             report.oldest_in_flight_s
         ));
     }
-    if !workers.is_empty() {
-        lines.push(format!("\n{}", followers::in_words(workers).join("\n")));
-    }
+    lines.extend(followers::in_words(workers));
     let models = models(workers);
     if models.len() > 1 {
-        lines.push("\nmore than one model is at work:".into());
+        lines.push("more than one model is at work:".into());
         lines.extend(
             models.iter().map(|((version, sha256), count)| format!("  {version} ({sha256:.12}…) on {count} workers")),
         );
     }
-    let dead = depths.iter().find(|depth| depth.queue.ends_with(".dead")).map_or(0, |depth| depth.ready);
-    if dead > 0 {
-        lines.push(format!("\n{dead} dead letters: `assay dead list` shows them"));
+    lines
+}
+
+/// Queues with messages, and those that workers consume; the others as one number, unless all are asked for.
+fn queue_lines(depths: &[Depth], all: bool) -> Vec<String> {
+    let (shown, empty): (Vec<&Depth>, Vec<&Depth>) =
+        depths.iter().partition(|depth| all || depth.ready > 0 || depth.consumers > 0);
+    let row = |depth: &&Depth| format!("{:<34} {:>9} {:>10}", fit(&depth.queue, 34), depth.ready, depth.consumers);
+    let mut lines = vec![format!("{:<34} {:>9} {:>10}", "queue", "ready", "consumers")];
+    lines.extend(shown.iter().map(row));
+    if !empty.is_empty() {
+        lines.push(format!("empty queues without consumers: {} (--all lists them)", empty.len()));
     }
     lines
 }
@@ -179,11 +196,16 @@ mod tests {
     #[test]
     fn silent_workers_are_shown_but_not_counted() {
         let workers = [last("a/1", 2, 1.5), last("b/1", 300, 99.0)];
-        let depths = [Depth { queue: "assay.dead".into(), ready: 2, consumers: 0 }];
+        let depth = |queue: &str, ready, consumers| Depth { queue: queue.into(), ready, consumers };
+        let depths = [depth("assay.dead", 2, 0), depth("assay.images", 0, 1), depth("assay.labels", 0, 0)];
         assert_eq!(longest_wait(&workers), Some(1.5));
         assert_eq!(models(&workers).values().sum::<usize>(), 1);
-        let text = lines(&depths, &workers).join("\n");
+        let text = lines(&depths, &workers, false).join("\n");
         assert!(text.contains("silent for 300 s") && text.contains("2 dead letters"), "{text}");
+        assert!(text.contains("assay.images ") && !text.contains("assay.labels"), "{text}");
+        assert!(text.contains("empty queues without consumers: 1 (--all"), "{text}");
+        assert!(text.find("worker ").unwrap() < text.find("queue ").unwrap(), "workers come first: {text}");
+        assert!(lines(&depths, &workers, true).join("\n").contains("assay.labels"));
         assert_eq!(document(&depths, &workers, None)["workers"][1]["at_work"], false);
     }
 

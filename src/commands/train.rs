@@ -7,6 +7,7 @@ use clap::{Parser, ValueEnum};
 use tokio_util::sync::CancellationToken;
 
 mod estimate;
+mod metrics_file;
 mod progress;
 pub(super) mod unseen;
 
@@ -31,7 +32,8 @@ pub(super) use progress::Progress;
 
 /// Train a model on annotated images; no server is needed.
 ///
-/// Checkpoints lie in OUT.partial until the model is finished. Ctrl-C leaves one, and says how to go on.
+/// Checkpoints lie in OUT.partial until the model is finished. Ctrl-C leaves one, and says how to go on. OUT/metrics.jsonl has each step's
+/// loss and learning rate, and as its last line the model's figures.
 #[derive(Debug, Parser)]
 #[command(after_help = "Examples:
   assay train --annotations train.txt --held-out val.txt --root imaginet --recipe imaginet --out models/mine
@@ -160,13 +162,15 @@ fn train(
     };
     let folds = source_folds(args)?;
     progress.begin(&run);
+    progress.also_into(checkpoint.folder());
     let unseen = folds.map(|plan| cross_validation::run(&run, &plan, checkpoint, &mut progress));
     let unseen = unseen.transpose().map_err(|error| end_of_folds(error, args))?;
+    progress.folds_ended();
     let trained = run.run(checkpoint, unseen.as_deref(), &mut progress).map_err(|error| end(error, args))?;
     write(args, &run, &start, trained)?;
     let manifest = golden::record(&args.out, &settings).map_err(End::work)?;
-    checkpoint.remove();
     progress.end(&args.out, &manifest, &run);
+    checkpoint.remove();
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, reason = "nothing in a test program is reached from outside")]
 #![allow(clippy::unwrap_used, reason = "a test ends by panicking, in its helpers too")]
 
+mod api;
 mod architecture;
 mod bad_input;
 mod cli;

@@ -1,11 +1,12 @@
 //! How a submission ends: a verdict or a failure.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Failure, ImageRef, OutcomeId, SubmissionKey, Verdict};
 
 /// The one durable end of a submission that could be read.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Outcome {
     Verdict(Box<Verdict>),

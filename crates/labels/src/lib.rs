@@ -17,6 +17,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use async_trait::async_trait;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
@@ -40,7 +41,7 @@ impl Settings {
 }
 
 /// Where a label comes from; the later one outweighs the earlier.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
     /// A file of annotations.
@@ -59,7 +60,8 @@ impl Source {
 }
 
 /// What somebody says of an image.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "SaidOfAnImage")]
 pub struct Label {
     /// Of the image's bytes, lower-case hexadecimal.
     pub sha256: String,
@@ -85,12 +87,14 @@ impl Label {
 }
 
 /// A label as it was recorded.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "Label")]
 pub struct RecordedLabel {
     /// Grows with each label that is recorded, of whatever image.
     pub number: i64,
     /// When it was recorded.
     #[serde(with = "time::serde::rfc3339")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub said_at: OffsetDateTime,
     #[serde(flatten)]
     pub label: Label,

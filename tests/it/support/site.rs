@@ -110,7 +110,7 @@ impl Site {
 
     /// A worker as a process of its own, once it is ready.
     pub async fn worker(&self, settings: &[(&str, &str)]) -> Worker {
-        let worker = Worker::start(self, settings);
+        let worker = Worker::start(self, "worker", settings);
         let ready = async {
             while worker.get("/readyz").is_none_or(|answer| !answer.starts_with("HTTP/1.1 200")) {
                 assert!(worker.child_is_there(), "the worker ended: {}", worker.log());
@@ -123,7 +123,12 @@ impl Site {
 
     /// A worker that may never be ready.
     pub fn starting_worker(&self, settings: &[(&str, &str)]) -> Worker {
-        Worker::start(self, settings)
+        Worker::start(self, "worker", settings)
+    }
+
+    /// `assay api` as a process of its own, which need not serve yet.
+    pub fn api(&self, settings: &[(&str, &str)]) -> Worker {
+        Worker::start(self, "api", settings)
     }
 
     /// Outcomes in the database so far.
@@ -194,18 +199,18 @@ pub fn request(id: &str, key: &str) -> Value {
     json!({"submission_id": id, "image": {"bucket": BUCKET, "key": key}})
 }
 
-/// A running `assay worker`. Dropping it kills it.
+/// A running `assay worker`, or `assay api`. Dropping it kills it.
 pub struct Worker {
     child: std::process::Child,
     log: PathBuf,
 }
 
 impl Worker {
-    fn start(site: &Site, settings: &[(&str, &str)]) -> Worker {
-        let log = site.folder.join(format!("worker-{}.log", unique("n")));
+    fn start(site: &Site, what: &str, settings: &[(&str, &str)]) -> Worker {
+        let log = site.folder.join(format!("{what}-{}.log", unique("n")));
         let mut command = site.command();
         command
-            .arg("worker")
+            .arg(what)
             .env("ASSAY__ADMIN__LISTEN", "127.0.0.1:0")
             .env("ASSAY__LOG__FORMAT", "json")
             .envs(settings.iter().copied())
@@ -228,10 +233,15 @@ impl Worker {
 
     /// The admin port's whole answer, if there is one yet.
     pub fn get(&self, path: &str) -> Option<String> {
-        let line = self.logged("admin port: /livez /readyz /metrics")?;
+        self.get_at("admin port: /livez /readyz /metrics", path, "")
+    }
+
+    /// The whole answer at the address that this line of the log names. Each header ends with a line end.
+    pub fn get_at(&self, message: &str, path: &str, headers: &str) -> Option<String> {
+        let line = self.logged(message)?;
         let mut stream = TcpStream::connect(line["address"].as_str()?).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: assay\r\nConnection: close\r\n\r\n").ok()?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: assay\r\n{headers}Connection: close\r\n\r\n").ok()?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;
         Some(answer)
