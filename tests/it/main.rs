@@ -11,7 +11,7 @@ mod conformance;
 mod contracts;
 mod decoding;
 mod documents;
-mod doors;
+mod attack_surface;
 mod evaluate;
 mod hostile;
 mod labels;

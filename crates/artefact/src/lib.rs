@@ -1,13 +1,13 @@
 //! The model artefact: a folder with `manifest.json` and `weights.safetensors`, without libtorch.
 //!
 //! [`Manifest`] is what the folder says of itself: the [`Architecture`] and so the names and shapes of all tensors, the
-//! [`LabelSet`], calibration, thresholds, [`novelty`] and the self-test ([`golden`]). [`Card`] is what of it travels with
+//! [`LabelSet`], calibration, thresholds, [`novelty`] and the self-test ([`self_test`]). [`Card`] is what of it travels with
 //! scores. [`pickle`] reads what PyTorch wrote, and calls nothing. [`persist()`] is how a file is written that must be whole.
 
 pub mod architecture;
 mod card;
 mod error;
-pub mod golden;
+pub mod self_test;
 mod label_set;
 mod learnt;
 pub mod manifest;

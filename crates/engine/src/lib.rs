@@ -10,7 +10,7 @@ pub mod checkpoint;
 pub mod conv;
 pub mod device;
 pub mod fused;
-pub mod golden;
+pub mod self_test;
 pub mod heads;
 mod isolate;
 pub mod kernels;
