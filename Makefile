@@ -8,7 +8,7 @@ BINARY := target/release/assay
 # What `assay --version` says was built.
 export ASSAY_COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 # Where the tests start servers of their own, which some of them kill.
-TEST_SERVERS := .local/test .local/chaos .local/bench .local/soak .local/clients .local/deploy
+TEST_SERVERS := .local/test .local/chaos .local/bench .local/soak .local/clients .local/deploy .local/roles
 on_test_servers = for folder in $(TEST_SERVERS); do [ ! -d $$folder ] || $(SERVERS) $(1) --dir $$folder; done
 
 .PHONY: help toolchain build up down demo demo-retrain test conformance chaos bench fuzz schemas image-root deploy-check clients-check docs-check \
@@ -39,7 +39,7 @@ demo-retrain: build up ## labels become a better model, a spoiled one is refused
 test: toolchain conformance observability-check  ## everything that can fail: unit, contract, crash and conformance tests, and a short chaos
 	@trap '$(call on_test_servers,down)' EXIT; $(CARGO) test --release --locked && \
 	$(PYTHON) -m unittest discover -q -s chaos && $(PYTHON) chaos/run.py --short --assay $(BINARY) && \
-	$(PYTHON) tests/deploy/run.py --assay $(BINARY) && $(MAKE) --no-print-directory clients-check docs-check
+	$(PYTHON) tests/deploy/run.py --assay $(BINARY) && $(PYTHON) tests/roles/run.py --assay $(BINARY) && $(MAKE) --no-print-directory clients-check docs-check
 
 clients-check:  # the clients against a real broker and worker, the examples by their schemas, docs/asyncapi.yaml
 	@$(PYTHON) -W ignore::ResourceWarning -m unittest discover -q -s clients

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Whether the documents say what there is: each `assay …` and `make …` in a ```sh block or within a line names a command
-with flags that exist, and each relative link in a Markdown file leads to a file, and to a heading of it."""
+with flags that exist, each such block says who runs it, and each relative link in a Markdown file leads to a file, and to a heading
+of it."""
 
 import argparse
 import functools
@@ -12,6 +13,10 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests" / "roles"))
+
+import blocks as runs  # noqa: E402
+
 SHELL = {"sh", "bash", "shell", "console"}
 ENDS = {"|", "||", "&&", ";", "&", ">", ">>", "<", "2>"}
 
@@ -98,6 +103,9 @@ def wrong_with(words: list[str], binary: pathlib.Path) -> str | None:
     path: list[str] = []
     text = help_of(binary)
     for word in words[1:]:
+        if word == "--":
+            # The rest is another command's.
+            return None
         if word in subcommands(text) and not word.startswith("-"):
             path.append(word)
             text = help_of(binary, *path)
@@ -138,6 +146,17 @@ def lost(path: pathlib.Path, target: str) -> str | None:
     return None
 
 
+def unmarked(path: pathlib.Path):
+    """(number, what is wrong) of each shell block that nobody runs, without a word why."""
+    for block in runs.blocks(path):
+        if block.mark is None:
+            yield block.line, "nobody runs this block: say before it `<!-- run: ROLE -->`, `<!-- run by: FILE -->` or `<!-- not run: WHY -->`"
+        elif block.mark[0] == "run" and not (ROOT / "tests" / "roles" / "run.py").read_text().count(f'"{block.mark[1]}":'):
+            yield block.line, f"tests/roles has no role {block.mark[1]}"
+        elif block.mark[0] == "run by" and not (ROOT / block.mark[1]).exists():
+            yield block.line, f"there is no {block.mark[1]} to run it"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--assay", type=pathlib.Path, default=ROOT / "target" / "release" / "assay", help="the binary")
@@ -156,6 +175,7 @@ def main() -> int:
             counted["commands"] += 1
             if trouble := wrong_with(words, binary):
                 complaints.append(f"{name}:{number}: {trouble}")
+        complaints += [f"{name}:{number}: {trouble}" for number, trouble in unmarked(path)]
         for number, target in links(path):
             counted["links"] += 1
             if trouble := lost(path, target):

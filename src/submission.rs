@@ -150,7 +150,9 @@ mod tests {
     #[tokio::test]
     async fn what_no_submission_can_be_called_is_refused() {
         let submissions = submissions(&[]).await;
-        for (tenant, id, words) in [("default", "a\nb", "control characters"), ("a b", "a", "tenant"), ("default", "", "1 to")] {
+        for (tenant, id, words) in
+            [("default", "a\nb", "control characters"), ("a b", "a", "tenant"), ("default", "", "1 to")]
+        {
             let error = submissions.look_up(tenant, id).await.unwrap_err();
             assert!(matches!(&error, LookUpError::Impossible(said) if said.contains(words)), "{error}");
         }
@@ -174,7 +176,8 @@ mod tests {
                 verdict_id,
             },
         };
-        let labels = vec![label("s3://b/k", None), label("s3://other/k", None), label("s3://other/k", Some(outcome.id()))];
+        let labels =
+            vec![label("s3://b/k", None), label("s3://other/k", None), label("s3://other/k", Some(outcome.id()))];
         let all = Submission { tenant: "default".into(), submission_id: "a".into(), outcomes: vec![outcome], labels };
         let own = all.clone().of_its_tenant_alone();
         assert_eq!(own.labels, [all.labels[0].clone(), all.labels[2].clone()]);

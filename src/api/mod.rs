@@ -65,7 +65,12 @@ fn routes(api: Api) -> Router {
         .route("/v1/openapi.json", get(openapi))
         // An id may be the key of an object, with its slashes.
         .route("/v1/submissions/{tenant}/{*submission_id}", get(submission))
-        .fallback(async || problem(StatusCode::NOT_FOUND, "there is only /v1/submissions/{tenant}/{submission_id}; see /v1/openapi.json"))
+        .fallback(async || {
+            problem(
+                StatusCode::NOT_FOUND,
+                "there is only /v1/submissions/{tenant}/{submission_id}; see /v1/openapi.json",
+            )
+        })
         .with_state(Arc::new(api))
 }
 
@@ -83,15 +88,19 @@ async fn submission(
         Access::Granted => {}
         Access::Other => return problem(StatusCode::FORBIDDEN, "this token is of another tenant"),
         Access::Unknown => {
-            let mut answer = problem(StatusCode::UNAUTHORIZED, "a header `Authorization: Bearer TOKEN` with a token of api.tokens_file is wanted");
+            let mut answer = problem(
+                StatusCode::UNAUTHORIZED,
+                "a header `Authorization: Bearer TOKEN` with a token of api.tokens_file is wanted",
+            );
             answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             return answer;
         }
     }
     match api.submissions.look_up(&tenant, &id).await {
-        Ok(found) if found.outcomes.is_empty() => {
-            problem(StatusCode::NOT_FOUND, "there is no outcome of this submission: it still waits, or was never sent, or could not be read")
-        }
+        Ok(found) if found.outcomes.is_empty() => problem(
+            StatusCode::NOT_FOUND,
+            "there is no outcome of this submission: it still waits, or was never sent, or could not be read",
+        ),
         Ok(found) => {
             let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
             match serde_json::to_string(&found.of_its_tenant_alone()) {

@@ -31,9 +31,12 @@ impl Tokens {
         let text = std::fs::read_to_string(path).map_err(|error| {
             format!("api.tokens_file {place} can't be read: {error}; it has a line `TENANT TOKEN` for each token")
         })?;
-        let tokens = Tokens::parse(&text).map_err(|(line, wrong)| format!("api.tokens_file {place}, line {line}: {wrong}"))?;
+        let tokens =
+            Tokens::parse(&text).map_err(|(line, wrong)| format!("api.tokens_file {place}, line {line}: {wrong}"))?;
         if tokens.0.is_empty() {
-            return Err(format!("api.tokens_file {place} has no token: write a line `TENANT TOKEN`, or `* TOKEN` for all tenants"));
+            return Err(format!(
+                "api.tokens_file {place} has no token: write a line `TENANT TOKEN`, or `* TOKEN` for all tenants"
+            ));
         }
         Ok(tokens)
     }

@@ -128,9 +128,7 @@ async fn list(args: &List, config: &Config) -> Result<(), End> {
     if let Some(sha256) = &args.history {
         let words = labels.history(&sha256.to_ascii_lowercase()).await?;
         if words.is_empty() {
-            return Err(End::work(format!(
-                "there are no labels for {sha256}; it is the sha256 of an image's bytes"
-            )));
+            return Err(End::work(format!("there are no labels for {sha256}; it is the sha256 of an image's bytes")));
         }
         if args.json {
             say!("{}", json!({"history": words}));

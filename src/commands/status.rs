@@ -103,10 +103,8 @@ fn worker_lines(workers: &[LastReport]) -> Vec<String> {
     if workers.is_empty() {
         return vec!["no workers: start one with `assay worker`".into()];
     }
-    let mut lines = vec![format!(
-        "{:<34} {:<10} {:<24} {:>9} {:>9}  state",
-        "worker", "device", "model", "in flight", "oldest"
-    )];
+    let mut lines =
+        vec![format!("{:<34} {:<10} {:<24} {:>9} {:>9}  state", "worker", "device", "model", "in flight", "oldest")];
     for last in workers {
         let report = &last.report;
         let silent = format!("silent for {} s", last.age.as_secs());

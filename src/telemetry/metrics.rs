@@ -186,7 +186,9 @@ impl Metrics {
 
     fn create_all_series(&self) {
         STAGES.iter().for_each(|stage| drop(self.stage_seconds.with_label_values(&[stage])));
-        REQUEST_QUEUES.iter().for_each(|request_queue| drop(self.queue_wait_seconds.with_label_values(&[request_queue])));
+        REQUEST_QUEUES
+            .iter()
+            .for_each(|request_queue| drop(self.queue_wait_seconds.with_label_values(&[request_queue])));
         FLUSHES.iter().for_each(|reason| drop(self.batch_size.with_label_values(&[reason])));
         ANSWERS.iter().for_each(|answer| drop(self.settlements.with_label_values(&[answer])));
         DEAD_LETTER_REASONS.iter().for_each(|reason| drop(self.dead_letters.with_label_values(&[reason])));

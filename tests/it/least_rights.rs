@@ -164,7 +164,8 @@ async fn a_trainer_with_nothing_but_its_rights_takes_labels_and_promotes_models(
 async fn what_a_worker_must_not_do_at_the_broker_is_refused() {
     let rights = Rights::grant().await;
     let topology = Topology::new(&rights.site.broker);
-    let (live, results, verdicts) = (topology.request_queue(RequestQueue::Live), topology.results(), topology.verdicts());
+    let (live, results, verdicts) =
+        (topology.request_queue(RequestQueue::Live), topology.results(), topology.verdicts());
     // Who sets up may declare it all.
     rabbit::delete(&rights.site.broker).await;
     survey(&rights.broker("setup")).await.unwrap();

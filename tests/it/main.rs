@@ -5,13 +5,13 @@
 
 mod api;
 mod architecture;
+mod attack_surface;
 mod bad_input;
 mod cli;
 mod conformance;
 mod contracts;
 mod decoding;
 mod documents;
-mod attack_surface;
 mod evaluate;
 mod hostile;
 mod labels;

@@ -171,7 +171,8 @@ async fn an_outcome_is_one_line_for_people_whatever_its_submitter_wrote() {
     told.unwrap_or_else(|_| panic!("{}", std::fs::read_to_string(&log).unwrap()));
     let (verdicts, failures) = (lines("INFO verdict"), lines("INFO failure"));
     assert_eq!((verdicts.len(), failures.len()), (1, 1), "{verdicts:?}");
-    for part in ["decision=\"synthetic\"", "synthetic=0.9", "submission=\"post\\n2026", "width=256", "duplicate=false"] {
+    for part in ["decision=\"synthetic\"", "synthetic=0.9", "submission=\"post\\n2026", "width=256", "duplicate=false"]
+    {
         assert!(verdicts[0].contains(part), "no {part} in {}", verdicts[0]);
     }
     assert!(

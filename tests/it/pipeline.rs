@@ -329,7 +329,8 @@ async fn bulk_waits_while_live_has_work() {
     rig.objects.put(BUCKET, "bulk", images::bmp(300, 100));
     for number in 0..300 {
         let image = json!({"bucket": BUCKET, "key": "bulk"});
-        rig.broker.submit(RequestQueue::Bulk, message(&json!({"submission_id": format!("b-{number}"), "image": image})));
+        rig.broker
+            .submit(RequestQueue::Bulk, message(&json!({"submission_id": format!("b-{number}"), "image": image})));
         rig.submit(&format!("l-{number}"), "live");
     }
     rig.idle().await;

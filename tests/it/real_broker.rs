@@ -6,7 +6,7 @@ use std::time::Duration;
 use broker::rabbit::{Rabbit, RabbitDeadLetters, RabbitSubmitter, survey};
 use broker::wire::{Message, Properties};
 use broker::{
-    Broker, BrokerError, Consumer, DeadLetters, Health, InputQueue, RequestQueue, Publication, Settings, Submitter,
+    Broker, BrokerError, Consumer, DeadLetters, Health, InputQueue, Publication, RequestQueue, Settings, Submitter,
     TopologyMode,
 };
 use domain::delivery::{Job, Settlement};

@@ -7,7 +7,6 @@
 pub mod architecture;
 mod card;
 mod error;
-pub mod self_test;
 mod label_set;
 mod learnt;
 pub mod manifest;
@@ -15,6 +14,7 @@ mod misfit;
 pub mod novelty;
 mod persist;
 pub mod pickle;
+pub mod self_test;
 mod signature;
 
 pub use architecture::Architecture;

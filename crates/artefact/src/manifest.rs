@@ -10,9 +10,9 @@ use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
 use crate::architecture::{Architecture, Shapes};
-use crate::self_test::SelfTest;
 use crate::novelty::{self, Known};
 use crate::persist::persist;
+use crate::self_test::SelfTest;
 use crate::{Card, Cause, LabelSet, LearntImages, LoadError, Misfit, signature};
 use domain::{Calibration, Policy, Thresholds};
 

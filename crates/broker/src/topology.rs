@@ -90,11 +90,14 @@ impl Topology {
     /// when it last moved it.
     pub fn input_named(&self, name: &str) -> Option<InputQueue> {
         let is_retry_of = |request_queue: RequestQueue| {
-            let seconds = name.strip_prefix(&self.request_queue(request_queue)).and_then(|rest| rest.strip_prefix(".retry."));
+            let seconds =
+                name.strip_prefix(&self.request_queue(request_queue)).and_then(|rest| rest.strip_prefix(".retry."));
             seconds.and_then(|rest| rest.strip_suffix('s')).is_some_and(|seconds| seconds.parse::<u32>().is_ok())
         };
         InputQueue::ALL.into_iter().find(|queue| match queue {
-            InputQueue::Requests(request_queue) => name == self.request_queue(*request_queue) || is_retry_of(*request_queue),
+            InputQueue::Requests(request_queue) => {
+                name == self.request_queue(*request_queue) || is_retry_of(*request_queue)
+            }
             InputQueue::Corrections => name == self.labels(),
         })
     }
@@ -157,7 +160,9 @@ impl Topology {
         for request_queue in [RequestQueue::Live, RequestQueue::Bulk] {
             queues.push((self.request_queue(request_queue), Purpose::Input));
             let delays = self.retry_delays_s.iter();
-            queues.extend(delays.map(|&seconds| (self.delay(request_queue, seconds), Purpose::Delay { request_queue, seconds })));
+            queues.extend(
+                delays.map(|&seconds| (self.delay(request_queue, seconds), Purpose::Delay { request_queue, seconds })),
+            );
         }
         queues
     }

@@ -13,7 +13,7 @@ use crate::pixels::Pixels;
 use crate::staging::Staging;
 use crate::torch_error::{TorchError, TorchErrorKind};
 use crate::weights::Weights;
-use crate::{Detector, OpenError, ScoreError, Settings, device, wait_policy};
+use crate::{Detector, OpenError, ScoreError, Settings, device};
 use artefact::Card;
 use artefact::manifest::Manifest;
 use domain::Scores;
@@ -159,11 +159,8 @@ impl Detector for Engine {
             format!("{} ({precision}, cuDNN with fused addition and ReLU)", self.device)
         } else {
             let threads = tch::get_num_threads();
-            let wait = wait_policy::in_words();
             let winograd = if self.place.uses_winograd() { ", 3×3 by Winograd" } else { "" };
-            format!(
-                "cpu ({precision}, {threads} threads that wait {wait}, oneDNN with fused addition and ReLU{winograd})"
-            )
+            format!("cpu ({precision}, {threads} threads, oneDNN with fused addition and ReLU{winograd})")
         }
     }
 

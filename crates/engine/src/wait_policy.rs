@@ -21,11 +21,3 @@ pub fn apply() {
     // Returns only if it failed; then the threads spin, which costs time and nothing else.
     let _ = Command::new(program).args(std::env::args_os().skip(1)).env(VARIABLE, PASSIVE).exec();
 }
-
-/// In a word, for the description of the engine.
-pub fn in_words() -> &'static str {
-    match std::env::var(VARIABLE) {
-        Ok(policy) if policy.eq_ignore_ascii_case(PASSIVE) => "passively",
-        _ => "actively",
-    }
-}

@@ -26,7 +26,8 @@ pub(super) struct MetricsFile {
 impl MetricsFile {
     pub(super) fn append_in(folder: &Path) -> MetricsFile {
         let path = folder.join(NAME);
-        let opened = std::fs::create_dir_all(folder).and_then(|()| OpenOptions::new().create(true).append(true).open(&path));
+        let opened =
+            std::fs::create_dir_all(folder).and_then(|()| OpenOptions::new().create(true).append(true).open(&path));
         let file = opened.inspect_err(|error| trouble(&path, error)).ok();
         MetricsFile { path, file, fold: None }
     }

@@ -19,7 +19,7 @@ mod stages;
 mod submission;
 
 use broker::wire::{self, Message, Properties};
-use broker::{Consumer, RequestQueue, Publication};
+use broker::{Consumer, Publication, RequestQueue};
 use domain::delivery::{Job, Settlement};
 use domain::{Context, Failure, FailureCode, ImageRef, Outcome, Purpose, Request, SubmissionKey};
 use futures_util::future::join_all;

@@ -84,7 +84,10 @@ impl Rig {
     }
 
     pub fn submit(&self, id: &str, key: &str) {
-        self.broker.submit(RequestQueue::Live, message(&json!({"submission_id": id, "image": {"bucket": BUCKET, "key": key}})));
+        self.broker.submit(
+            RequestQueue::Live,
+            message(&json!({"submission_id": id, "image": {"bucket": BUCKET, "key": key}})),
+        );
     }
 
     pub async fn idle(&self) {

@@ -39,7 +39,8 @@ impl Rights {
         let rights = Rights { site: Site::in_vhost(&name).await, password };
         let grants = block("sql", "GRANT").replace("SCHEMA assay", &format!("SCHEMA {name}"));
         let grants = grants.replace(" assay.", &format!(" {name}.")).replace("assay_worker", &rights.user("worker"));
-        let grants = grants.replace("assay_trainer", &rights.user("trainer"));
+        let grants =
+            grants.replace("assay_trainer", &rights.user("trainer")).replace("assay_viewer", &rights.user("viewer"));
         rights.as_superuser(&grants.replace("'PASSWORD'", &format!("'{}'", rights.password))).await;
         rights
     }
@@ -103,7 +104,7 @@ impl Rights {
         let users = ["setup", "worker", "submitter", "reader", "consumer_acme", "operator", "trainer", "scaler"];
         let mut commands = vec![format!("rabbitmqctl delete_vhost {}", self.site.name)];
         commands.extend(users.map(|user| format!("rabbitmqctl delete_user {}", self.user(user))));
-        for role in ["worker", "trainer"].map(|user| self.user(user)) {
+        for role in ["worker", "trainer", "viewer"].map(|user| self.user(user)) {
             self.as_superuser(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
         }
         self.site.close().await;

@@ -146,7 +146,9 @@ impl Memory {
         loop {
             changed.borrow_and_update();
             let request_queues = [RequestQueue::Live, RequestQueue::Bulk];
-            if self.unacknowledged() == 0 && request_queues.into_iter().all(|request_queue| self.waiting(request_queue) == 0) {
+            if self.unacknowledged() == 0
+                && request_queues.into_iter().all(|request_queue| self.waiting(request_queue) == 0)
+            {
                 return;
             }
             // The sender lives in `self`.
@@ -210,7 +212,13 @@ impl Memory {
     }
 }
 
-fn settle(shared: &Shared, tenants: &BTreeMap<String, String>, request_queue: RequestQueue, tag: u64, settlement: &Settlement) {
+fn settle(
+    shared: &Shared,
+    tenants: &BTreeMap<String, String>,
+    request_queue: RequestQueue,
+    tag: u64,
+    settlement: &Settlement,
+) {
     let mut state = shared.lock();
     let Some(Unacknowledged { queue, mut message }) = state.unacknowledged.remove(&tag) else {
         state.counts.stale += 1;
@@ -224,7 +232,11 @@ fn settle(shared: &Shared, tenants: &BTreeMap<String, String>, request_queue: Re
     match settlement {
         Settlement::Done => state.counts.done += 1,
         Settlement::Dead { reason } => {
-            add(&headers::of_dead_letter(reason, &shared.topology.request_queue(request_queue), OffsetDateTime::now_utc()));
+            add(&headers::of_dead_letter(
+                reason,
+                &shared.topology.request_queue(request_queue),
+                OffsetDateTime::now_utc(),
+            ));
             state.counts.dead += 1;
             state.push_back(Queue::Dead, message);
             if shared.rejections.admits(Instant::now()) {

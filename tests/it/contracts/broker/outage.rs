@@ -1,7 +1,7 @@
 //! What only a real broker shows: a consumer that is lost while nothing can be done with its messages.
 
 use broker::rabbit::{Rabbit, survey};
-use broker::{Broker, RequestQueue, Publication, Settings};
+use broker::{Broker, Publication, RequestQueue, Settings};
 use domain::Context;
 use domain::delivery::Settlement;
 use lapin::options::ExchangeDeleteOptions;

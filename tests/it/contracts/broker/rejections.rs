@@ -134,6 +134,9 @@ async fn a_rejection_that_cant_be_sent_costs_nothing() {
     beside.submit(RequestQueue::Live, incomplete("a")).await;
     assert_eq!(beside.take_dead(1).await.len(), 1);
     soon("closing", rabbit.close()).await;
-    until("it is acknowledged", || async { beside.ready(&beside.topology.request_queue(RequestQueue::Live)).await == 0 }).await;
+    until("it is acknowledged", || async {
+        beside.ready(&beside.topology.request_queue(RequestQueue::Live)).await == 0
+    })
+    .await;
     beside.finish().await;
 }
