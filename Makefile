@@ -42,13 +42,13 @@ test: toolchain conformance observability-check  ## everything that can fail: un
 	$(PYTHON) tests/deploy/run.py --assay $(BINARY) && $(PYTHON) tests/roles/run.py --assay $(BINARY) && $(MAKE) --no-print-directory clients-check docs-check
 
 clients-check:  # the clients against a real broker and worker, the examples by their schemas, docs/asyncapi.yaml
-	@$(PYTHON) -W ignore::ResourceWarning -m unittest discover -q -s clients
+	@$(PYTHON) -W ignore::ResourceWarning -m unittest discover -q -s clients && $(PYTHON) clients/documents.py --check
 
 docs-check:    # each command in the documents exists, each link leads somewhere
 	@$(PYTHON) docs/check.py --assay $(BINARY)
 
-schemas: build  ## docs/schemas from the types
-	@$(BINARY) schema --out docs/schemas
+schemas: build  ## docs/schemas from the types, and the clients' types from these
+	@$(BINARY) schema --out docs/schemas && $(PYTHON) clients/documents.py
 
 chaos: build   ## breaks everything under load and counts what is lost: 50 minutes; CHAOS="--short", "--only FAULT --seed N"
 	@$(PYTHON) chaos/run.py --assay $(BINARY) $(CHAOS)

@@ -8,12 +8,19 @@ Outcomes come at least once. What makes them count once is the table below: the 
 are written in one transaction, and the message is acknowledged after that.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import sqlite3
 import sys
+import typing
 
 import pika
+
+if typing.TYPE_CHECKING:
+    from documents.failure import Failure
+    from documents.verdict import Verdict
 
 URL = os.environ.get("AMQP_URL", "amqp://guest:guest@127.0.0.1:5672/%2f")
 EXCHANGE = os.environ.get("ASSAY_PREFIX", "assay") + ".verdicts"
@@ -23,7 +30,7 @@ TOPICS = ["verdict.#", "failure.#"]
 PREFETCH = 100
 
 
-def handle(outcome: dict) -> None:
+def handle(outcome: Verdict | Failure) -> None:
     """Yours: hide the post, tell a moderator, …"""
     print(json.dumps(outcome), flush=True)
 

@@ -96,18 +96,26 @@ class Show:
         import pika
         import psycopg
 
+        # Before the tables go: it reads the workers' reports.
+        queues = [queue["queue"] for queue in json.loads(self.assay("status", "--json"))["queues"]]
         with psycopg.connect(self.environment["ASSAY__DATABASE__URL"], autocommit=True) as database:
             database.execute(f"DROP SCHEMA IF EXISTS {self.name} CASCADE")
         connection = pika.BlockingConnection(pika.URLParameters(self.environment["ASSAY__BROKER__URL"]))
-        for queue in ("images", "images.bulk", "results", "dead", "labels"):
-            connection.channel().queue_delete(f"{self.name}.{queue}")
+        channel = connection.channel()
+        for queue in queues:
+            channel.queue_delete(queue)
+        channel.exchange_delete(f"{self.name}.verdicts")
         connection.close()
+        client = stage.bucket_client(self.environment)
+        for page in client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=f"{self.name}/"):
+            for entry in page.get("Contents", []):
+                client.delete_object(Bucket=BUCKET, Key=entry["Key"])
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def reasons(report: dict) -> None:
     for reason in report["gate"]["reasons"]:
-        mark = coloured("✔", "green") if reason["holds"] else coloured("✘", "red")
+        mark = {True: coloured("✔", "green"), False: coloured("✘", "red"), None: "–"}[reason["holds"]]
         say(f"      {mark} {reason['words']}")
 
 

@@ -8,6 +8,8 @@
 
 import { appendFileSync, closeSync, existsSync, fsyncSync, openSync, readFileSync } from "node:fs";
 import { type Channel, connect, type ConsumeMessage } from "amqplib";
+import type { Failure } from "./documents/failure.js";
+import type { Verdict } from "./documents/verdict.js";
 
 const url = process.env.AMQP_URL ?? "amqp://guest:guest@127.0.0.1:5672/%2f";
 const exchange = `${process.env.ASSAY_PREFIX ?? "assay"}.verdicts`;
@@ -41,7 +43,7 @@ class Handled {
 }
 
 /** Yours: hide the post, tell a moderator, … */
-function handle(outcome: unknown): void {
+function handle(outcome: Verdict | Failure): void {
   console.log(JSON.stringify(outcome));
 }
 

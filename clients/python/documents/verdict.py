@@ -1,0 +1,94 @@
+"""Made of docs/schemas/verdict.json by clients/documents.py: change the type that the schema comes from."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias, TypedDict
+
+
+class Candidate(TypedDict):
+    label: str
+    score: float
+
+
+Decision: TypeAlias = Literal['real', 'synthetic', 'uncertain']
+
+
+Format: TypeAlias = Literal['jpeg', 'png', 'webp', 'gif', 'bmp', 'tiff']
+
+
+class GeneratorGuess(TypedDict):
+    candidates: list[Candidate]
+    confidence: float | None
+    family: str
+    label: str
+    novelty: float | None
+
+
+class JudgedImage(TypedDict):
+    bucket: str
+    bytes: int
+    etag: str | None
+    format: Format
+    height: int
+    key: str
+    sha256: str
+    version_id: str | None
+    width: int
+
+
+class ModelRef(TypedDict):
+    labels: str
+    sha256: str
+    trained: bool
+    version: str
+
+
+Purpose: TypeAlias = Literal['live', 'backfill', 'reverdict']
+
+
+Quality: TypeAlias = Literal['low_resolution', 'animated', 'transparent', 'greyscale', 'damaged']
+
+
+class Score(TypedDict):
+    calibrated: bool
+    logit: float
+    synthetic: float
+    threshold_high: float
+    threshold_low: float
+
+
+class Timing(TypedDict):
+    batch: int
+    decode: int
+    fetch: int
+    infer: int
+    queue: int | None
+    record: int
+
+
+class WorkerRef(TypedDict):
+    device: str
+    version: str
+
+
+class Verdict(TypedDict):
+    attempt: int
+    batch_size: int
+    decided_at: str
+    decision: Decision
+    generation: int
+    generator: GeneratorGuess | None
+    image: JudgedImage
+    metadata: dict[str, Any]
+    model: ModelRef
+    purpose: Purpose
+    quality: list[Quality]
+    reused_from: str | None
+    schema: Literal['assay.verdict.v1']
+    score: Score
+    submission_id: str
+    supersedes: str | None
+    tenant: str
+    timing_ms: Timing
+    verdict_id: str
+    worker: WorkerRef

@@ -1,0 +1,222 @@
+// Made of docs/schemas/verdict.json by clients/documents.py: change the type that the schema comes from.
+
+/**
+ * Whether an image is real.
+ * `uncertain`: Between the thresholds: a person should look.
+ */
+export type Decision = "real" | "synthetic" | "uncertain";
+/**
+ * What the bytes were, by their first ones.
+ */
+export type Format = "jpeg" | "png" | "webp" | "gif" | "bmp" | "tiff";
+/**
+ * Why the image is judged.
+ * `live`: Somebody has just uploaded it.
+ * `backfill`: It has been there for long.
+ * `reverdict`: It was judged before and shall be looked at afresh; goes with the next `generation`.
+ */
+export type Purpose = "live" | "backfill" | "reverdict";
+/**
+ * What makes a verdict less sure than its score says.
+ * `low_resolution`: A side is shorter than the crop, so it was filled up by reflection.
+ * `animated`: Only the first frame was judged.
+ * `transparent`: Alpha was dropped.
+ * `greyscale`: Stored with one channel.
+ * `damaged`: Data is missing or unreadable, so pixels of the crop may be made up.
+ */
+export type Quality = "low_resolution" | "animated" | "transparent" | "greyscale" | "damaged";
+
+/**
+ * The document `assay.verdict.v1`: what was decided of an image. It is the submission's one outcome.
+ */
+export interface Verdict {
+  /**
+   * Which try it was that ended so, from 1.
+   */
+  attempt: number;
+  /**
+   * Images that were scored together; 0 if scores were used again.
+   */
+  batch_size: number;
+  decided_at: string;
+  decision: Decision;
+  generation: number;
+  /**
+   * null unless the decision is synthetic and the model names generators.
+   */
+  generator: GeneratorGuess | null;
+  image: JudgedImage;
+  /**
+   * What the request said, as it was.
+   */
+  metadata: {
+    [k: string]: unknown;
+  };
+  model: ModelRef;
+  purpose: Purpose;
+  /**
+   * What makes the verdict less sure than its score says.
+   */
+  quality: Quality[];
+  /**
+   * The outcome whose scores were used again, if the same bytes were judged before by the same weights.
+   */
+  reused_from: string | null;
+  schema: "assay.verdict.v1";
+  score: Score;
+  submission_id: string;
+  /**
+   * The outcome of the latest earlier generation, if there is one.
+   */
+  supersedes: string | null;
+  tenant: string;
+  timing_ms: Timing;
+  /**
+   * The same on every repetition; it follows from tenant, submission and generation.
+   */
+  verdict_id: string;
+  worker: WorkerRef;
+  [k: string]: unknown;
+}
+/**
+ * Which generator made it, as far as that can be said.
+ */
+export interface GeneratorGuess {
+  /**
+   * The nearest of the known generators, the nearest first; with `unknown` it is none of them.
+   */
+  candidates: Candidate[];
+  /**
+   * How sure the label is: the share of the best candidate among the known generators, 0 to 1. null with `unknown`, for
+   * which the shares among the known ones say nothing.
+   */
+  confidence: number | null;
+  /**
+   * `unknown` with an unknown label.
+   */
+  family: string;
+  /**
+   * `unknown` where the image fits no known generator.
+   */
+  label: string;
+  /**
+   * How little it resembles any known generator, 0 to 1; null if the model can't say.
+   */
+  novelty: number | null;
+  [k: string]: unknown;
+}
+/**
+ * A generator that it may be.
+ */
+export interface Candidate {
+  label: string;
+  /**
+   * Its share among the known generators, 0 to 1.
+   */
+  score: number;
+  [k: string]: unknown;
+}
+/**
+ * The image as it was found.
+ */
+export interface JudgedImage {
+  bucket: string;
+  bytes: number;
+  etag: string | null;
+  format: Format;
+  height: number;
+  key: string;
+  /**
+   * Of the bytes that were judged, lower-case hexadecimal.
+   */
+  sha256: string;
+  version_id: string | null;
+  /**
+   * Pixels.
+   */
+  width: number;
+  [k: string]: unknown;
+}
+/**
+ * The weights that judged.
+ */
+export interface ModelRef {
+  /**
+   * The set of generators that it can name.
+   */
+  labels: string;
+  /**
+   * Of the weights file, lower-case hexadecimal.
+   */
+  sha256: string;
+  /**
+   * False for a network of random weights: its verdicts say nothing about the image.
+   */
+  trained: boolean;
+  version: string;
+  [k: string]: unknown;
+}
+/**
+ * How the decision came about.
+ */
+export interface Score {
+  /**
+   * Whether the probability comes from a fitted calibration.
+   */
+  calibrated: boolean;
+  /**
+   * What the network said, uncalibrated: above 0 leans synthetic.
+   */
+  logit: number;
+  /**
+   * Probability that the image is synthetic, 0 to 1.
+   */
+  synthetic: number;
+  /**
+   * At it or above the decision is `synthetic`.
+   */
+  threshold_high: number;
+  /**
+   * Below it the decision is `real`.
+   */
+  threshold_low: number;
+  [k: string]: unknown;
+}
+/**
+ * Milliseconds spent in each stage.
+ */
+export interface Timing {
+  /**
+   * Waiting for the device and for the rest of the batch.
+   */
+  batch: number;
+  decode: number;
+  fetch: number;
+  /**
+   * The whole batch on the device.
+   */
+  infer: number;
+  /**
+   * From publication to intake; null if the submitter gave no time.
+   */
+  queue: number | null;
+  /**
+   * Waiting to be recorded.
+   */
+  record: number;
+  [k: string]: unknown;
+}
+/**
+ * Who judged.
+ */
+export interface WorkerRef {
+  /**
+   * `cpu`, `cuda:0`, …
+   */
+  device: string;
+  /**
+   * Of Assay.
+   */
+  version: string;
+  [k: string]: unknown;
+}
