@@ -11,7 +11,7 @@ export ASSAY_COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 TEST_SERVERS := .local/test .local/chaos .local/bench .local/soak .local/clients .local/deploy .local/roles
 on_test_servers = for folder in $(TEST_SERVERS); do [ ! -d $$folder ] || $(SERVERS) $(1) --dir $$folder; done
 
-.PHONY: help toolchain build up down demo demo-retrain test conformance chaos bench fuzz schemas image-root deploy-check clients-check docs-check \
+.PHONY: help toolchain build up down demo demo-retrain test conformance chaos bench fuzz schemas screenshots image-root deploy-check clients-check docs-check \
   observability-check check fmt lint doc deny clean
 
 help:          ## this list
@@ -35,6 +35,9 @@ demo: build up ## the main job on real servers, with real and generated images
 
 demo-retrain: build up ## labels become a better model, a spoiled one is refused, a worker changes over: a few minutes
 	@$(PYTHON) deploy/demo/retrain.py
+
+screenshots: build  # the README's picture of an evaluation page; installs Debian's Chromium
+	@$(PYTHON) deploy/demo/screenshots.py
 
 test: toolchain conformance observability-check  ## everything that can fail: unit, contract, crash and conformance tests, and a short chaos
 	@trap '$(call on_test_servers,down)' EXIT; $(CARGO) test --release --locked && \

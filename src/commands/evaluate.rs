@@ -18,6 +18,7 @@ use labels::annotations::{self, Annotation};
 use learn::augment::{Axis, Perturbation};
 use learn::evaluation::adversarial::adversarial;
 use learn::evaluation::examination::{ExaminationError, Examiner, examine};
+use learn::evaluation::mistakes::{Mistake, mistakes};
 use learn::evaluation::{Asked, AttackPlan, Attacker, Evaluation, evaluate, report};
 use progress::Progress;
 
@@ -30,6 +31,7 @@ use progress::Progress;
   assay evaluate --annotations test.txt --root images --sweep jpeg,resize --json | jq .auc
   assay evaluate --annotations test.txt --root images --perturb social --draws 5 --seed 7
   assay evaluate --annotations test.txt --root images --by source --shortcuts
+  assay evaluate --annotations test.txt --root images --html report.html --mistakes 50
   assay evaluate --annotations test.txt --root images --adversarial --adversarial-images 200
 
 An annotation file has a line for each image: path,origin,content_type,model,specific_model with ImagiNet's codes
@@ -80,6 +82,9 @@ pub(super) struct Args {
     /// Write a page with plots, which needs nothing but itself.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
+    /// Show so many of the worst mistakes on the page, with the crops that were judged. Mind who may see these images.
+    #[arg(long, value_name = "IMAGES", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=200), requires = "html")]
+    mistakes: u16,
     /// Resamples of the images for the confidence intervals; 0 for none.
     #[arg(long, default_value_t = 1000, value_name = "ROUNDS")]
     bootstrap: usize,
@@ -119,10 +124,16 @@ enum Sweep {
 }
 
 pub(super) fn run(args: &Args, config: &Config) -> Result<(), End> {
-    let evaluation = measure(&args.asked(), &args.annotations, &args.root, args.model.as_deref(), config)?;
+    let of = Measured {
+        annotations: &args.annotations,
+        root: &args.root,
+        model: args.model.as_deref(),
+        mistakes: args.mistakes,
+    };
+    let (evaluation, mistakes) = measure(&args.asked(), &of, config)?;
     if let Some(path) = &args.html {
         let failed = |error: &dyn std::fmt::Display| End::work(format!("{} can't be written: {error}", path.display()));
-        let page = report::html(&evaluation).map_err(|error| failed(&error))?;
+        let page = report::html(&evaluation, &mistakes).map_err(|error| failed(&error))?;
         std::fs::write(path, page).map_err(|error| failed(&error))?;
     }
     let answer = if args.json {
@@ -137,25 +148,29 @@ pub(super) fn run(args: &Args, config: &Config) -> Result<(), End> {
     Ok(())
 }
 
+/// What is measured on what.
+pub(super) struct Measured<'a> {
+    pub annotations: &'a Path,
+    pub root: &'a Path,
+    /// In place of `detector.model`.
+    pub model: Option<&'a str>,
+    /// How many of the worst mistakes are kept with their crops.
+    pub mistakes: u16,
+}
+
 /// Reads the annotations, opens decoders and detector, and has every image judged.
-pub(super) fn measure(
-    asked: &Asked,
-    annotations: &Path,
-    root: &Path,
-    model: Option<&str>,
-    config: &Config,
-) -> Result<Evaluation, End> {
-    let annotations = read_annotations(annotations, config)?;
+pub(super) fn measure(asked: &Asked, of: &Measured<'_>, config: &Config) -> Result<(Evaluation, Vec<Mistake>), End> {
+    let annotations = read_annotations(of.annotations, config)?;
     let conditions = asked.conditions();
     let decoders = Pool::open(config.decoders())?;
     let mut settings = config.detector.clone();
-    if let Some(model) = model {
+    if let Some(model) = of.model {
         settings.model = model.into();
     }
     let mut detector = engine::open(&settings)?;
     let attacker = asked.adversarial.map(|plan| attacker(plan, &settings, detector.card())).transpose()?;
     let examiner = Examiner {
-        root,
+        root: of.root,
         decoders: &decoders,
         max_bytes: config.objects.max_bytes,
         threads: config.worker.decoders(),
@@ -168,7 +183,9 @@ pub(super) fn measure(
     progress.end();
     // The figures are the model's own, whatever thresholds somebody has set.
     let judge = detector.card().judge(detector.device(), ThresholdSettings::default());
-    let mut evaluation = evaluate(asked, &annotations, examined.map_err(end)?, &judge, detector.engine());
+    let examined = examined.map_err(end)?;
+    let mistakes = mistakes(&annotations, conditions[0], &examined, &examiner, of.mistakes.into()).map_err(end)?;
+    let mut evaluation = evaluate(asked, &annotations, examined, &judge, detector.engine());
     if let Some(attacker) = attacker {
         let chosen = attacker.choose(&annotations);
         let mut progress = Progress::new(AttackPlan::crops(chosen.len()), "crops attacked");
@@ -177,7 +194,7 @@ pub(super) fn measure(
         progress.end();
         evaluation.adversarial = points.map_err(end)?;
     }
-    Ok(evaluation)
+    Ok((evaluation, mistakes))
 }
 
 /// Who attacks the model; it needs a network, and one that knows something.

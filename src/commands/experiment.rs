@@ -235,8 +235,9 @@ fn judge(plan: &Plan, model: &Path, folder: &Path, config: &Config) -> Result<Ev
         bootstrap: plan.bootstrap,
     };
     let model = model.to_string_lossy();
-    let evaluation = evaluate::measure(&asked, &plan.test, &plan.root, Some(&model), config)?;
-    write(&folder.join("evaluation.html"), &report::html(&evaluation).map_err(End::work)?)?;
+    let of = evaluate::Measured { annotations: &plan.test, root: &plan.root, model: Some(&model), mistakes: 0 };
+    let (evaluation, _) = evaluate::measure(&asked, &of, config)?;
+    write(&folder.join("evaluation.html"), &report::html(&evaluation, &[]).map_err(End::work)?)?;
     Ok(evaluation)
 }
 

@@ -75,6 +75,8 @@ pub enum ExaminationError {
     Detector(#[from] ScoreError),
     #[error("the attack: {0}")]
     Attack(#[from] TrainingError),
+    #[error("a crop can't be shown: {0}")]
+    Crop(String),
 }
 
 pub(super) enum Problem {
@@ -181,6 +183,19 @@ fn prepare(annotations: &[Annotation], conditions: &[Condition], examiner: &Exam
             annotations.chunks(share).map(|part| scope.spawn(move || -> Vec<Prepared> { work(part) })).collect();
         workers.into_iter().flat_map(|worker| worker.join().expect("preparing an image does not panic")).collect()
     })
+}
+
+/// The crops of one image again; none if it can't be read.
+pub(super) fn crops_of(
+    path: &str,
+    conditions: &[Condition],
+    examiner: &Examiner<'_>,
+) -> Result<Vec<Crop>, ExaminationError> {
+    match prepare_one(path, conditions, examiner) {
+        Ok(crops) => Ok(crops),
+        Err(Problem::OfTheImage(_)) => Ok(Vec::new()),
+        Err(Problem::OfTheDecoder(error)) => Err(error.into()),
+    }
 }
 
 fn prepare_one(path: &str, conditions: &[Condition], examiner: &Examiner<'_>) -> Prepared {

@@ -10,6 +10,7 @@ mod document;
 pub mod examination;
 pub mod experiment;
 mod generators;
+pub mod mistakes;
 pub mod report;
 mod shortcuts;
 mod sources;

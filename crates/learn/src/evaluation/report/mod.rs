@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::document::Evaluation;
 use super::experiment::Comparison;
+use super::mistakes::Mistake;
 use super::tracks::OriginTrack;
 use figures::{Confusion, Curves, Figure};
 use plots::PlotError;
@@ -27,8 +28,8 @@ pub enum ReportError {
     Page(#[from] minijinja::Error),
 }
 
-/// The page of an evaluation. It names no other file and no address, and runs nothing.
-pub fn html(evaluation: &Evaluation) -> Result<String, ReportError> {
+/// The page of an evaluation, with the mistakes that are to be shown. It names no other file and no address, and runs nothing.
+pub fn html(evaluation: &Evaluation, mistakes: &[Mistake]) -> Result<String, ReportError> {
     let curves = &evaluation.curves;
     let measured = evaluation.origin.images > 0;
     let plot = |draw: fn(&Curves) -> Result<String, PlotError>| measured.then(|| draw(curves)).transpose();
@@ -56,6 +57,7 @@ pub fn html(evaluation: &Evaluation) -> Result<String, ReportError> {
             families_heat => heat(&evaluation.generator.families)?,
             generators_heat => heat(&evaluation.generator.generators)?,
             sweeps => sweeps.collect::<Result<Vec<_>, PlotError>>()?,
+            mistakes => Value::from(Serde(mistakes)),
             attacks => (!attacks.is_empty()).then(|| plots::attacks(attacks)).transpose()?,
         },
     )
