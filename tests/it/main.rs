@@ -12,6 +12,7 @@ mod decoding;
 mod documents;
 mod doors;
 mod evaluate;
+mod file_contents;
 mod hostile;
 mod labels;
 mod least_rights;
