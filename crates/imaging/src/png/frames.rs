@@ -82,6 +82,13 @@ struct Open {
     to: usize,
 }
 
+impl Open {
+    fn is_whole(&self, header: &[u8; 13]) -> bool {
+        let Window { left, top, width, height } = self.frame.place;
+        (left, top) == (0, 0) && [(width as u32).to_be_bytes(), (height as u32).to_be_bytes()].concat() == header[..8]
+    }
+}
+
 impl<'a> Listing<'a> {
     /// `None` where no more frames come.
     fn take(&mut self, chunk: &Chunk<'a>, at: usize, end: usize) -> Option<()> {
@@ -102,6 +109,11 @@ impl<'a> Listing<'a> {
                 self.open = Some(Open { frame, kind: None, from: 0, to: 0 });
             }
             b"IDAT" | b"fdAT" => match &mut self.open {
+                // The default image has the sides of the whole, or it is no frame.
+                Some(open) if &chunk.name == b"IDAT" && !open.is_whole(self.frames.header) => {
+                    self.open = None;
+                    return None;
+                }
                 Some(open) if open.kind.is_none() => {
                     (open.kind, open.from, open.to) = (Some(chunk.name), at, end);
                 }
