@@ -186,12 +186,12 @@ impl Config {
 
     /// Bytes that the worker and its decoders may hold beyond the model and libtorch: the formula of `configs/default.toml`.
     pub fn memory_bound(&self) -> u64 {
-        let crop = (imaging::CROP_SIDE * imaging::CROP_SIDE * 3) as u64;
+        let crops = (imaging::MAX_JUDGED * imaging::CROP_SIDE * imaging::CROP_SIDE * 3) as u64;
         let batch = self.worker.batch_for("cuda").max(self.worker.batch_for("cpu")) as u64;
         let slots = self.worker.intake_slots as u64;
-        slots * (self.objects.max_bytes + crop)
+        slots * (self.objects.max_bytes + crops)
             + self.worker.decoders() as u64 * decoder::memory(&self.imaging.limits(), self.objects.max_bytes)
-            + 3 * batch * crop
+            + 3 * batch * crops
             + (u64::from(self.broker.prefetch) + u64::from(self.broker.bulk_prefetch)) * broker::wire::MAX_BODY as u64
     }
 }

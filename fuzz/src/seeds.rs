@@ -35,6 +35,7 @@ fn main() -> std::io::Result<()> {
             None => continue,
         };
         write(target, &format!("seed-{name}"), &bytes)?;
+        write("provenance", &format!("seed-{name}"), &bytes)?;
     }
     for (number, (target, text)) in DOCUMENTS.iter().enumerate() {
         write(target, &format!("seed-{number}"), text.as_bytes())?;

@@ -17,11 +17,11 @@ use crate::config::Config;
 use crate::decoding;
 use decoder::Pool;
 use domain::{
-    Context, Evidence, Failure, FailureCode, Grounds, ImageRef, Judge, JudgedImage, Outcome, Purpose, Request,
-    SubmissionKey, Timing,
+    Context, Evidence, Failure, FailureCode, Grounds, ImageRef, Judge, JudgedImage, Observed, Outcome, Purpose,
+    Request, SubmissionKey, Timing,
 };
-use engine::{Detector, score_each};
-use imaging::Decoded;
+use engine::{Detector, score_images};
+use imaging::Crop;
 
 /// Judge files, folders and globs with the worker's own engine; no server is needed.
 ///
@@ -78,7 +78,14 @@ pub(super) fn run(args: &Args, config: &Config) -> Result<(), End> {
 /// A file read and decoded, or why not.
 struct Prepared {
     request: Request,
-    result: Result<(JudgedImage, Decoded, Timing), (FailureCode, String)>,
+    result: Result<Decoded, (FailureCode, String)>,
+}
+
+/// What is scored of a file, and what is known of it before that.
+struct Decoded {
+    crops: Vec<Crop>,
+    observed: Observed,
+    timing: Timing,
 }
 
 /// Reads and decodes on all cores, in order.
@@ -118,7 +125,7 @@ fn read_and_decode(
     request: &Request,
     config: &Config,
     decoders: &Pool,
-) -> Result<(JudgedImage, Decoded, Timing), (FailureCode, String)> {
+) -> Result<Decoded, (FailureCode, String)> {
     let started = Instant::now();
     let failed = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::PermissionDenied => (FailureCode::AccessDenied, error.to_string()),
@@ -146,7 +153,8 @@ fn read_and_decode(
     };
     let milliseconds = |time: Duration| time.as_millis() as u64;
     let timing = Timing { fetch: milliseconds(fetch), decode: milliseconds(started.elapsed()), ..Timing::default() };
-    Ok((image, decoded, timing))
+    let (observed, crops) = decoding::observed(image, decoded);
+    Ok(Decoded { crops, observed, timing })
 }
 
 /// One outcome for each prepared file, in order.
@@ -156,20 +164,21 @@ fn score(
     judge: &Judge,
     batch_size: usize,
 ) -> Result<Vec<Outcome>, End> {
-    let crops: Vec<_> =
-        prepared.iter().filter_map(|item| item.result.as_ref().ok()).map(|(_, decoded, _)| &decoded.crop).collect();
-    let mut scores = Vec::with_capacity(crops.len());
-    for batch in crops.chunks(batch_size) {
+    let images: Vec<Vec<&Crop>> =
+        prepared.iter().filter_map(|item| Some(item.result.as_ref().ok()?.crops.iter().collect())).collect();
+    let mut scores = Vec::with_capacity(images.len());
+    for batch in images.chunks(batch_size) {
         let started = Instant::now();
-        let batch_scores = score_each(detector, batch).map_err(End::work)?;
+        let batch_scores = score_images(detector, batch, batch_size).map_err(End::work)?;
         let infer = started.elapsed().as_millis() as u64;
-        scores.extend(batch_scores.into_iter().map(|score| (score, infer, batch.len() as u32)));
+        let crops = batch.iter().map(Vec::len).sum::<usize>().min(batch_size) as u32;
+        scores.extend(batch_scores.into_iter().map(|score| (score, infer, crops)));
     }
     let mut scores = scores.into_iter();
     let now = OffsetDateTime::now_utc();
     let outcomes = prepared.into_iter().map(|Prepared { request, result }| {
         let failure = |code, detail: String| Outcome::Failure(Box::new(Failure::new(&request, code, detail, now)));
-        let (image, decoded, timing) = match result {
+        let Decoded { observed, timing, .. } = match result {
             Ok(found) => found,
             Err((code, detail)) => return failure(code, detail),
         };
@@ -177,13 +186,7 @@ fn score(
             (Ok(scores), infer, batch_size) => {
                 let timing = Timing { infer, ..timing };
                 let grounds = Grounds::Scored { scores, batch_size };
-                let evidence = Evidence {
-                    image,
-                    quality: decoding::quality_flags(&decoded.quality),
-                    grounds,
-                    timing,
-                    supersedes: None,
-                };
+                let evidence = Evidence { observed, grounds, timing, supersedes: None };
                 Outcome::Verdict(Box::new(judge.verdict(&request, evidence, now)))
             }
             (Err(error), ..) => failure(FailureCode::InferenceFailed, error.to_string()),

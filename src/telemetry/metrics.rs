@@ -93,7 +93,7 @@ impl Metrics {
             ),
             batch_size: registrar.histograms(
                 "assay_batch_size_images",
-                "Images scored together, by the reason why the batch was sent (full, waited, drained)",
+                "Images scored together, each frame of an animation counted, by the reason why the batch was sent (full, waited, drained)",
                 &["reason"],
                 BATCH,
             ),

@@ -1,6 +1,7 @@
 //! Forming batches: reserve the device first, then take what has gathered.
 //!
-//! Batches grow by themselves while the device is busy, and an idle device waits at most `max_delay`.
+//! Batches grow by themselves while the device is busy, and an idle device waits at most `max_delay`. What is counted are crops:
+//! most items are one, an animation is up to three, which stay together.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -29,21 +30,30 @@ impl Flush {
     }
 }
 
+/// What takes some of the device.
+pub trait Load {
+    /// At least one.
+    fn crops(&self) -> usize;
+}
+
 /// Items that wait for the device, oldest first. Pure: time comes in as an argument.
 #[derive(Debug)]
 pub struct Batcher<T> {
+    /// Crops of a full batch.
     full_at: usize,
     max_delay: Duration,
     waiting: VecDeque<(Instant, T)>,
+    /// Of all that waits.
+    crops: usize,
 }
 
-impl<T> Batcher<T> {
+impl<T: Load> Batcher<T> {
     pub fn new(full_at: usize, max_delay: Duration) -> Batcher<T> {
-        Batcher { full_at: full_at.max(1), max_delay, waiting: VecDeque::new() }
+        Batcher { full_at: full_at.max(1), max_delay, waiting: VecDeque::new(), crops: 0 }
     }
 
     pub fn has_room(&self) -> bool {
-        self.waiting.len() < self.full_at
+        self.crops < self.full_at
     }
 
     pub fn is_empty(&self) -> bool {
@@ -51,6 +61,7 @@ impl<T> Batcher<T> {
     }
 
     pub fn push(&mut self, now: Instant, item: T) {
+        self.crops += item.crops();
         self.waiting.push_back((now, item));
     }
 
@@ -59,9 +70,10 @@ impl<T> Batcher<T> {
         self.waiting.front().map(|(since, _)| *since + self.max_delay)
     }
 
-    /// A batch, if it is time for one. `open`: whether more items may come.
+    /// A batch, if it is time for one. It has no more crops than a full one, unless its only item has. `open`: whether more items may
+    /// come.
     pub fn take(&mut self, now: Instant, open: bool) -> Option<(Vec<T>, Flush)> {
-        let flush = if self.waiting.len() >= self.full_at {
+        let flush = if self.crops >= self.full_at {
             Flush::Full
         } else if self.waiting.is_empty() {
             return None;
@@ -72,8 +84,16 @@ impl<T> Batcher<T> {
         } else {
             return None;
         };
-        let size = self.waiting.len().min(self.full_at);
-        Some((self.waiting.drain(..size).map(|(_, item)| item).collect(), flush))
+        let (mut batch, mut crops) = (Vec::new(), 0);
+        while let Some((_, item)) = self.waiting.pop_front_if(|(_, item)| {
+            let fits = crops + item.crops() <= self.full_at;
+            fits || crops == 0
+        }) {
+            crops += item.crops();
+            batch.push(item);
+        }
+        self.crops -= crops;
+        Some((batch, flush))
     }
 }
 
@@ -85,7 +105,7 @@ pub(super) struct Batch<T> {
 }
 
 /// Moves items from `prepared` to the device in batches until `prepared` is closed and empty.
-pub(super) async fn run<T: Send, W: From<Batch<T>>>(
+pub(super) async fn run<T: Load + Send, W: From<Batch<T>>>(
     mut batcher: Batcher<T>,
     mut prepared: mpsc::Receiver<T>,
     batches: mpsc::Sender<W>,
@@ -105,7 +125,7 @@ pub(super) async fn run<T: Send, W: From<Batch<T>>>(
 }
 
 /// The next batch; `None` when there will be none.
-async fn form<T>(
+async fn form<T: Load>(
     batcher: &mut Batcher<T>,
     prepared: &mut mpsc::Receiver<T>,
     abandon: &CancellationToken,
@@ -148,6 +168,46 @@ mod tests {
     use super::*;
 
     const DELAY: Duration = Duration::from_millis(5);
+
+    impl Load for i32 {
+        fn crops(&self) -> usize {
+            1
+        }
+    }
+
+    impl Load for char {
+        fn crops(&self) -> usize {
+            1
+        }
+    }
+
+    /// Of so many crops.
+    impl Load for [usize; 1] {
+        fn crops(&self) -> usize {
+            self[0]
+        }
+    }
+
+    #[test]
+    fn a_batch_has_no_more_crops_than_a_full_one_and_items_stay_whole() {
+        let now = Instant::now();
+        let taken = |full_at: usize, items: &[usize]| {
+            let mut batcher = Batcher::new(full_at, DELAY);
+            items.iter().for_each(|&crops| batcher.push(now, [crops]));
+            let mut batches = Vec::new();
+            while let Some((batch, flush)) = batcher.take(now, false) {
+                batches.push((batch.iter().map(|item| item[0]).collect::<Vec<_>>(), flush));
+            }
+            assert!(batcher.is_empty() && batcher.has_room());
+            batches
+        };
+        use Flush::{Drained, Full};
+        assert_eq!(taken(4, &[1, 3, 3, 1]), [(vec![1, 3], Full), (vec![3, 1], Full)]);
+        assert_eq!(taken(4, &[3, 3]), [(vec![3], Full), (vec![3], Drained)]);
+        assert_eq!(taken(4, &[2, 3, 1]), [(vec![2], Full), (vec![3, 1], Full)]);
+        // One that is more than a full batch goes alone.
+        assert_eq!(taken(2, &[1, 3, 1]), [(vec![1], Full), (vec![3], Full), (vec![1], Drained)]);
+    }
 
     #[test]
     fn a_full_batch_is_sent_at_once() {

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use tracing::Span;
 
+use super::batcher::Load;
 use super::condition::InFlight;
 use domain::delivery::Job;
-use domain::{Evidence, FailureCode, Judge, JudgedImage, Outcome, OutcomeId, QualityFlag, Request, Timing};
+use domain::{Evidence, FailureCode, Judge, Observed, Outcome, OutcomeId, Request, Timing};
 use imaging::Crop;
 
 /// A request that the worker has taken, and that has no outcome yet. From intake.
@@ -26,13 +27,19 @@ pub(super) struct Arrived {
 /// An image that is decoded and waits for the device. From preparation to inference.
 pub(super) struct Prepared {
     pub arrived: Arrived,
-    pub crop: Crop,
-    pub image: JudgedImage,
-    pub quality: Vec<QualityFlag>,
+    /// One, or those of an animation's frames: at most [`imaging::MAX_JUDGED`].
+    pub crops: Vec<Crop>,
+    pub observed: Observed,
     pub timing: Timing,
     pub ready_at: Instant,
     /// Ends when the device takes it.
     pub waiting: Span,
+}
+
+impl Load for Prepared {
+    fn crops(&self) -> usize {
+        self.crops.len()
+    }
 }
 
 /// How an image ended, before that is recorded. From any stage to settlement.

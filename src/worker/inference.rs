@@ -13,7 +13,7 @@ use super::condition::Condition;
 use super::handoff::{Concluded, Conclusion, Prepared};
 use crate::telemetry::traces;
 use domain::{Evidence, FailureCode, Grounds, Judge};
-use engine::{Detector, ScoreError, score_each};
+use engine::{Detector, ScoreError, score_images};
 use imaging::Crop;
 
 /// What the thread is handed.
@@ -78,7 +78,7 @@ pub(super) fn spawn(
                 break;
             }
             let done = match work {
-                Work::Batch(batch) => score(&mut serving, batch, &concluded, &condition),
+                Work::Batch(batch) => score(&mut serving, batch, batch_size, &concluded, &condition),
                 Work::Successor(successor) => serving.replace_by(successor, &judges, batch_size, &condition),
             };
             if let Err(error) = done {
@@ -146,22 +146,25 @@ fn warm_up(detector: &mut dyn Detector, batch_size: usize) -> Result<f64, ScoreE
     Ok(started.elapsed().as_secs_f64() / images as f64)
 }
 
+/// Scores a batch, at most `most` crops at a time.
 fn score(
     serving: &mut Serving,
     batch: Batch<Prepared>,
+    most: usize,
     concluded: &mpsc::Sender<Concluded>,
     condition: &Condition,
 ) -> Result<(), ScoreError> {
     let Serving { detector, judge } = serving;
     let Batch { mut items, flush, device } = batch;
-    let batch_size = items.len();
+    let batch_size: usize = items.iter().map(|item| item.crops.len()).sum();
     condition.metrics.batch(flush.as_str(), batch_size);
     items.iter_mut().for_each(|item| item.waiting = Span::none());
     let spans = items.iter().map(|item| &item.arrived.span);
     let span = traces::batch(detector.device(), flush.as_str(), spans);
     let started = Instant::now();
     condition.set_device_busy(Some(started));
-    let scores = score_each(detector.as_mut(), &items.iter().map(|item| &item.crop).collect::<Vec<_>>());
+    let images: Vec<Vec<&Crop>> = items.iter().map(|item| item.crops.iter().collect()).collect();
+    let scores = score_images(detector.as_mut(), &images, most);
     condition.set_device_busy(None);
     let infer = started.elapsed();
     condition.metrics.device_was_busy(infer);
@@ -169,7 +172,7 @@ fn score(
     // The device is free from here on: the next batch forms while this one is settled.
     drop(device);
     for (item, scores) in items.into_iter().zip(scores?) {
-        let Prepared { arrived, image, quality, mut timing, ready_at, .. } = item;
+        let Prepared { arrived, observed, mut timing, ready_at, .. } = item;
         let waited = started.duration_since(ready_at);
         condition.metrics.stage("batch", waited);
         condition.metrics.stage("infer", infer);
@@ -179,7 +182,7 @@ fn score(
             Ok(scores) => {
                 let grounds = Grounds::Scored { scores, batch_size: batch_size as u32 };
                 let supersedes = arrived.supersedes;
-                let evidence = Box::new(Evidence { image, quality, grounds, timing, supersedes });
+                let evidence = Box::new(Evidence { observed, grounds, timing, supersedes });
                 Conclusion::Judged { evidence, judge: judge.clone() }
             }
             Err(error) => Conclusion::Failed { code: FailureCode::InferenceFailed, detail: error.to_string() },

@@ -39,7 +39,7 @@ use ledger::Ledger;
 use ledger::workers::Workers;
 use objects::{Allowed, Objects};
 
-pub use batcher::{Batcher, Flush};
+pub use batcher::{Batcher, Flush, Load};
 pub use condition::Condition;
 pub use proof::Unproven;
 pub use succession::Succession;

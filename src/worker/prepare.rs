@@ -17,8 +17,8 @@ use crate::decoding;
 use crate::telemetry::traces;
 use decoder::Pool;
 use domain::delivery::Settlement;
-use domain::{Evidence, FailureCode, Grounds, ImageFormat, Judge, JudgedImage, Request, Timing};
-use imaging::Decoded;
+use domain::{Evidence, FailureCode, Grounds, ImageFormat, Judge, JudgedImage, Observed, Request, Timing};
+use imaging::{Crop, Decoded};
 use objects::{Allowed, FetchError, Object};
 
 /// What it takes to prepare images; shared by all tasks of the intake.
@@ -42,7 +42,7 @@ pub(super) struct Preparer {
 /// What fetching led to.
 enum Fetched {
     /// For the device.
-    Decoded { decoded: Decoded, image: JudgedImage, timing: Timing },
+    Decoded { crops: Vec<Crop>, observed: Observed, timing: Timing },
     /// An earlier verdict on the same bytes answers.
     Known(Evidence, Arc<Judge>),
 }
@@ -94,11 +94,9 @@ impl Preparer {
                 let conclusion = Conclusion::Judged { evidence: Box::new(evidence), judge };
                 let _ = self.concluded.send(Concluded { arrived, conclusion, at: Instant::now() }).await;
             }
-            Ok(Fetched::Decoded { decoded, image, timing }) => {
-                let quality = decoding::quality_flags(&decoded.quality);
-                let crop = decoded.crop;
+            Ok(Fetched::Decoded { crops, observed, timing }) => {
                 let (ready_at, waiting) = (Instant::now(), traces::stage("wait", &arrived.span));
-                let prepared = Prepared { arrived, crop, image, quality, timing, ready_at, waiting };
+                let prepared = Prepared { arrived, crops, observed, timing, ready_at, waiting };
                 let _ = self.prepared.send(prepared).await;
             }
             Err(stopped) => self.end(arrived, stopped).await,
@@ -144,7 +142,7 @@ impl Preparer {
         let _ = self.concluded.send(Concluded { arrived, conclusion, at: Instant::now() }).await;
     }
 
-    /// The encoded bytes are dropped at the end: from then on an image takes no more memory than its crop.
+    /// The encoded bytes are dropped at the end: from then on an image takes no more memory than its crops.
     async fn fetch_and_decode(&self, arrived: &Arrived) -> Result<Fetched, Stopped> {
         let request = &arrived.job.request;
         check_request(request, &self.allowed, OffsetDateTime::now_utc())?;
@@ -163,10 +161,15 @@ impl Preparer {
         if let Some(reuse) = &self.reuse
             && let Some((earlier, judge)) = reuse.earlier(request, &object.sha256).await
         {
-            let (seen, quality, supersedes) = (&earlier.image, earlier.quality.clone(), arrived.supersedes);
-            let image = judged_image(request, &object, seen.format, seen.width, seen.height);
-            let grounds = Grounds::Earlier(earlier);
-            return Ok(Fetched::Known(Evidence { image, quality, grounds, timing, supersedes }, judge));
+            let seen = &earlier.image;
+            let observed = Observed {
+                image: judged_image(request, &object, seen.format, seen.width, seen.height),
+                quality: earlier.quality.clone(),
+                frames: earlier.frames,
+                provenance: earlier.provenance.clone().unwrap_or_default(),
+            };
+            let (grounds, supersedes) = (Grounds::Earlier(earlier), arrived.supersedes);
+            return Ok(Fetched::Known(Evidence { observed, grounds, timing, supersedes }, judge));
         }
 
         let started = Instant::now();
@@ -181,7 +184,8 @@ impl Preparer {
         let image =
             judged_image(request, &object, decoding::image_format(decoded.format), decoded.width, decoded.height);
         let timing = Timing { decode: decode.as_millis() as u64, ..timing };
-        Ok(Fetched::Decoded { decoded, image, timing })
+        let (observed, crops) = decoding::observed(image, decoded);
+        Ok(Fetched::Decoded { crops, observed, timing })
     }
 
     /// The object, and how long the fetch took. A store that gives nothing at all is waited for: an attempt of the retry schedule

@@ -13,6 +13,7 @@ mod contracts;
 mod decoding;
 mod documents;
 mod evaluate;
+mod file_contents;
 mod hostile;
 mod labels;
 mod least_rights;

@@ -81,9 +81,9 @@ impl Process {
     pub(crate) fn decode(&mut self, bytes: &[u8], timeout: Duration) -> Result<Result<Decoded, Error>, Broken> {
         let deadline = Instant::now() + timeout;
         match self.request(Request::Decode, bytes, deadline)? {
-            Response::Decoded { format, width, height, quality } => {
-                let crop = protocol::read_crop(self.until(deadline)).map_err(Broken::of_response)?;
-                Ok(Ok(Decoded { crop, format, width, height, quality }))
+            Response::Decoded(facts) => {
+                let decoded = protocol::read_decoded(self.until(deadline), facts);
+                Ok(Ok(decoded.map_err(Broken::of_response)?))
             }
             Response::Refused(error) => Ok(Err(error.into())),
             other => Err(Broken::Failed(io::Error::other(format!("its response is {other:?}")))),

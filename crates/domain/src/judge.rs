@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::{
-    Candidate, Decision, GeneratorGuess, JudgedImage, ModelRef, OutcomeId, Policy, QualityFlag, Request, Score, Scores,
-    ThresholdSettings, Timing, Verdict, WorkerRef,
+    Candidate, Decision, Frames, GeneratorGuess, JudgedImage, ModelRef, OutcomeId, Policy, Provenance, QualityFlag,
+    Request, Score, Scores, ThresholdSettings, Timing, Verdict, WorkerRef,
 };
 
 /// How many generators a verdict names as candidates.
@@ -38,17 +38,27 @@ pub struct Judge {
 /// What was found of one image.
 #[derive(Clone, Debug)]
 pub struct Evidence {
-    pub image: JudgedImage,
-    pub quality: Vec<QualityFlag>,
+    pub observed: Observed,
     pub grounds: Grounds,
     pub timing: Timing,
     pub supersedes: Option<OutcomeId>,
 }
 
+/// What was found of an image beside its scores, none of which it touches.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    pub image: JudgedImage,
+    pub quality: Vec<QualityFlag>,
+    /// `None` for a still image.
+    pub frames: Option<Frames>,
+    /// What its file says of itself.
+    pub provenance: Provenance,
+}
+
 /// What a verdict rests on.
 #[derive(Clone, Debug)]
 pub enum Grounds {
-    /// The network looked at it; `batch_size` images together, itself included.
+    /// The network looked at it, or at several of its [frames](Scores::of_frames); `batch_size` images together, its own included.
     Scored { scores: Scores, batch_size: u32 },
     /// An earlier verdict on the same bytes, which the judge [stands by](Judge::stands_by).
     Earlier(Box<Verdict>),
@@ -64,7 +74,8 @@ pub struct Finding {
 
 impl Judge {
     pub fn verdict(&self, request: &Request, evidence: Evidence, decided_at: OffsetDateTime) -> Verdict {
-        let Evidence { image, quality, grounds, timing, supersedes } = evidence;
+        let Evidence { observed, grounds, timing, supersedes } = evidence;
+        let Observed { image, quality, frames, provenance } = observed;
         let (finding, batch_size, reused_from) = match grounds {
             Grounds::Scored { scores, batch_size } => (self.find(&scores, &request.key.tenant), batch_size, None),
             Grounds::Earlier(earlier) => {
@@ -88,6 +99,8 @@ impl Judge {
             generator,
             model: self.model.clone(),
             quality,
+            frames,
+            provenance: Some(provenance),
             purpose: request.purpose,
             generation: request.key.generation,
             reused_from,
@@ -102,12 +115,13 @@ impl Judge {
     }
 
     /// Whether this judge, with this model, would find the same as `earlier` did. The manifest of a version should not change;
-    /// this doesn't rely on it.
+    /// this doesn't rely on it. Verdicts without provenance are of versions that judged animations by other pictures.
     pub fn stands_by(&self, earlier: &Verdict) -> bool {
         let policy = self.policy_for(&earlier.tenant);
         let score = score(&policy, earlier.score.logit);
         let novel = |guess: &GeneratorGuess| self.is_novel(guess.novelty) == (guess.label == UNKNOWN);
         earlier.model == self.model
+            && earlier.provenance.is_some()
             && earlier.score == score
             && earlier.decision == policy.decide(score.synthetic)
             && earlier.generator.as_ref().is_none_or(novel)
@@ -201,7 +215,8 @@ mod tests {
             width: 1,
             height: 1,
         };
-        let evidence = Evidence { image, quality: Vec::new(), grounds, timing: Timing::default(), supersedes: None };
+        let observed = Observed { image, quality: Vec::new(), frames: None, provenance: Provenance::default() };
+        let evidence = Evidence { observed, grounds, timing: Timing::default(), supersedes: None };
         judge().verdict(&request, evidence, OffsetDateTime::UNIX_EPOCH)
     }
 
@@ -250,6 +265,7 @@ mod tests {
         // What is written down has been through JSON.
         let first: Verdict = serde_json::from_str(&serde_json::to_string(&first).unwrap()).unwrap();
         assert!(judge().stands_by(&first));
+        assert!(!judge().stands_by(&Verdict { provenance: None, ..first.clone() }));
         let strict = |change: fn(&mut Judge)| {
             let mut judge = judge();
             change(&mut judge);

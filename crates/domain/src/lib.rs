@@ -1,6 +1,6 @@
 //! The vocabulary of moderation: requests, scores, decisions, verdicts, failures. Pure values, no I/O.
 //!
-//! Reading order: [`request`] → [`scores`] → [`policy`], [`threshold_settings`] → [`judge`] → [`verdict`] and [`failure`] → [`outcome`];
+//! Reading order: [`request`] → [`scores`] → [`policy`], [`threshold_settings`] → [`judge`] → [`provenance`], [`verdict`] and [`failure`] → [`outcome`];
 //! then [`rejection`] and [`label`].
 
 pub mod delivery;
@@ -10,6 +10,7 @@ pub mod label;
 pub mod outcome;
 mod outcome_id;
 pub mod policy;
+pub mod provenance;
 pub mod rejection;
 pub mod request;
 pub mod scores;
@@ -17,15 +18,17 @@ pub mod threshold_settings;
 pub mod verdict;
 
 pub use failure::{Failure, FailureCode, Stage};
-pub use judge::{Evidence, Finding, Generator, Grounds, Judge};
+pub use judge::{Evidence, Finding, Generator, Grounds, Judge, Observed};
 pub use label::{ContentType, Correction, LabelledOrigin, Subject};
 pub use outcome::Outcome;
 pub use outcome_id::OutcomeId;
 pub use policy::{Calibration, Decision, Policy, Thresholds};
+pub use provenance::{C2pa, Claim, Hint, HintKind, Provenance};
 pub use rejection::{Rejection, RejectionCode};
 pub use request::{Context, ImageRef, Purpose, Request, RequestError, SubmissionKey, TraceContext};
 pub use scores::Scores;
 pub use threshold_settings::{TenantThresholds, ThresholdSettings};
 pub use verdict::{
-    Candidate, GeneratorGuess, ImageFormat, JudgedImage, ModelRef, QualityFlag, Score, Timing, Verdict, WorkerRef,
+    Candidate, Frames, GeneratorGuess, ImageFormat, JudgedImage, ModelRef, QualityFlag, Score, Timing, Verdict,
+    WorkerRef,
 };

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
-use super::{Decision, ImageRef, OutcomeId, Purpose, SubmissionKey};
+use super::{Decision, ImageRef, OutcomeId, Provenance, Purpose, SubmissionKey};
 
 /// What the bytes were, by their first ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -40,7 +40,7 @@ impl ImageFormat {
 pub enum QualityFlag {
     /// A side is shorter than the crop, so it was filled up by reflection.
     LowResolution,
-    /// Only the first frame was judged.
+    /// There are several frames, of which some were judged: `frames` says how many.
     Animated,
     /// Alpha was dropped.
     Transparent,
@@ -48,6 +48,17 @@ pub enum QualityFlag {
     Greyscale,
     /// Data is missing or unreadable, so pixels of the crop may be made up.
     Damaged,
+}
+
+/// How much of an animation was judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Frames {
+    /// The first, the middle and the last, as far as they could be decoded.
+    #[schemars(range(min = 1, max = 3))]
+    pub judged: u32,
+    /// How many the file shows.
+    #[schemars(range(min = 1))]
+    pub of: u32,
 }
 
 /// The image as it was found.
@@ -85,7 +96,7 @@ pub struct Score {
     /// Probability that the image is synthetic, 0 to 1.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub synthetic: f32,
-    /// What the network said, uncalibrated: above 0 leans synthetic.
+    /// What the network said, uncalibrated: above 0 leans synthetic. Of several frames it is the median.
     pub logit: f32,
     /// Whether the probability comes from a fitted calibration.
     pub calibrated: bool,
@@ -173,6 +184,11 @@ pub struct Verdict {
     pub model: ModelRef,
     /// What makes the verdict less sure than its score says.
     pub quality: Vec<QualityFlag>,
+    /// null for a still image, and in verdicts of versions before this field.
+    pub frames: Option<Frames>,
+    /// What the file says of itself. Anybody can write or remove such words: the score does not know them. null in verdicts of
+    /// versions before this field.
+    pub provenance: Option<Provenance>,
     pub purpose: Purpose,
     pub generation: u32,
     /// The outcome whose scores were used again, if the same bytes were judged before by the same weights.
@@ -182,7 +198,7 @@ pub struct Verdict {
     /// Which try it was that ended so, from 1.
     pub attempt: u32,
     pub timing_ms: Timing,
-    /// Images that were scored together; 0 if scores were used again.
+    /// Images that were scored together, each frame of an animation counted; 0 if scores were used again.
     pub batch_size: u32,
     #[serde(with = "time::serde::rfc3339")]
     #[schemars(with = "String", extend("format" = "date-time"))]

@@ -3,8 +3,30 @@
 use crate::{Crop, Detector, ScoreError};
 use domain::Scores;
 
-/// Scores every image; a batch that fails, or doesn't fit into memory, is halved until each image that fails is alone.
-/// An inner error is that of one image; an outer one means that the device can't score anything.
+/// Scores images of one crop, or of several frames each, at most `most` crops at a time; of an image with several crops all must be
+/// scored. An inner error is that of one image; an outer one means that the device can't score anything.
+pub fn score_images(
+    detector: &mut dyn Detector,
+    images: &[Vec<&Crop>],
+    most: usize,
+) -> Result<Vec<Result<Scores, ScoreError>>, ScoreError> {
+    let crops: Vec<&Crop> = images.iter().flatten().copied().collect();
+    let mut scores = Vec::with_capacity(crops.len());
+    for batch in crops.chunks(most.max(1)) {
+        scores.extend(score_each(detector, batch)?);
+    }
+    let mut scores = scores.into_iter();
+    let of_image = |image: &Vec<&Crop>| {
+        // All of them are taken, also behind one that failed.
+        let frames: Vec<_> = scores.by_ref().take(image.len()).collect();
+        let frames = frames.into_iter().collect::<Result<Vec<_>, _>>()?;
+        Ok(Scores::of_frames(frames).expect("an image has a crop"))
+    };
+    Ok(images.iter().map(of_image).collect())
+}
+
+/// Scores every crop; a batch that fails, or doesn't fit into memory, is halved until each crop that fails is alone.
+/// An inner error is that of one crop; an outer one means that the device can't score anything.
 pub fn score_each(detector: &mut dyn Detector, crops: &[&Crop]) -> Result<Vec<Result<Scores, ScoreError>>, ScoreError> {
     if crops.is_empty() {
         return Ok(Vec::new());

@@ -37,7 +37,7 @@ use artefact::{Card, LoadError};
 use domain::Scores;
 use imaging::Crop;
 
-pub use isolate::score_each;
+pub use isolate::{score_each, score_images};
 pub use scoring::Engine;
 pub use scripted::Scripted;
 pub use torch_error::{TorchError, TorchErrorKind};

@@ -60,6 +60,13 @@ impl Window {
         self.top + self.height
     }
 
+    /// What lies in both.
+    pub(crate) fn overlap(&self, other: &Window) -> Option<Window> {
+        let (left, top) = (self.left.max(other.left), self.top.max(other.top));
+        let (right, bottom) = (self.right().min(other.right()), self.bottom().min(other.bottom()));
+        (left < right && top < bottom).then(|| Window { left, top, width: right - left, height: bottom - top })
+    }
+
     /// Bytes of its pixels.
     pub(crate) fn bytes(&self) -> usize {
         self.width * self.height * 3
@@ -72,10 +79,15 @@ impl Window {
     /// Cuts the window out of the pixels of a larger region whose corner lies at (`left`, `top`) of the image and
     /// whose rows take `stride` bytes.
     pub(crate) fn cut(&self, region: &[u8], left: usize, top: usize, stride: usize) -> Vec<u8> {
-        let mut pixels = Vec::with_capacity(self.bytes());
+        self.cut_of(3, region, left, top, stride)
+    }
+
+    /// Of pixels of so many bytes.
+    pub(crate) fn cut_of(&self, pixel: usize, region: &[u8], left: usize, top: usize, stride: usize) -> Vec<u8> {
+        let mut pixels = Vec::with_capacity(self.width * self.height * pixel);
         for y in self.top - top..self.bottom() - top {
-            let start = y * stride + (self.left - left) * 3;
-            pixels.extend_from_slice(&region[start..start + self.width * 3]);
+            let start = y * stride + (self.left - left) * pixel;
+            pixels.extend_from_slice(&region[start..start + self.width * pixel]);
         }
         pixels
     }

@@ -5,7 +5,8 @@
 //! centre at native resolution. A panic in a decoder becomes a [`DecodeError`].
 //!
 //! The pixels are those of Pillow's `Image.open(file).convert("RGB")`, bit for bit: alpha is dropped, not blended,
-//! only the first frame is looked at, and EXIF orientation is not applied. Where this differs from Pillow, on purpose:
+//! and EXIF orientation is not applied. Of an animation up to three frames are looked at (see `animation`); what is said to be
+//! the image is the first. Where this differs from Pillow, on purpose:
 //! - 16-bit greyscale keeps its high byte, as 16-bit colour does; Pillow clips it at 255, which leaves a white image.
 //! - A JPEG that is cut off or corrupt is decoded as far as viewers show it, and said to be damaged where that concerns the
 //!   crop. Pillow shows the same if it is told to load truncated images.
@@ -14,6 +15,7 @@
 //! Only the middle of an image is kept, and as far as the format allows only the middle is decoded. [`window`] keeps more
 //! of it, for training and evaluation.
 
+mod animation;
 mod bmp;
 mod colour;
 mod crop;
@@ -25,6 +27,7 @@ mod overlay;
 mod picture;
 mod png;
 pub mod protocol;
+pub mod provenance;
 mod sniff;
 #[cfg(test)]
 mod tests;
@@ -35,10 +38,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde::{Deserialize, Serialize};
 
+use animation::Animation;
+pub use animation::MAX_JUDGED;
 use crop::Window;
 pub use crop::{CROP_SIDE, Crop};
 pub use format::Format;
 pub use picture::Picture;
+pub use provenance::Provenance;
 pub use sniff::{SNIFFED_BYTES, is_image};
 
 /// `[imaging]` of the configuration.
@@ -70,7 +76,7 @@ pub struct Limits {
 pub enum Quality {
     /// A side is shorter than the crop, so it was filled up by reflection.
     LowResolution,
-    /// Only the first frame was judged.
+    /// There are several frames, of which some were judged.
     Animated,
     /// Alpha was dropped.
     Transparent,
@@ -83,12 +89,19 @@ pub enum Quality {
 /// An image as the detector needs it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decoded {
+    /// Of an animation, that of the first frame.
     pub crop: Crop,
+    /// Those of an animation's other frames that are judged: at most [`MAX_JUDGED`] with the first.
+    pub later: Vec<Crop>,
+    /// How many frames the file shows; `None` for a still image.
+    pub frames: Option<u32>,
     pub format: Format,
     /// Pixels of the whole image.
     pub width: u32,
     pub height: u32,
     pub quality: Vec<Quality>,
+    /// What the file says of itself; no pixel depends on it.
+    pub provenance: Provenance,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
@@ -133,28 +146,43 @@ struct DecoderOutput {
     quality: Vec<Quality>,
 }
 
+/// What was found in a file.
+struct Opened {
+    format: Format,
+    /// Of an animation, its first frame.
+    output: DecoderOutput,
+    /// The windows of other frames.
+    later: Vec<Vec<u8>>,
+    frames: Option<u32>,
+}
+
 /// Decodes the centre of an image.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, DecodeError> {
-    let (format, DecoderOutput { width, height, window, mut quality }) = open(bytes, CROP_SIDE, limits)?;
+    let Opened { format, output, later, frames } = open(bytes, CROP_SIDE, MAX_JUDGED, limits)?;
+    let DecoderOutput { width, height, window, mut quality } = output;
     let place = Window::centre(width, height, CROP_SIDE);
     if place.is_smaller_than_crop() {
         quality.insert(0, Quality::LowResolution);
     }
-    Ok(Decoded { crop: place.fill_up(&window), format, width, height, quality })
+    let later = later.iter().map(|window| place.fill_up(window)).collect();
+    let (crop, provenance) = (place.fill_up(&window), provenance::of(bytes));
+    Ok(Decoded { crop, later, frames, format, width, height, quality, provenance })
 }
 
-/// Decodes the middle of an image: `side` pixels wide and high, or all where the image is smaller. The pixels are those
-/// that [`decode`] would give, but nothing is filled up; of a window of 256 pixels or any larger even number, the middle is
-/// its crop.
+/// Decodes the middle of an image, of an animation that of its first frame: `side` pixels wide and high, or all where the image is
+/// smaller. The pixels are those that [`decode`] would give, but nothing is filled up; of a window of 256 pixels or any larger even
+/// number, the middle is its crop.
 pub fn window(bytes: &[u8], side: usize, limits: &Limits) -> Result<DecodedWindow, DecodeError> {
-    let (format, DecoderOutput { width, height, window, quality }) = open(bytes, side, limits)?;
+    let Opened { format, output, .. } = open(bytes, side, 1, limits)?;
+    let DecoderOutput { width, height, window, quality } = output;
     let place = Window::centre(width, height, side);
     let picture = Picture::new(place.width, place.height, window)
         .ok_or_else(|| format.damaged(format_args!("a window of {side} pixels has none in it")))?;
     Ok(DecodedWindow { picture, format, width, height, quality })
 }
 
-fn open(bytes: &[u8], side: usize, limits: &Limits) -> Result<(Format, DecoderOutput), DecodeError> {
+/// At most so many frames are decoded.
+fn open(bytes: &[u8], side: usize, frames: usize, limits: &Limits) -> Result<Opened, DecodeError> {
     if bytes.is_empty() {
         return Err(DecodeError::Empty);
     }
@@ -167,12 +195,55 @@ fn open(bytes: &[u8], side: usize, limits: &Limits) -> Result<(Format, DecoderOu
         Format::Bmp => bmp::decode,
         Format::Tiff => tiff::decode,
     };
+    let still = || Ok(Opened { format, output: decoder(bytes, side, limits)?, later: Vec::new(), frames: None });
+    let open = || {
+        let animation: Option<Box<dyn Animation + '_>> = match format {
+            Format::Png => png::animation(bytes),
+            Format::Webp => webp::animation(bytes, limits),
+            Format::Gif => gif::animation(bytes),
+            _ => None,
+        };
+        match animation.map(|animation| open_animation(format, animation.as_ref(), side, frames, limits)) {
+            None => still(),
+            Some(Ok(opened)) => Ok(opened),
+            // Viewers show what they would without the frames.
+            Some(Err(error)) => still().map(damaged).map_err(|_| error),
+        }
+    };
     // Nothing that the closure touches outlives a panic: the decoders keep no state.
-    let output = catch_unwind(AssertUnwindSafe(|| decoder(bytes, side, limits))).unwrap_or_else(|panic| {
+    catch_unwind(AssertUnwindSafe(open)).unwrap_or_else(|panic| {
         let message = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
         Err(format.damaged(format!("the decoder panicked: {}", message.unwrap_or("without a message"))))
-    })?;
-    Ok((format, output))
+    })
+}
+
+fn damaged(mut opened: Opened) -> Opened {
+    opened.output.quality.push(Quality::Damaged);
+    opened
+}
+
+fn open_animation(
+    format: Format,
+    animation: &dyn Animation,
+    side: usize,
+    frames: usize,
+    limits: &Limits,
+) -> Result<Opened, DecodeError> {
+    let (width, height) = animation.canvas();
+    limits.admit(format, width, height)?;
+    let shown = animation::shown(animation, &Window::centre(width, height, side), frames, limits)?;
+    let mut windows = shown.windows.into_iter();
+    let window = windows.next().ok_or_else(|| format.damaged("it has no frame"))?;
+    let mut quality = Vec::new();
+    if animation.count() > 1 {
+        quality.push(Quality::Animated);
+    }
+    quality.extend(animation.quality());
+    if shown.is_damaged || animation.is_damaged() {
+        quality.push(Quality::Damaged);
+    }
+    let output = DecoderOutput { width, height, window, quality };
+    Ok(Opened { format, output, later: windows.collect(), frames: Some(animation.count()) })
 }
 
 /// A picture of one grey pixel, to try a decoder with.

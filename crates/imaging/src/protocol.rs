@@ -1,15 +1,15 @@
 //! The protocol between the worker and its decoders, over a socket pair.
 //!
 //! A request is a kind (one byte), the side of a window (two, little-endian; 0 where none is asked for), a length (eight)
-//! and the encoded image. A response is a length (four bytes), a JSON document, and behind [`Response::Decoded`] the crop's
-//! pixels, behind [`Response::Window`] the window's. Both sides are of one build, but the worker checks everything that it
+//! and the encoded image. A response is a length (four bytes), a JSON document, and behind [`Response::Decoded`] the pixels of
+//! one crop, or of an animation's up to three, behind [`Response::Window`] the window's. Both sides are of one build, but the worker checks everything that it
 //! reads: an image may have taken its decoder over.
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Crop, DecodeError, Decoded, DecodedWindow, Format, Picture, Quality};
+use crate::{Crop, DecodeError, Decoded, DecodedWindow, Format, MAX_JUDGED, Picture, Provenance, Quality};
 
 /// The longest document that is read.
 const MAX_DOCUMENT: usize = 64 << 10;
@@ -41,12 +41,7 @@ pub enum Response {
         version: String,
         protections: Protections,
     },
-    Decoded {
-        format: Format,
-        width: u32,
-        height: u32,
-        quality: Vec<Quality>,
-    },
+    Decoded(Facts),
     Window {
         format: Format,
         width: u32,
@@ -55,6 +50,19 @@ pub enum Response {
     },
     Refused(DecodeError),
     Probed(Vec<Attempt>),
+}
+
+/// What a decoder found, but for the pixels.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Facts {
+    pub format: Format,
+    pub width: u32,
+    pub height: u32,
+    pub quality: Vec<Quality>,
+    pub frames: Option<u32>,
+    /// Crops that follow the first: less than [`MAX_JUDGED`].
+    pub later: usize,
+    pub provenance: Provenance,
 }
 
 /// What keeps a decoder from doing anything but decoding.
@@ -126,13 +134,14 @@ pub fn send_response(to: impl Write, response: &Response, pixels: &[u8]) -> io::
 }
 
 /// Sends what decoding gave.
-pub fn send_decoded(to: impl Write, decoded: Result<Decoded, DecodeError>) -> io::Result<()> {
-    match decoded {
-        Ok(Decoded { crop, format, width, height, quality }) => {
-            send_response(to, &Response::Decoded { format, width, height, quality }, crop.pixels())
-        }
-        Err(error) => send_response(to, &Response::Refused(error), &[]),
-    }
+pub fn send_decoded(mut to: impl Write, decoded: Result<Decoded, DecodeError>) -> io::Result<()> {
+    let Decoded { crop, later, frames, format, width, height, quality, provenance } = match decoded {
+        Ok(decoded) => decoded,
+        Err(error) => return send_response(to, &Response::Refused(error), &[]),
+    };
+    let facts = Facts { format, width, height, quality, frames, later: later.len(), provenance };
+    send_response(&mut to, &Response::Decoded(facts), crop.pixels())?;
+    later.iter().try_for_each(|crop| to.write_all(crop.pixels()))
 }
 
 /// Sends what decoding a window gave.
@@ -158,8 +167,18 @@ pub fn read_response(mut from: impl Read) -> io::Result<Response> {
     Ok(serde_json::from_slice(&document)?)
 }
 
-/// Reads the pixels behind [`Response::Decoded`].
-pub fn read_crop(mut from: impl Read) -> io::Result<Crop> {
+/// Reads the pixels behind [`Response::Decoded`]: never more crops than an image may have.
+pub fn read_decoded(mut from: impl Read, facts: Facts) -> io::Result<Decoded> {
+    let Facts { format, width, height, quality, frames, later, provenance } = facts;
+    if later >= MAX_JUDGED {
+        return Err(io::Error::new(ErrorKind::InvalidData, format!("{later} crops behind the first")));
+    }
+    let crop = read_crop(&mut from)?;
+    let later = (0..later).map(|_| read_crop(&mut from)).collect::<io::Result<_>>()?;
+    Ok(Decoded { crop, later, frames, format, width, height, quality, provenance })
+}
+
+fn read_crop(mut from: impl Read) -> io::Result<Crop> {
     let mut pixels = vec![0; Crop::BYTES];
     from.read_exact(&mut pixels)?;
     Ok(Crop::from_pixels(pixels).expect("the length is a crop's"))
@@ -249,17 +268,28 @@ mod tests {
 
     #[test]
     fn responses_arrive_as_they_were_sent() {
-        let crop = Crop::from_pixels((0..Crop::BYTES).map(|n| n as u8).collect()).unwrap();
-        let quality = vec![Quality::LowResolution, Quality::Greyscale];
-        let decoded = Decoded { crop: crop.clone(), format: Format::Webp, width: 70_000, height: 3, quality };
-        let mut sent = Vec::new();
-        send_decoded(Trickle(&mut sent), Ok(decoded)).unwrap();
-        let mut from = Trickle(sent.as_slice());
-        let quality = vec![Quality::LowResolution, Quality::Greyscale];
-        let facts = Response::Decoded { format: Format::Webp, width: 70_000, height: 3, quality };
-        assert_eq!(read_response(&mut from).unwrap(), facts);
-        assert!(read_crop(&mut from).unwrap() == crop);
-        assert!(from.0.is_empty());
+        let crop = |first: u8| Crop::from_pixels((0..Crop::BYTES).map(|n| n as u8 ^ first).collect()).unwrap();
+        for later in 0..MAX_JUDGED {
+            let decoded = Decoded {
+                crop: crop(0),
+                later: (1..=later as u8).map(crop).collect(),
+                frames: (later > 0).then_some(70),
+                format: Format::Webp,
+                width: 70_000,
+                height: 3,
+                quality: vec![Quality::LowResolution, Quality::Greyscale],
+                provenance: crate::provenance::of(b"\xff\xd8\xff\xfe\0\x12Made with Canva  "),
+            };
+            assert!(!decoded.provenance.hints.is_empty());
+            let mut sent = Vec::new();
+            send_decoded(Trickle(&mut sent), Ok(decoded.clone())).unwrap();
+            let mut from = Trickle(sent.as_slice());
+            let Response::Decoded(facts) = read_response(&mut from).unwrap() else { panic!("no image came") };
+            assert!(read_decoded(&mut from, facts.clone()).unwrap() == decoded);
+            assert!(from.0.is_empty());
+            let more = Facts { later: MAX_JUDGED, ..facts };
+            assert!(read_decoded(io::repeat(7), more).is_err());
+        }
 
         let errors = [
             DecodeError::Empty,

@@ -267,7 +267,7 @@ fn sixteen_bit_grey_keeps_its_high_byte() {
 }
 
 #[test]
-fn the_first_frame_of_an_animation_is_judged_and_the_verdict_says_so() {
+fn frames_of_an_animation_are_judged_and_it_is_said_how_many_there_are() {
     let mut bytes = Vec::new();
     let mut encoder = ::gif::Encoder::new(&mut bytes, 300, 300, &palette()).unwrap();
     for shade in [10, 200] {
@@ -276,7 +276,16 @@ fn the_first_frame_of_an_animation_is_judged_and_the_verdict_says_so() {
     drop(encoder);
     let decoded = decode(&bytes, &AMPLE).unwrap();
     assert_eq!(decoded.crop.pixels()[..3], [10, 10 ^ 0x55, 245]);
-    assert_eq!(decoded.quality, [Quality::Animated]);
+    assert_eq!(decoded.later[0].pixels()[..3], [200, 200 ^ 0x55, 55]);
+    assert_eq!((decoded.later.len(), decoded.frames, decoded.quality), (1, Some(2), vec![Quality::Animated]));
+}
+
+#[test]
+fn a_still_image_has_no_frames() {
+    for (name, bytes) in lossless_files(40, 50).into_iter().chain(lossy_files(40, 50)) {
+        let decoded = decode(&bytes, &AMPLE).unwrap();
+        assert_eq!((decoded.frames, decoded.later.len()), (None, 0), "{name}");
+    }
 }
 
 #[test]

@@ -98,6 +98,44 @@ pub fn gif(width: usize, height: usize) -> Vec<u8> {
     bytes
 }
 
+/// An animated GIF whose frames have these shades.
+pub fn gif_of(side: u16, shades: &[u8]) -> Vec<u8> {
+    let grey: Vec<u8> = (0..=255).flat_map(|level| [level; 3]).collect();
+    let mut bytes = Vec::new();
+    let mut encoder = gif::Encoder::new(&mut bytes, side, side, &grey).unwrap();
+    for &shade in shades {
+        let buffer = vec![shade; usize::from(side) * usize::from(side)].into();
+        encoder.write_frame(&gif::Frame { width: side, height: side, buffer, ..gif::Frame::default() }).unwrap();
+    }
+    drop(encoder);
+    bytes
+}
+
+/// An animated PNG whose frames have these shades; the picture that viewers without animations show is black, and no frame.
+pub fn apng_with_hidden_picture(side: u32, shades: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, side, side);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_animated(shades.len() as u32, 0).unwrap();
+    encoder.set_sep_def_img(true).unwrap();
+    let mut writer = encoder.write_header().unwrap();
+    for shade in std::iter::once(&0).chain(shades) {
+        writer.write_image_data(&vec![*shade; (side * side * 3) as usize]).unwrap();
+    }
+    writer.finish().unwrap();
+    bytes
+}
+
+/// A PNG with a text under a key.
+pub fn png_with_text(side: u32, key: &str, text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, side, side);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.add_text_chunk(key.into(), text.into()).unwrap();
+    encoder.write_header().unwrap().write_image_data(&vec![40; (side * side * 3) as usize]).unwrap();
+    bytes
+}
+
 pub fn webp(width: usize, height: usize) -> Vec<u8> {
     let encode = |pixels, columns, rows, stride, bytes| {
         // SAFETY: as `encoded_webp` calls it.
@@ -180,6 +218,8 @@ pub fn one_of_each_at(percent: usize) -> Vec<(&'static str, Vec<u8>)> {
         ("lossless.webp", lossless_webp(side(120), side(100))),
         ("moving.webp", animated_webp(side(60), side(50))),
         ("moving.gif", gif(side(100), side(90))),
+        ("moving.png", apng_with_hidden_picture(side(80) as u32, &[20, 200])),
+        ("texts.png", png_with_text(side(30) as u32, "parameters", "a tree\nSteps: 20, Sampler: Euler, CFG scale: 7")),
         ("plain.bmp", bmp(side(60) as u32, 80)),
         ("plain.tiff", tiff(side(70), side(60))),
     ]

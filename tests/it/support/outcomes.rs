@@ -2,7 +2,7 @@
 
 use domain::{
     Candidate, Context, Decision, Failure, FailureCode, GeneratorGuess, ImageRef, JudgedImage, ModelRef, Outcome,
-    OutcomeId, Purpose, Request, Score, SubmissionKey, Timing, Verdict, WorkerRef,
+    OutcomeId, Provenance, Purpose, Request, Score, SubmissionKey, Timing, Verdict, WorkerRef,
 };
 use domain::{ImageFormat, QualityFlag};
 use serde_json::Map;
@@ -54,6 +54,8 @@ pub fn verdict_of(key: SubmissionKey) -> Verdict {
             trained: true,
         },
         quality: vec![QualityFlag::LowResolution],
+        frames: None,
+        provenance: Some(Provenance::default()),
         purpose: Purpose::Live,
         generation: key.generation,
         reused_from: None,

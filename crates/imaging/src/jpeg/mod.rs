@@ -11,7 +11,7 @@
 mod damage;
 mod entropy;
 mod excerpt;
-mod outline;
+pub(crate) mod outline;
 #[cfg(test)]
 mod samples;
 #[cfg(test)]

@@ -191,12 +191,12 @@ impl Outline {
 }
 
 /// Restart markers, and those that are none: a damaged byte of a scan looks like one, and libjpeg passes over it.
-pub(super) fn has_no_body(marker: u8) -> bool {
+pub(crate) fn has_no_body(marker: u8) -> bool {
     matches!(marker, 0x01..=0xbf | 0xd0..=0xd7)
 }
 
 /// From marker to marker.
-pub(super) struct Walk<'a> {
+pub(crate) struct Walk<'a> {
     bytes: &'a [u8],
     at: usize,
 }

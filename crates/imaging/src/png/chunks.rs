@@ -1,11 +1,12 @@
 //! The chunks of a PNG: which of them tell the pixels, and what Apple's kind of PNG makes of them.
 
-const SIGNATURE: usize = 8;
+/// Bytes before the first chunk.
+pub(super) const SIGNATURE: usize = 8;
 
 /// The chunks in order, each with its name and data; of one that is cut off, what is there.
-pub(super) struct Chunks<'a>(&'a [u8]);
+pub(crate) struct Chunks<'a>(&'a [u8]);
 
-pub(super) struct Chunk<'a> {
+pub(crate) struct Chunk<'a> {
     pub name: [u8; 4],
     pub data: &'a [u8],
     /// With its length and its check sum; `None` where it is cut off.
@@ -17,6 +18,11 @@ pub(super) struct Chunk<'a> {
 impl<'a> Chunks<'a> {
     pub(crate) fn of(bytes: &'a [u8]) -> Chunks<'a> {
         Chunks(bytes.get(SIGNATURE..).unwrap_or_default())
+    }
+
+    /// Those of a part of a file that begins with one.
+    pub(crate) fn within(bytes: &'a [u8]) -> Chunks<'a> {
+        Chunks(bytes)
     }
 }
 
@@ -39,12 +45,6 @@ pub(super) fn runs_to_its_end(bytes: &[u8]) -> bool {
     Chunks::of(bytes).take_while(|chunk| chunk.whole.is_some()).any(|chunk| &chunk.name == b"IEND")
 }
 
-/// Whether it says that it has several frames.
-pub(super) fn is_animated(bytes: &[u8]) -> bool {
-    let control = Chunks::of(bytes).find(|chunk| &chunk.name == b"acTL");
-    control.and_then(|chunk| chunk.data.first_chunk::<4>()).is_some_and(|&frames| u32::from_be_bytes(frames) > 1)
-}
-
 /// The file without those chunks that tell nothing about pixels; `None` if it has none of them.
 pub(super) fn without_accessories(bytes: &[u8]) -> Option<Vec<u8>> {
     // The first letter is small.
@@ -57,6 +57,18 @@ pub(super) fn without_accessories(bytes: &[u8]) -> Option<Vec<u8>> {
     Some(kept)
 }
 
+/// In place of one that nobody looks at.
+const CHECK_SUM: [u8; 4] = [0; 4];
+
+/// Appends a chunk of these parts to a file whose check sums are not looked at.
+pub(super) fn append(file: &mut Vec<u8>, name: &[u8; 4], parts: &[&[u8]]) {
+    let length: usize = parts.iter().map(|part| part.len()).sum();
+    file.extend((length as u32).to_be_bytes());
+    file.extend(name);
+    parts.iter().for_each(|part| file.extend(*part));
+    file.extend(CHECK_SUM);
+}
+
 /// Whether it is of the kind that Xcode makes for iPhones: marked by a chunk that comes first.
 pub(super) fn is_apples(bytes: &[u8]) -> bool {
     Chunks::of(bytes).next().is_some_and(|chunk| &chunk.name == b"CgBI")
@@ -67,27 +79,19 @@ pub(super) fn is_apples(bytes: &[u8]) -> bool {
 pub(super) fn from_apples(bytes: &[u8]) -> Vec<u8> {
     /// Of zlib's header: 32 kB of window.
     const HEADER: [u8; 2] = [0x78, 0x01];
-    const CHECK_SUM: [u8; 4] = [0; 4];
     let mut usual = bytes[..SIGNATURE].to_vec();
-    let mut append = |name: &[u8; 4], parts: [&[u8]; 2]| {
-        let length = parts[0].len() + parts[1].len();
-        usual.extend((length as u32).to_be_bytes());
-        usual.extend(name);
-        usual.extend(parts.concat());
-        usual.extend(CHECK_SUM);
-    };
     let (mut is_first, mut is_open) = (true, false);
     for chunk in Chunks::of(bytes) {
         match &chunk.name {
             b"IDAT" => {
-                append(b"IDAT", [if is_first { &HEADER } else { b"" }, chunk.data]);
+                append(&mut usual, b"IDAT", &[if is_first { &HEADER } else { b"" }, chunk.data]);
                 (is_first, is_open) = (false, true);
             }
             b"IHDR" | b"PLTE" | b"tRNS" | b"IEND" => {
                 if std::mem::take(&mut is_open) {
-                    append(b"IDAT", [&CHECK_SUM, b""]);
+                    append(&mut usual, b"IDAT", &[&CHECK_SUM]);
                 }
-                append(&chunk.name, [chunk.data, b""]);
+                append(&mut usual, &chunk.name, &[chunk.data]);
             }
             _ => {}
         }

@@ -2,36 +2,46 @@
 //!
 //! Where it fails, the chunks that tell nothing about pixels are left out and it is tried again: viewers care as little for them.
 //! PNG of Apple's own kind, which nothing but Apple's programs shows, is decoded as they do it.
+//! Where it is animated, its frames are judged in place of the picture that old viewers show.
 
-mod chunks;
+pub(crate) mod chunks;
+mod frames;
+mod kind;
 #[cfg(test)]
 mod tests;
 
 use std::io::Cursor;
 
-use png::{BitDepth, ColorType, Decoder, DecodingError, Reader, Transformations};
+use png::{ColorType, Decoder, DecodingError, Transformations};
 
-use chunks::{from_apples, is_animated, is_apples, runs_to_its_end, without_accessories};
+use chunks::{from_apples, is_apples, runs_to_its_end, without_accessories};
+use frames::Frames;
+use kind::Kind;
 
+use super::animation::Animation;
 use super::crop::Window;
 use super::{DecodeError, DecoderOutput, Format, Limits, Quality};
 
+/// `None` for a still image.
+pub(super) fn animation(bytes: &[u8]) -> Option<Box<dyn Animation + '_>> {
+    Some(Box::new(Frames::of(bytes)?))
+}
+
 pub(super) fn decode(bytes: &[u8], side: usize, limits: &Limits) -> Result<DecoderOutput, DecodeError> {
+    let centre = |width, height| Window::centre(width, height, side);
+    let usual = Reading { order: Order::Usual, is_made_here: false, has_alpha: false };
     if is_apples(bytes) {
         limits.afford(bytes.len() as u64)?;
-        return decode_stored(&from_apples(bytes), Order::Apples, side, limits);
+        let reading = Reading { order: Order::Apples, is_made_here: true, has_alpha: false };
+        return decode_stored(&from_apples(bytes), reading, centre, limits);
     }
-    let error = match decode_stored(bytes, Order::Usual, side, limits) {
+    let error = match decode_stored(bytes, usual, centre, limits) {
         Err(error @ (DecodeError::Damaged { .. } | DecodeError::TooManyDecodedBytes { .. })) => error,
         other => return other,
     };
     limits.afford(bytes.len() as u64)?;
     let Some(kept) = without_accessories(bytes) else { return Err(error) };
-    let mut output = decode_stored(&kept, Order::Usual, side, limits).map_err(|_| error)?;
-    if is_animated(bytes) {
-        output.quality.insert(0, Quality::Animated);
-    }
-    Ok(output)
+    decode_stored(&kept, usual, centre, limits).map_err(|_| error)
 }
 
 /// The order of a pixel's channels.
@@ -42,26 +52,39 @@ enum Order {
     Apples,
 }
 
-fn decode_stored(bytes: &[u8], order: Order, side: usize, limits: &Limits) -> Result<DecoderOutput, DecodeError> {
+/// How a file is read.
+#[derive(Clone, Copy)]
+struct Reading {
+    order: Order,
+    /// The file was put together here, and has no check sums.
+    is_made_here: bool,
+    /// Pixels are RGBA, and otherwise RGB.
+    has_alpha: bool,
+}
+
+/// Decodes the part of the image that `wanted` makes of its sides.
+fn decode_stored(
+    bytes: &[u8],
+    reading: Reading,
+    wanted: impl Fn(u32, u32) -> Window,
+    limits: &Limits,
+) -> Result<DecoderOutput, DecodeError> {
     let allowance = usize::try_from(limits.max_decoded_bytes).unwrap_or(usize::MAX);
     let mut decoder = Decoder::new_with_limits(Cursor::new(bytes), png::Limits { bytes: allowance });
     // Rows as they are stored: what a pixel is is decided here, for the few that are needed.
     decoder.set_transformations(Transformations::IDENTITY);
     decoder.set_ignore_text_chunk(true);
     decoder.set_ignore_iccp_chunk(true);
-    if order == Order::Apples {
-        // There are none.
-        decoder.ignore_checksums(true);
-    }
+    decoder.ignore_checksums(reading.is_made_here);
     let trouble = |error| trouble(error, limits);
     let header = decoder.read_header_info().map_err(trouble)?;
     let (width, height) = (header.width, header.height);
     limits.admit(Format::Png, width, height)?;
     let mut reader = decoder.read_info().map_err(trouble)?;
 
-    let window = Window::centre(width, height, side);
-    let kind = Kind::of(&reader, order);
-    let mut pixels = Vec::with_capacity(window.bytes());
+    let window = wanted(width, height);
+    let kind = Kind::of(&reader, reading);
+    let mut pixels = Vec::with_capacity(window.width * window.height * kind.channels());
     if reader.info().interlaced {
         // The passes fill the image in no order of rows.
         let size = reader.output_buffer_size().ok_or_else(|| Format::Png.damaged("its rows are too long"))?;
@@ -85,9 +108,6 @@ fn decode_stored(bytes: &[u8], order: Order, side: usize, limits: &Limits) -> Re
 
     let info = reader.info();
     let mut quality = Vec::new();
-    if info.animation_control.is_some_and(|control| control.num_frames > 1) {
-        quality.push(Quality::Animated);
-    }
     if info.trns.is_some() || matches!(info.color_type, ColorType::GrayscaleAlpha | ColorType::Rgba) {
         quality.push(Quality::Transparent);
     }
@@ -105,76 +125,5 @@ fn trouble(error: DecodingError, limits: &Limits) -> DecodeError {
             DecodeError::TooManyDecodedBytes { bytes: limit.saturating_add(1), limit }
         }
         error => Format::Png.damaged(error),
-    }
-}
-
-/// What the bytes of a row mean.
-struct Kind {
-    color: ColorType,
-    depth: BitDepth,
-    palette: Vec<u8>,
-    order: Order,
-}
-
-impl Kind {
-    fn of(reader: &Reader<Cursor<&[u8]>>, order: Order) -> Kind {
-        let info = reader.info();
-        Kind {
-            color: info.color_type,
-            depth: info.bit_depth,
-            palette: info.palette.as_deref().unwrap_or_default().to_vec(),
-            order,
-        }
-    }
-
-    /// Appends the window's part of a row as RGB.
-    fn append(&self, row: &[u8], window: &Window, pixels: &mut Vec<u8>) {
-        for x in window.left..window.right() {
-            let sample = |channels: usize, channel: usize| self.sample(row, x * channels + channel);
-            match self.color {
-                ColorType::Grayscale => {
-                    let most = match self.depth {
-                        BitDepth::One => 1,
-                        BitDepth::Two => 3,
-                        BitDepth::Four => 15,
-                        BitDepth::Eight | BitDepth::Sixteen => 255,
-                    };
-                    pixels.extend([sample(1, 0) * (255 / most); 3]);
-                }
-                ColorType::GrayscaleAlpha => pixels.extend([sample(2, 0); 3]),
-                ColorType::Rgb if self.order == Order::Apples => {
-                    pixels.extend([sample(3, 2), sample(3, 1), sample(3, 0)]);
-                }
-                ColorType::Rgba if self.order == Order::Apples => {
-                    let alpha = u32::from(sample(4, 3));
-                    // What is transparent has no colour left.
-                    let divided = |level: u8| match alpha {
-                        0 => 0,
-                        alpha => ((u32::from(level) * 255 + alpha / 2) / alpha).min(255) as u8,
-                    };
-                    pixels.extend([2, 1, 0].map(|channel| divided(sample(4, channel))));
-                }
-                ColorType::Rgb => pixels.extend([sample(3, 0), sample(3, 1), sample(3, 2)]),
-                ColorType::Rgba => pixels.extend([sample(4, 0), sample(4, 1), sample(4, 2)]),
-                ColorType::Indexed => {
-                    let entry = usize::from(sample(1, 0)) * 3;
-                    // Beyond the palette's end lies black.
-                    pixels.extend(self.palette.get(entry..entry + 3).unwrap_or(&[0; 3]));
-                }
-            }
-        }
-    }
-
-    /// The sample at a place of the row; of 16 bits the high ones.
-    fn sample(&self, row: &[u8], place: usize) -> u8 {
-        let bits = match self.depth {
-            BitDepth::Eight => return row[place],
-            BitDepth::Sixteen => return row[place * 2],
-            BitDepth::One => 1,
-            BitDepth::Two => 2,
-            BitDepth::Four => 4,
-        };
-        let bit = place * bits;
-        row[bit / 8] >> (8 - bits - bit % 8) & ((1 << bits) - 1)
     }
 }

@@ -7,20 +7,23 @@ const MAX_ENTRIES: usize = 512;
 /// Numbers that are read of one entry: as many as there are tiles of a very large image.
 const MAX_NUMBERS: usize = 1 << 20;
 
-pub(super) mod tag {
+pub(crate) mod tag {
     pub(crate) const SUBFILE: u16 = 254;
     pub(crate) const WIDTH: u16 = 256;
     pub(crate) const HEIGHT: u16 = 257;
     pub(crate) const BITS: u16 = 258;
     pub(crate) const COMPRESSION: u16 = 259;
     pub(crate) const PHOTOMETRIC: u16 = 262;
+    pub(crate) const DESCRIPTION: u16 = 270;
     pub(crate) const MAKE: u16 = 271;
+    pub(crate) const MODEL: u16 = 272;
     pub(crate) const STRIP_OFFSETS: u16 = 273;
     pub(crate) const ORIENTATION: u16 = 274;
     pub(crate) const SAMPLES: u16 = 277;
     pub(crate) const ROWS_PER_STRIP: u16 = 278;
     pub(crate) const STRIP_BYTES: u16 = 279;
     pub(crate) const PLANAR: u16 = 284;
+    pub(crate) const SOFTWARE: u16 = 305;
     pub(crate) const COLOUR_MAP: u16 = 320;
     pub(crate) const TILE_WIDTH: u16 = 322;
     pub(crate) const TILE_HEIGHT: u16 = 323;
@@ -30,18 +33,22 @@ pub(super) mod tag {
     pub(crate) const EXTRA_SAMPLES: u16 = 338;
     pub(crate) const SAMPLE_FORMAT: u16 = 339;
     pub(crate) const JPEG_TABLES: u16 = 347;
+    pub(crate) const XMP: u16 = 700;
+    pub(crate) const EXIF: u16 = 34665;
+    pub(crate) const USER_COMMENT: u16 = 37510;
     pub(crate) const DNG_VERSION: u16 = 50706;
+    pub(crate) const C2PA: u16 = 52545;
 }
 
 /// How numbers lie in the file.
 #[derive(Clone, Copy)]
-pub(super) struct File<'a> {
+pub(crate) struct File<'a> {
     bytes: &'a [u8],
     is_little: bool,
     pub is_big: bool,
 }
 
-pub(super) struct Directory<'a> {
+pub(crate) struct Directory<'a> {
     file: File<'a>,
     /// Where it begins.
     pub at: usize,
@@ -152,6 +159,11 @@ impl<'a> Directory<'a> {
     /// Where the value of a tag lies that holds a single short number.
     pub(crate) fn place_of_short(&self, tag: u16) -> Option<usize> {
         self.entry(tag).filter(|entry| entry.kind == 3 && entry.count == 1).map(|entry| entry.at)
+    }
+
+    /// The directory that a tag of this one points to.
+    pub(crate) fn directory(&self, tag: u16) -> Option<Directory<'a>> {
+        self.file.directory(self.number(tag)?)
     }
 
     /// The directories that this one names as its own.

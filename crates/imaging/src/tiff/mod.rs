@@ -3,7 +3,7 @@
 //! The pixels are Pillow's; those of YCbCr without JPEG may be a level off. Of several pages the first is judged that is no
 //! smaller copy of another. Not supported are floating point, Lab, Zstandard, JPEG of the old kind, and camera raw.
 
-mod directory;
+pub(crate) mod directory;
 mod jpeg_chunks;
 mod page;
 #[cfg(test)]

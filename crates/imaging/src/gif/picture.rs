@@ -1,72 +1,72 @@
-//! GIF by the `gif` crate: the first frame on its canvas.
+//! One frame of a GIF, decoded by the `gif` crate.
+
+use std::io::Read;
 
 use gif::{DecodeOptions, DecodingError, MemoryLimit};
 
-use super::crop::Window;
-use super::{DecodeError, DecoderOutput, Format, Limits, Quality};
+use crate::{DecodeError, Format, Limits};
 
-pub(super) fn decode(bytes: &[u8], side: usize, limits: &Limits) -> Result<DecoderOutput, DecodeError> {
-    let mut options = DecodeOptions::new();
-    options.set_memory_limit(match limits.max_decoded_bytes.try_into() {
-        Ok(bytes) => MemoryLimit::Bytes(bytes),
-        Err(_) => return Err(DecodeError::TooManyDecodedBytes { bytes: 1, limit: 0 }),
-    });
-    options.allow_unknown_blocks(true);
-    let mut decoder = options.read_info(bytes).map_err(damaged)?;
-    let screen = (u32::from(decoder.width()), u32::from(decoder.height()));
-    let frame = decoder.next_frame_info().map_err(damaged)?.ok_or_else(|| Format::Gif.damaged("it has no frame"))?;
+/// A frame as it is stored.
+pub(super) struct Picture {
+    /// Sides of the canvas: a frame that reaches over the screen widens it.
+    pub canvas: (u32, u32),
+    pub left: usize,
+    pub top: usize,
+    pub width: usize,
+    pub height: usize,
+    /// The index of what is transparent.
+    pub transparent: Option<u8>,
+    is_interlaced: bool,
+    indices: Vec<u8>,
+    pub colours: Colours,
+}
 
-    let (frame_left, frame_top) = (usize::from(frame.left), usize::from(frame.top));
-    let (frame_width, frame_height) = (usize::from(frame.width), usize::from(frame.height));
-    let (transparent, is_interlaced) = (frame.transparent, frame.interlaced);
-    let palette = frame.palette.clone();
-    // A frame that reaches over the screen widens it.
-    let width = screen.0.max((frame_left + frame_width) as u32);
-    let height = screen.1.max((frame_top + frame_height) as u32);
-    limits.admit(Format::Gif, width, height)?;
-    limits.afford((frame_width * frame_height) as u64)?;
+impl Picture {
+    /// Reads the first frame.
+    pub(crate) fn read(from: impl Read, limits: &Limits) -> Result<Picture, DecodeError> {
+        let mut options = DecodeOptions::new();
+        options.set_memory_limit(match limits.max_decoded_bytes.try_into() {
+            Ok(bytes) => MemoryLimit::Bytes(bytes),
+            Err(_) => return Err(DecodeError::TooManyDecodedBytes { bytes: 1, limit: 0 }),
+        });
+        options.allow_unknown_blocks(true);
+        let mut decoder = options.read_info(from).map_err(damaged)?;
+        let screen = (u32::from(decoder.width()), u32::from(decoder.height()));
+        let frame =
+            decoder.next_frame_info().map_err(damaged)?.ok_or_else(|| Format::Gif.damaged("it has no frame"))?;
 
-    let mut indices = vec![0; decoder.buffer_size()];
-    // All at once, and the rows are put in order here: by its own rows the crate fails at narrow ones, where a code is longer than
-    // a row.
-    if !decoder.fill_buffer(&mut indices).map_err(damaged)? {
-        return Err(Format::Gif.damaged("its first frame is cut off"));
-    }
+        let (left, top) = (usize::from(frame.left), usize::from(frame.top));
+        let (width, height) = (usize::from(frame.width), usize::from(frame.height));
+        let (transparent, is_interlaced) = (frame.transparent, frame.interlaced);
+        let palette = frame.palette.clone();
+        let canvas = canvas(screen, (left + width, top + height));
+        limits.admit(Format::Gif, canvas.0, canvas.1)?;
+        limits.afford((width * height) as u64)?;
 
-    let palette = palette.as_deref().or(decoder.global_palette()).unwrap_or_default().to_vec();
-    let colours = Colours::of(&palette);
-    let window = Window::centre(width, height, side);
-    let mut pixels = Vec::with_capacity(window.bytes());
-    for y in window.top..window.bottom() {
-        for x in window.left..window.right() {
-            let inside = (frame_left..frame_left + frame_width).contains(&x)
-                && (frame_top..frame_top + frame_height).contains(&y);
-            let index = if inside {
-                let row = if is_interlaced { stored_row(y - frame_top, frame_height) } else { y - frame_top };
-                indices[row * frame_width + x - frame_left]
-            } else {
-                // What no frame covers is transparent, or else of the first colour.
-                transparent.unwrap_or(0)
-            };
-            pixels.extend(colours.of_index(index));
+        let mut indices = vec![0; decoder.buffer_size()];
+        // All at once, and the rows are put in order here: by its own rows the crate fails at narrow ones, where a code is longer
+        // than a row.
+        if !decoder.fill_buffer(&mut indices).map_err(damaged)? {
+            return Err(Format::Gif.damaged("its first frame is cut off"));
         }
+        let colours = Colours::of(palette.as_deref().or(decoder.global_palette()).unwrap_or_default());
+        Ok(Picture { canvas, left, top, width, height, transparent, is_interlaced, indices, colours })
     }
 
-    let mut quality = Vec::new();
-    if matches!(decoder.next_frame_info(), Ok(Some(_))) {
-        quality.push(Quality::Animated);
+    /// The index at a place within the frame.
+    pub(crate) fn index(&self, x: usize, y: usize) -> u8 {
+        let row = if self.is_interlaced { stored_row(y, self.height) } else { y };
+        self.indices[row * self.width + x]
     }
-    if transparent.is_some() {
-        quality.push(Quality::Transparent);
-    }
-    if colours.are_grey {
-        quality.push(Quality::Greyscale);
-    }
-    Ok(DecoderOutput { width, height, window: pixels, quality })
+}
+
+/// Sides of the canvas, of those of the screen and the ends of the first frame.
+pub(super) fn canvas(screen: (u32, u32), (right, bottom): (usize, usize)) -> (u32, u32) {
+    (screen.0.max(right as u32), screen.1.max(bottom as u32))
 }
 
 /// Where a row of an interlaced frame is stored: every eighth comes first, then those in the middle, and so on.
-fn stored_row(row: usize, height: usize) -> usize {
+pub(super) fn stored_row(row: usize, height: usize) -> usize {
     let passes = [(0, 8), (4, 8), (2, 4), (1, 2)];
     let mut before = 0;
     for (first, step) in passes {
@@ -82,20 +82,20 @@ fn damaged(error: DecodingError) -> DecodeError {
     Format::Gif.damaged(error)
 }
 
-struct Colours<'a> {
-    palette: &'a [u8],
+pub(super) struct Colours {
+    palette: Vec<u8>,
     /// Entry n is the grey n: the indices are the pixels themselves, also beyond the palette's end.
-    are_grey: bool,
+    pub are_grey: bool,
 }
 
-impl Colours<'_> {
-    fn of(palette: &[u8]) -> Colours<'_> {
+impl Colours {
+    pub(crate) fn of(palette: &[u8]) -> Colours {
         let are_grey =
             palette.chunks_exact(3).enumerate().all(|(n, colour)| colour.iter().all(|&c| usize::from(c) == n));
-        Colours { palette, are_grey }
+        Colours { palette: palette.to_vec(), are_grey }
     }
 
-    fn of_index(&self, index: u8) -> [u8; 3] {
+    pub(crate) fn of_index(&self, index: u8) -> [u8; 3] {
         if self.are_grey {
             return [index; 3];
         }

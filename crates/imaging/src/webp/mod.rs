@@ -1,20 +1,30 @@
-//! WebP by libwebp: the first frame on its canvas, and of it only the middle.
+//! WebP by libwebp: the frame on its canvas, and of it only the middle; of an animation further frames.
 //!
 //! libwebp ends at the last row that is asked for. The region has a margin of two pixels, so that chroma upsampling
 //! sees the neighbours that it would see in the whole image.
+
+mod frames;
 
 use std::mem::MaybeUninit;
 
 use libwebp_sys as webp;
 
+use frames::Frames;
+
+use super::animation::Animation;
 use super::crop::Window;
 use super::{DecodeError, DecoderOutput, Format, Limits, Quality};
+
+/// `None` for a still image.
+pub(super) fn animation<'a>(bytes: &'a [u8], limits: &Limits) -> Option<Box<dyn Animation + 'a>> {
+    Some(Box::new(Frames::of(bytes, limits)?))
+}
 
 pub(super) fn decode(bytes: &[u8], side: usize, limits: &Limits) -> Result<DecoderOutput, DecodeError> {
     let canvas = features(bytes, limits)?;
     limits.admit(Format::Webp, canvas.width as u32, canvas.height as u32)?;
-    let file = Container::open(bytes)?;
-    let frame = file.first_frame(limits)?;
+    let file = Container::open(bytes, false)?;
+    let frame = file.frame(0, limits)?;
     limits.admit(Format::Webp, frame.width as u32, frame.height as u32)?;
     limits.afford(frame.decoding_bytes())?;
 
@@ -23,20 +33,17 @@ pub(super) fn decode(bytes: &[u8], side: usize, limits: &Limits) -> Result<Decod
     let window = Window::centre(width, height, side);
     // Where the frame does not cover the canvas, it is transparent black.
     let mut pixels = vec![0; window.bytes()];
-    if let Some(part) = frame.part_in(&window) {
-        let decoded = frame.decode(&part, limits)?;
+    if let Some(overlap) = frame.place().overlap(&window) {
+        let part = Window { left: overlap.left - frame.left, top: overlap.top - frame.top, ..overlap };
+        let decoded = frame.decode(&part, Channels::Rgb, limits)?;
         let row_bytes = part.width * 3;
         for (y, row) in decoded.chunks_exact(row_bytes).enumerate() {
-            let place =
-                ((frame.top + part.top + y - window.top) * window.width + frame.left + part.left - window.left) * 3;
+            let place = ((overlap.top + y - window.top) * window.width + overlap.left - window.left) * 3;
             pixels[place..place + row_bytes].copy_from_slice(row);
         }
     }
 
     let mut quality = Vec::new();
-    if file.frames > 1 {
-        quality.push(Quality::Animated);
-    }
     if canvas.has_alpha != 0 || frame.has_alpha {
         quality.push(Quality::Transparent);
     }
@@ -80,12 +87,15 @@ struct Container<'a> {
 }
 
 impl<'a> Container<'a> {
-    /// Refuses a file that is cut off anywhere.
-    fn open(bytes: &'a [u8]) -> Result<Container<'a>, DecodeError> {
+    /// Refuses a file that is cut off anywhere, unless `as_far_as_it_goes`.
+    fn open(bytes: &'a [u8], as_far_as_it_goes: bool) -> Result<Container<'a>, DecodeError> {
         let data = webp::WebPData { bytes: bytes.as_ptr(), size: bytes.len() };
-        // SAFETY: the demuxer points into `bytes`, which the lifetime keeps alive; null is checked.
-        let demuxer =
-            unsafe { webp::WebPDemuxInternal(&data, 0, std::ptr::null_mut(), webp::WebPGetDemuxABIVersion()) };
+        // libwebp wants to tell how far it came where it may come less far.
+        let mut state = webp::WebPDemuxState::WEBP_DEMUX_PARSE_ERROR;
+        // SAFETY: the demuxer points into `bytes`, which the lifetime keeps alive; null is checked; the state has room.
+        let demuxer = unsafe {
+            webp::WebPDemuxInternal(&data, as_far_as_it_goes.into(), &mut state, webp::WebPGetDemuxABIVersion())
+        };
         if demuxer.is_null() {
             return Err(Format::Webp.damaged("it is cut off, or its chunks contradict one another"));
         }
@@ -100,12 +110,13 @@ impl<'a> Container<'a> {
         })
     }
 
-    fn first_frame(&self, limits: &Limits) -> Result<Frame<'a>, DecodeError> {
+    fn frame(&self, number: u32, limits: &Limits) -> Result<Frame<'a>, DecodeError> {
         let mut iterator = MaybeUninit::<webp::WebPIterator>::zeroed();
         // SAFETY: the demuxer is alive, and the iterator has room; if libwebp answers 1, it is filled in, and its
         // fragment is a part of the bytes that the container was opened with. Releasing it frees nothing of those.
         let (iterator, data) = unsafe {
-            if webp::WebPDemuxGetFrame(self.demuxer, 1, iterator.as_mut_ptr()) == 0 {
+            // 0 would be the last one.
+            if webp::WebPDemuxGetFrame(self.demuxer, number as i32 + 1, iterator.as_mut_ptr()) == 0 {
                 return Err(Format::Webp.damaged("it has no frame"));
             }
             let mut iterator = iterator.assume_init();
@@ -122,6 +133,8 @@ impl<'a> Container<'a> {
             height: features.height as usize,
             has_alpha: iterator.has_alpha != 0 || features.has_alpha != 0,
             is_lossless: features.format == 2,
+            is_cleared: iterator.dispose_method == webp::WebPMuxAnimDispose::WEBP_MUX_DISPOSE_BACKGROUND,
+            replaces: iterator.blend_method == webp::WebPMuxAnimBlend::WEBP_MUX_NO_BLEND,
         })
     }
 }
@@ -142,6 +155,16 @@ struct Frame<'a> {
     height: usize,
     has_alpha: bool,
     is_lossless: bool,
+    /// Before the next one is drawn.
+    is_cleared: bool,
+    /// It is not drawn over what was there, but in its place.
+    replaces: bool,
+}
+
+#[derive(Clone, Copy)]
+enum Channels {
+    Rgb,
+    Rgba,
 }
 
 impl Frame<'_> {
@@ -158,20 +181,21 @@ impl Frame<'_> {
         }
     }
 
-    /// The part of the frame that shows in the window of the canvas, in the frame's own coordinates.
-    fn part_in(&self, window: &Window) -> Option<Window> {
-        let (left, top) = (window.left.saturating_sub(self.left), window.top.saturating_sub(self.top));
-        let right = window.right().saturating_sub(self.left).min(self.width);
-        let bottom = window.bottom().saturating_sub(self.top).min(self.height);
-        (left < right && top < bottom).then(|| Window { left, top, width: right - left, height: bottom - top })
+    /// On the canvas.
+    fn place(&self) -> Window {
+        Window { left: self.left, top: self.top, width: self.width, height: self.height }
     }
 
-    fn decode(&self, part: &Window, limits: &Limits) -> Result<Vec<u8>, DecodeError> {
+    fn decode(&self, part: &Window, channels: Channels, limits: &Limits) -> Result<Vec<u8>, DecodeError> {
+        let (pixel_bytes, mode) = match channels {
+            Channels::Rgb => (3, webp::WEBP_CSP_MODE::MODE_RGB),
+            Channels::Rgba => (4, webp::WEBP_CSP_MODE::MODE_RGBA),
+        };
         // libwebp rounds the corner down to even numbers; beginning on one keeps the arithmetic here.
         let (left, top) = (part.left.saturating_sub(2) & !1, part.top.saturating_sub(2) & !1);
         let (right, bottom) = ((part.right() + 2).min(self.width), (part.bottom() + 2).min(self.height));
         let (width, height) = (right - left, bottom - top);
-        let stride = width * 3;
+        let stride = width * pixel_bytes;
         let mut pixels = vec![0; stride * height];
         let mut config = webp::WebPDecoderConfig::new()
             .map_err(|()| Format::Webp.damaged("libwebp's header and library are of different versions"))?;
@@ -180,7 +204,7 @@ impl Frame<'_> {
         config.options.crop_top = top as i32;
         config.options.crop_width = width as i32;
         config.options.crop_height = height as i32;
-        config.output.colorspace = webp::WEBP_CSP_MODE::MODE_RGB;
+        config.output.colorspace = mode;
         config.output.is_external_memory = 1;
         config.output.u.RGBA =
             webp::WebPRGBABuffer { rgba: pixels.as_mut_ptr(), stride: stride as i32, size: pixels.len() };
@@ -188,6 +212,6 @@ impl Frame<'_> {
         // It keeps neither pointer. External memory needs no release.
         let status = unsafe { webp::WebPDecode(self.data.as_ptr(), self.data.len(), &mut config) };
         accept(status, limits)?;
-        Ok(part.cut(&pixels, left, top, stride))
+        Ok(part.cut_of(pixel_bytes, &pixels, left, top, stride))
     }
 }
