@@ -6,6 +6,7 @@
 mod architecture;
 mod bad_input;
 mod cli;
+mod codecs;
 mod conformance;
 mod contracts;
 mod decoding;

@@ -14,15 +14,21 @@
 //! Only the middle of an image is kept, and as far as the format allows only the middle is decoded. [`window`] keeps more
 //! of it, for training and evaluation.
 
+mod avif;
 mod bmp;
+mod brands;
 mod colour;
 mod crop;
 mod format;
 mod gif;
+pub mod heic;
+mod heif;
 mod jpeg;
+mod jxl;
 mod naming;
 mod overlay;
 mod picture;
+mod planes;
 mod png;
 pub mod protocol;
 mod sniff;
@@ -78,6 +84,8 @@ pub enum Quality {
     Greyscale,
     /// Data is missing or unreadable, so pixels of the crop may be made up.
     Damaged,
+    /// The codec is one on whose images the detector has not been measured.
+    UnfamiliarCodec,
 }
 
 /// An image as the detector needs it.
@@ -96,7 +104,10 @@ pub enum DecodeError {
     #[error("the object is empty")]
     Empty,
     /// What it is in a person's words, if it is something known: "an iPhone photograph (HEIC)".
-    #[error("the bytes are no JPEG, PNG, WebP, GIF, BMP or TIFF: {}they begin with {magic}", of_kind(name))]
+    #[error(
+        "the bytes are no JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, HEIC or JPEG XL: {}they begin with {magic}",
+        of_kind(name)
+    )]
     UnsupportedFormat { magic: String, name: Option<String> },
     /// A rare kind of a known format, such as JPEG with 12 bits a sample.
     #[error("this kind of {} is not supported: {detail}", format.name())]
@@ -166,6 +177,9 @@ fn open(bytes: &[u8], side: usize, limits: &Limits) -> Result<(Format, DecoderOu
         Format::Gif => gif::decode,
         Format::Bmp => bmp::decode,
         Format::Tiff => tiff::decode,
+        Format::Avif => avif::decode,
+        Format::Jxl => jxl::decode,
+        Format::Heic => heic::decode,
     };
     // Nothing that the closure touches outlives a panic: the decoders keep no state.
     let output = catch_unwind(AssertUnwindSafe(|| decoder(bytes, side, limits))).unwrap_or_else(|panic| {
