@@ -17,11 +17,11 @@ on_test_servers = for folder in $(TEST_SERVERS); do [ ! -d $$folder ] || $(SERVE
 help:          ## this list
 	@grep -hE '^[a-z-]+: *.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 21
 
-toolchain:     ## what the build needs beside Rust: Debian's cmake, nasm, …, and libtorch under .local/
+toolchain:     ## what the build needs beside Rust: Debian's cmake, nasm, …, libheif for HEIC, and libtorch under .local/
 	@$(SERVERS) build-packages
 	@$(PYTHON) deploy/local/libtorch.py
 
-build: toolchain  ## both binaries, optimised: assay and assay-decoder in target/release
+build: toolchain  ## the binaries, optimised: assay, assay-decoder and assay-decoder-heif in target/release
 	$(CARGO) build --release --locked
 
 up:            ## RabbitMQ, PostgreSQL and an S3 server on loopback; settings in .local/env

@@ -190,7 +190,7 @@ impl Config {
         let batch = self.worker.batch_for("cuda").max(self.worker.batch_for("cpu")) as u64;
         let slots = self.worker.intake_slots as u64;
         slots * (self.objects.max_bytes + crops)
-            + self.worker.decoders() as u64 * decoder::memory(&self.imaging.limits(), self.objects.max_bytes)
+            + self.worker.decoders() as u64 * decoder::memory_of_both(&self.imaging.limits(), self.objects.max_bytes)
             + 3 * batch * crops
             + (u64::from(self.broker.prefetch) + u64::from(self.broker.bulk_prefetch)) * broker::wire::MAX_BODY as u64
     }

@@ -29,6 +29,9 @@ pub fn image_format(format: Format) -> ImageFormat {
         Format::Gif => ImageFormat::Gif,
         Format::Bmp => ImageFormat::Bmp,
         Format::Tiff => ImageFormat::Tiff,
+        Format::Avif => ImageFormat::Avif,
+        Format::Jxl => ImageFormat::Jxl,
+        Format::Heic => ImageFormat::Heic,
     }
 }
 
@@ -73,6 +76,7 @@ fn quality_flags(quality: &[Quality]) -> Vec<QualityFlag> {
         Quality::Transparent => QualityFlag::Transparent,
         Quality::Greyscale => QualityFlag::Greyscale,
         Quality::Damaged => QualityFlag::Damaged,
+        Quality::UnfamiliarCodec => QualityFlag::UnfamiliarCodec,
     };
     quality.iter().map(flag).collect()
 }

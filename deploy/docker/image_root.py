@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Builds the root filesystem of the image: both binaries, the libraries that they load, and what those read. Nothing else.
+"""Builds the root filesystem of the image: the binaries, the libraries that they load, and what those read. Nothing else.
 
 The Dockerfile runs this, and so does `make image-root`, whose result is run in the tests as a container would run it: what
 they prove of the list of files holds for the image. There is no shell in it, no package manager and no other program.
@@ -13,9 +13,10 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-BINARIES = ["assay", "assay-decoder"]
+BINARIES = ["assay", "assay-decoder", "assay-decoder-heif"]
 # Neither root nor a user of any distribution; the number that "nonroot" has in other images.
 USER = 65532
 # Where what is not the system's lies; the loader is told of it in ld.so.conf.
@@ -23,6 +24,8 @@ OURS = pathlib.PurePosixPath("/usr/lib/assay")
 
 # Opened by name at run time, so no ldd tells of them: by us (crates/engine/src/device.rs), by libtorch_cuda, by cuDNN.
 CUDA_BY_NAME = ["libtorch_cuda.so", "libtorch_cuda_linalg.so", "libcudnn_*.so.*", "libnvrtc.so.*", "libnvrtc-builtins.so.*"]
+# Opened by name by assay-decoder-heif; newer ones than Debian 12's have their decoder of HEVC in a file of its own.
+HEIF_BY_NAME = ["libheif.so.1", "libheif/plugins/libheif-libde265.so"]
 # The driver's own, which the container runtime brings from the host.
 DRIVER = re.compile(r"^(libcuda|libnvidia-.*)\.so")
 # What PyTorch's wheel asks for beside its libraries' needs.
@@ -78,13 +81,25 @@ def place_of(name: str, source: pathlib.Path) -> pathlib.PurePosixPath:
     return pathlib.PurePosixPath("/", *parts[:-1], name)
 
 
+def heif_libraries() -> list[pathlib.Path]:
+    multiarch = sysconfig.get_config_var("MULTIARCH") or ""
+    folders = [pathlib.Path("/usr/lib") / multiarch, pathlib.Path("/usr/lib64"), pathlib.Path("/usr/lib")]
+    found = [folder / name for name in HEIF_BY_NAME for folder in folders if (folder / name).exists()]
+    if not found:
+        sys.exit("image-root: no libheif.so.1, which HEIC is decoded with; run `make toolchain`")
+    return found
+
+
 def libraries(binaries: list[pathlib.Path], cuda: list[pathlib.Path]) -> dict[pathlib.PurePosixPath, pathlib.Path]:
     """Place in the image = file here."""
     found = {}
     by_name = [library for pattern in (CUDA_BY_NAME if cuda else []) for folder in cuda for library in folder.glob(pattern)]
     for library in by_name:
         found[OURS / library.name] = library
-    for file in [*binaries, *by_name]:
+    heif = heif_libraries()
+    for library in heif:
+        found[place_of(library.name, library)] = library
+    for file in [*binaries, *by_name, *heif]:
         for name, source in needed(file, cuda).items():
             found[place_of(name, source)] = source
     return found

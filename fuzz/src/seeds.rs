@@ -37,6 +37,13 @@ fn main() -> std::io::Result<()> {
         write(target, &format!("seed-{name}"), &bytes)?;
         write("provenance", &format!("seed-{name}"), &bytes)?;
     }
+    for sample in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/imaging/samples"))? {
+        let sample = sample?.path();
+        let (Some(name), Some(target)) = (sample.file_name(), sample.extension()) else { continue };
+        if target != "md" {
+            write(&target.to_string_lossy(), &format!("seed-{}", name.to_string_lossy()), &std::fs::read(&sample)?)?;
+        }
+    }
     for (number, (target, text)) in DOCUMENTS.iter().enumerate() {
         write(target, &format!("seed-{number}"), text.as_bytes())?;
     }

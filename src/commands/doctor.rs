@@ -160,10 +160,30 @@ async fn decoder(config: &Config) -> Result<String, End> {
         let start = started.elapsed();
         pool.decode(&imaging::sample()).map_err(End::work)?;
         let (protections, attempts) = pool.probe().map_err(End::work)?;
-        Ok(describe_decoder(start, &pool.idle_decoders(), &protections, &attempts))
+        let words = describe_decoder(start, &pool.idle_decoders(), &protections, &attempts);
+        Ok(format!("{words}\n{}", heic(&pool)))
     });
     tried.await.map_err(End::work)?
 }
+
+/// What decodes HEIC here, if anything does.
+fn heic(pool: &Pool) -> String {
+    let (library, attempts) = match pool.probe_libheif() {
+        Ok((library, _, attempts)) => (library, attempts),
+        Err(decoder::Error::NotStarted(error)) => {
+            let detail = error.detail;
+            return format!("MIND: HEIC, iPhones' photographs, end as unsupported_format: {detail}\n{HEIC_MEND}");
+        }
+        Err(error) => return format!("MIND: the decoder of HEIC does not work: {error}"),
+    };
+    let mut lines = vec![format!("HEIC by {library}, in a decoder of its own that is kept from the same")];
+    let open = attempts.iter().filter(|attempt| !attempt.refused);
+    lines.extend(open.map(|attempt| format!("NOT REFUSED: {} ({})", attempt.action, attempt.result)));
+    lines.join("\n")
+}
+
+const HEIC_MEND: &str =
+    "to have them judged, install libheif 1.15 or newer (Debian: libheif1) and keep assay-decoder-heif beside assay";
 
 fn describe_decoder(start: Duration, idle: &[IdleDecoder], protections: &Protections, attempts: &[Attempt]) -> String {
     let kilobytes: u64 = idle.iter().map(|decoder| decoder.resident >> 10).sum();

@@ -6,6 +6,7 @@
 fills OUT with
     images/…           images of all formats and many kinds and sizes
     crops/NAME.rgb     the 256×256 RGB crop of each, by Pillow and NumPy
+    near/…             the same of AVIF, JPEG XL and HEIC, whose decoders here need only come near
     checkpoint.pt      an ImagiNet network with random weights, named as the published checkpoint
     generators.pt      a head that names the generator, likewise
     expected.json        for each image its logit, the generators' probabilities and the embedding's norm
@@ -30,8 +31,8 @@ WHEELS = ROOT / ".local" / "wheels"
 TOOLS = ROOT / ".local" / "conformance"
 
 TORCH = "torch==2.11.0"
-# Pillow is the reference of the pixels, so it is pinned, and with it the decoders that its wheel carries.
-PACKAGES = ["pillow==13.0.0", "numpy", "filelock", "typing-extensions", "sympy", "networkx", "jinja2", "fsspec"]
+# Pillow is the reference of the pixels, so it is pinned, and with it the decoders that its wheel carries; likewise libheif and libjxl.
+PACKAGES = ["pillow==13.0.0", "pillow-heif==1.8.1", "pillow-jxl-plugin==1.3.8", "imagecodecs==2026.3.6", "numpy", "filelock", "typing-extensions", "sympy", "networkx", "jinja2", "fsspec"]
 # Only its definition of ResNet-50 is used.
 WITHOUT_DEPENDENCIES = ["torchvision==0.26.0"]
 EMPTY_LIBRARIES = [
@@ -123,6 +124,7 @@ def main() -> None:
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     tools.run("images.py", out)
+    tools.run("codec_images.py", out)
     tools.run("reference.py", out)
     stamp.write_text(digest)
     say(f"ready in {out} after {time.monotonic() - started:.0f} s, {installed - started:.0f} s of them for installing")

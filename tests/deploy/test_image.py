@@ -117,7 +117,7 @@ class RootFilesystem(unittest.TestCase):
     def test_there_is_no_other_program_and_no_file_too_many(self):
         files = [path.relative_to(TARGET) for path in TARGET.rglob("*") if path.is_file() and not path.is_symlink()]
         programs = sorted(str(path) for path in files if "bin" in path.parts)
-        self.assertEqual(programs, ["usr/bin/assay", "usr/bin/assay-decoder"])
+        self.assertEqual(programs, ["usr/bin/assay", "usr/bin/assay-decoder", "usr/bin/assay-decoder-heif"])
         kinds = re.compile(r"usr/bin/|usr/lib(64)?/.*\.so(\.\d+)*$|usr/share/doc/assay/|etc/")
         self.assertEqual([path for path in files if not kinds.match(str(path))], [])
         self.assertFalse([path for path in files if (TARGET / path).stat().st_mode & 0o6000], "set-uid")

@@ -45,6 +45,44 @@ fn crops_are_equal_to_pillows_bit_for_bit() {
     assert!(differing.is_empty(), "{} of {} images:\n{}", differing.len(), names.len(), differing.join("\n"));
 }
 
+/// Most that a level may be away from that of libavif or libjxl.
+const LEVELS: u8 = 1;
+/// Of libheif, whose conversion to RGB is another one for each kind of picture, so many levels may be further off than two.
+const SHARE: f64 = 0.05;
+
+#[test]
+fn crops_of_newer_codecs_are_near_those_of_their_own_libraries() {
+    let near = prepared().join("near");
+    imaging::heic::open().unwrap();
+    let limits = Limits { max_pixels: 120_000_000, max_decoded_bytes: 512 << 20 };
+    let entries = std::fs::read_dir(near.join("images")).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    assert!(names.len() >= 30, "only {} images in {}", names.len(), near.display());
+    let mut far = Vec::new();
+    for name in &names {
+        let bytes = std::fs::read(near.join("images").join(name)).unwrap();
+        let want = std::fs::read(near.join("crops").join(format!("{name}.rgb"))).unwrap();
+        let crop = match imaging::decode(&bytes, &limits) {
+            Ok(decoded) => decoded.crop,
+            Err(error) => {
+                far.push(format!("{name}: {error}"));
+                continue;
+            }
+        };
+        let distances: Vec<_> = crop.pixels().iter().zip(&want).map(|(&got, &want)| got.abs_diff(want)).collect();
+        let beyond = |levels: u8| distances.iter().filter(|&&distance| distance > levels).count();
+        let is_near = match name.ends_with(".heic") {
+            true => beyond(2) as f64 <= SHARE * want.len() as f64,
+            false => beyond(LEVELS) == 0,
+        };
+        if !is_near {
+            far.push(format!("{name}: {} of {} levels are off by more than {LEVELS}", beyond(LEVELS), want.len()));
+        }
+    }
+    assert!(far.is_empty(), "{} of {} images:\n{}", far.len(), names.len(), far.join("\n"));
+}
+
 /// Most that an fp32 logit or probability may be away from PyTorch's.
 const TOLERANCE: f64 = 1e-4;
 /// Nearer to 0 than this, a bf16 logit may have the other sign.

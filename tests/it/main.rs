@@ -8,6 +8,7 @@ mod architecture;
 mod attack_surface;
 mod bad_input;
 mod cli;
+mod codecs;
 mod conformance;
 mod contracts;
 mod decoding;

@@ -1,9 +1,10 @@
 //! Decoding in processes of their own, so that an image that takes over its decoder finds nothing worth taking there.
 //!
-//! The worker's side: a [`Pool`] of child processes, and the error when one dies. The children's side is the binary
-//! `src/bin/assay-decoder/`: it is made of `imaging` and a sandbox alone, so that libtorch, credentials and connections are
-//! not merely shut off there but absent.
+//! The worker's side: a [`Pool`] of child processes, and the error when one dies. The children's side is [`child`], of which the
+//! binaries `assay-decoder` and `assay-decoder-heif` are made: `imaging` and a sandbox alone, so that libtorch, credentials and
+//! connections are not merely shut off there but absent.
 
+pub mod child;
 mod pool;
 mod process;
 
@@ -21,7 +22,7 @@ const OWN_MEMORY: u64 = 64 << 20;
 /// What decoders are started with.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The binary `assay-decoder`.
+    /// The binary `assay-decoder`; `assay-decoder-heif` lies beside it.
     pub program: PathBuf,
     pub limits: Limits,
     /// Bytes of address space of one decoder, which it can't exceed whatever the image.
@@ -39,9 +40,27 @@ impl Settings {
     }
 }
 
+/// Bytes of address space that libheif and the libraries that it brings take.
+const LIBHEIF_MEMORY: u64 = 64 << 20;
+
+/// The same for the decoder of HEIC.
+pub(crate) fn with_libheif(settings: &Settings) -> Settings {
+    Settings {
+        program: settings.program.with_file_name("assay-decoder-heif"),
+        memory: settings.memory.saturating_add(LIBHEIF_MEMORY),
+        ..settings.clone()
+    }
+}
+
 /// Bytes of address space that a decoder needs for images within these limits.
 pub fn memory(limits: &Limits, max_object_bytes: u64) -> u64 {
     OWN_MEMORY.saturating_add(limits.max_decoded_bytes).saturating_add(max_object_bytes)
+}
+
+/// What two decoders have of which one decodes HEIC, or nothing, and the other one waits: as many of both as images are
+/// decoded at a time may be there.
+pub fn memory_of_both(limits: &Limits, max_object_bytes: u64) -> u64 {
+    memory(limits, max_object_bytes).saturating_add(LIBHEIF_MEMORY + OWN_MEMORY)
 }
 
 /// Why there is no decoded image.
@@ -68,6 +87,8 @@ pub enum Error {
 pub struct StartError {
     pub program: PathBuf,
     pub detail: String,
+    /// Whether the program, or a library that it opens, is not there at all.
+    pub is_missing: bool,
 }
 
 impl Error {

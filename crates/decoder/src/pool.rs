@@ -3,6 +3,7 @@
 use std::sync::mpsc::{self, SyncSender};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use super::process::{Broken, Process};
 use super::{Error, Settings, StartError};
@@ -11,6 +12,13 @@ use imaging::{Decoded, DecodedWindow};
 
 /// Decoders that are kept between images; there are as many as were ever needed at a time.
 pub struct Pool {
+    usual: Crew,
+    /// Of HEIC alone; the first is started when the first such image comes.
+    with_libheif: Crew,
+}
+
+/// Decoders of one kind.
+struct Crew {
     settings: Settings,
     idle: Mutex<Vec<Process>>,
     starter: Starter,
@@ -20,39 +28,79 @@ impl Pool {
     /// Starts the first decoder, so that one that can't be started is known at once. The others follow when they are
     /// needed.
     pub fn open(settings: Settings) -> Result<Pool, StartError> {
-        let starter = Starter::new(settings.clone())?;
-        let first = starter.start()?;
+        let with_libheif = Crew::new(super::with_libheif(&settings))?;
+        let usual = Crew::new(settings)?;
+        let first = usual.starter.start()?;
         if !first.protections.missing.is_empty() {
             let missing = first.protections.missing.join("; ");
             tracing::warn!(missing, "decoders run with fewer protections than they could have");
         }
-        Ok(Pool { settings, idle: Mutex::new(vec![first]), starter })
+        usual.idle().push(first);
+        Ok(Pool { usual, with_libheif })
     }
 
     /// Decodes the centre of an image, as [`imaging::decode`] does. Blocks, at most for the timeout and the
     /// start of a decoder. Whatever becomes of the decoder, only this image is affected.
     pub fn decode(&self, bytes: &[u8]) -> Result<Decoded, Error> {
-        self.with_decoder(|process| process.decode(bytes, self.settings.timeout))?
+        self.for_image(bytes, |process, timeout| process.decode(bytes, timeout))
     }
 
     /// Decodes the middle of an image, at most `side` pixels wide and high, as [`imaging::window`] does; sides above
     /// [`protocol::MAX_WINDOW`] are taken for that. Blocks, and fails, as [`Pool::decode`].
     pub fn window(&self, bytes: &[u8], side: u16) -> Result<DecodedWindow, Error> {
         let side = side.clamp(1, protocol::MAX_WINDOW);
-        self.with_decoder(|process| process.window(bytes, side, self.settings.timeout))?
+        self.for_image(bytes, |process, timeout| process.window(bytes, side, timeout))
     }
 
     /// Has a decoder try what it must not be able to do, and tells what it is kept from.
     pub fn probe(&self) -> Result<(Protections, Vec<Attempt>), Error> {
-        self.with_decoder(|process| {
-            let attempts = process.probe(self.settings.timeout)?;
-            Ok((process.protections.clone(), attempts))
-        })
+        self.usual.probe()
+    }
+
+    /// The same of a decoder of HEIC, with the name and version of its library.
+    pub fn probe_libheif(&self) -> Result<(String, Protections, Vec<Attempt>), Error> {
+        let (protections, attempts) = self.with_libheif.probe()?;
+        let library = self.with_libheif.idle().last().and_then(|process| process.library.clone());
+        Ok((library.unwrap_or_default(), protections, attempts))
     }
 
     /// The decoders that have nothing to do.
     pub fn idle_decoders(&self) -> Vec<IdleDecoder> {
-        self.idle().iter().map(|process| IdleDecoder { id: process.id(), resident: process.resident() }).collect()
+        let crews = [&self.usual, &self.with_libheif];
+        let of_crew = |crew: &Crew| -> Vec<_> {
+            crew.idle().iter().map(|process| IdleDecoder { id: process.id(), resident: process.resident() }).collect()
+        };
+        crews.into_iter().flat_map(of_crew).collect()
+    }
+
+    fn for_image<T>(
+        &self,
+        bytes: &[u8],
+        work: impl Fn(&mut Process, Duration) -> Result<Result<T, Error>, Broken>,
+    ) -> Result<T, Error> {
+        let is_heic = imaging::heic::is_needed_for(bytes);
+        let crew = if is_heic { &self.with_libheif } else { &self.usual };
+        match crew.with_decoder(|process| work(process, crew.settings.timeout)) {
+            // That this machine can't decode it is said of the image: to wait would not help it.
+            Err(Error::NotStarted(StartError { is_missing: true, .. })) if is_heic => {
+                Err(imaging::heic::not_supported(bytes).into())
+            }
+            other => other?,
+        }
+    }
+}
+
+impl Crew {
+    fn new(settings: Settings) -> Result<Crew, StartError> {
+        let starter = Starter::new(settings.clone())?;
+        Ok(Crew { settings, idle: Mutex::default(), starter })
+    }
+
+    fn probe(&self) -> Result<(Protections, Vec<Attempt>), Error> {
+        self.with_decoder(|process| {
+            let attempts = process.probe(self.settings.timeout)?;
+            Ok((process.protections.clone(), attempts))
+        })
     }
 
     fn with_decoder<T>(&self, mut work: impl FnMut(&mut Process) -> Result<T, Broken>) -> Result<T, Error> {
@@ -78,7 +126,12 @@ impl Pool {
                 }
                 Broken::NotTaken => {
                     let program = self.settings.program.clone();
-                    return Err(StartError { program, detail: format!("it {ending} before its first image") }.into());
+                    return Err(StartError {
+                        program,
+                        detail: format!("it {ending} before its first image"),
+                        is_missing: false,
+                    }
+                    .into());
                 }
                 Broken::Late => Error::TooSlow { timeout: self.settings.timeout },
                 Broken::Failed(_) if ending.is_out_of_memory() => Error::OutOfMemory { limit: self.settings.memory },
@@ -119,10 +172,11 @@ impl Starter {
                 let _ = reply.send(Process::start(&settings));
             }
         };
-        thread::Builder::new()
-            .name("decoder-starter".into())
-            .spawn(run)
-            .map_err(|error| StartError { program, detail: error.to_string() })?;
+        thread::Builder::new().name("decoder-starter".into()).spawn(run).map_err(|error| StartError {
+            program,
+            detail: error.to_string(),
+            is_missing: false,
+        })?;
         Ok(Starter(sender))
     }
 

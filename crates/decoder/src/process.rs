@@ -19,6 +19,8 @@ pub(super) struct Process {
     child: Child,
     socket: UnixStream,
     pub protections: Protections,
+    /// Name and version of the library that it opened at its start.
+    pub library: Option<String>,
 }
 
 /// Why a decoder can't be used any more.
@@ -34,7 +36,7 @@ impl Process {
     /// Must be called on a thread that lives as long as the decoder: when the thread that started a process ends, the
     /// kernel takes that for the death of the parent, and kills the decoder.
     pub(crate) fn start(settings: &Settings) -> Result<Process, StartError> {
-        let failed = |detail: String| StartError { program: settings.program.clone(), detail };
+        let failed = |detail: String| StartError { program: settings.program.clone(), detail, is_missing: false };
         let (socket, theirs) = UnixStream::pair().map_err(|error| failed(error.to_string()))?;
         let limits = [settings.limits.max_pixels, settings.limits.max_decoded_bytes, settings.memory];
         let child = Command::new(&settings.program)
@@ -47,16 +49,18 @@ impl Process {
             .stderr(Stdio::piped())
             .spawn()
             .map_err(|error| match error.kind() {
-                ErrorKind::NotFound => {
-                    failed("it is not there; it belongs beside assay, and `make build` makes both".into())
-                }
+                ErrorKind::NotFound => StartError {
+                    is_missing: true,
+                    ..failed("it is not there; it belongs beside assay, and `make build` makes both".into())
+                },
                 _ => failed(error.to_string()),
             })?;
         let missing = Protections { seccomp: false, landlock: None, memory: 0, missing: vec![] };
-        let mut process = Process { child, socket, protections: missing };
+        let mut process = Process { child, socket, protections: missing, library: None };
         match protocol::read_response(process.until(Instant::now() + START)) {
-            Ok(Response::Ready { version, protections }) if version == env!("CARGO_PKG_VERSION") => {
+            Ok(Response::Ready { version, protections, library }) if version == env!("CARGO_PKG_VERSION") => {
                 process.protections = protections;
+                process.library = library;
                 process.child.stderr = None;
                 Ok(process)
             }
@@ -72,7 +76,9 @@ impl Process {
                 if let Some(mut stderr) = process.child.stderr.take() {
                     let _ = stderr.read_to_string(&mut words);
                 }
-                Err(failed(format!("it {how}: {}", words.trim())))
+                let is_missing = how.code() == Some(protocol::EXIT_NO_LIBRARY);
+                let detail = if is_missing { words.trim().into() } else { format!("it {how}: {}", words.trim()) };
+                Err(StartError { is_missing, ..failed(detail) })
             }
         }
     }
@@ -174,7 +180,12 @@ pub(super) enum Ending {
 
 impl Ending {
     pub(crate) fn is_out_of_memory(&self) -> bool {
-        matches!(self, Ending::Known(status) if status.code() == Some(protocol::EXIT_OUT_OF_MEMORY.into()))
+        self.code() == Some(protocol::EXIT_OUT_OF_MEMORY)
+    }
+
+    fn code(&self) -> Option<u8> {
+        let Ending::Known(status) = self else { return None };
+        u8::try_from(status.code()?).ok()
     }
 }
 

@@ -18,6 +18,9 @@ pub enum ImageFormat {
     Gif,
     Bmp,
     Tiff,
+    Avif,
+    Jxl,
+    Heic,
 }
 
 impl ImageFormat {
@@ -29,6 +32,9 @@ impl ImageFormat {
             ImageFormat::Gif => "gif",
             ImageFormat::Bmp => "bmp",
             ImageFormat::Tiff => "tiff",
+            ImageFormat::Avif => "avif",
+            ImageFormat::Jxl => "jxl",
+            ImageFormat::Heic => "heic",
         }
     }
 }
@@ -48,6 +54,8 @@ pub enum QualityFlag {
     Greyscale,
     /// Data is missing or unreadable, so pixels of the crop may be made up.
     Damaged,
+    /// The codec is one on whose images the detector has not been measured.
+    UnfamiliarCodec,
 }
 
 /// How much of an animation was judged.

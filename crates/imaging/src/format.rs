@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{DecodeError, naming};
+use super::brands::{self, Codec};
+use super::{DecodeError, heif, naming};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -13,6 +14,9 @@ pub enum Format {
     Gif,
     Bmp,
     Tiff,
+    Avif,
+    Jxl,
+    Heic,
 }
 
 impl Format {
@@ -24,6 +28,9 @@ impl Format {
             Format::Gif => "gif",
             Format::Bmp => "bmp",
             Format::Tiff => "tiff",
+            Format::Avif => "avif",
+            Format::Jxl => "jxl",
+            Format::Heic => "heic",
         }
     }
 
@@ -36,6 +43,9 @@ impl Format {
             Format::Gif => "GIF",
             Format::Bmp => "BMP",
             Format::Tiff => "TIFF",
+            Format::Avif => "AVIF",
+            Format::Jxl => "JPEG XL",
+            Format::Heic => "HEIC",
         }
     }
 
@@ -51,17 +61,22 @@ impl Format {
             }
             // 43 is BigTIFF.
             [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => Ok(Format::Tiff),
-            _ => Err(DecodeError::UnsupportedFormat {
-                magic: spelled(&bytes[..bytes.len().min(12)]),
-                name: naming::of(bytes).map(str::to_owned),
-            }),
+            // A bare code stream, or one in boxes.
+            [0xff, 0x0a, ..] | [0, 0, 0, 12, b'J', b'X', b'L', b' ', b'\r', b'\n', 0x87, b'\n', ..] => Ok(Format::Jxl),
+            _ => match brands::codec(bytes).or_else(|| heif::codec(bytes)) {
+                Some(Codec::Av1) => Ok(Format::Avif),
+                Some(Codec::Hevc) => Ok(Format::Heic),
+                None => Err(unsupported(bytes, naming::of(bytes))),
+            },
         }
     }
 }
 
-/// Bytes for a person: printable ones as they are, others as \xNN, in quotes.
-fn spelled(bytes: &[u8]) -> String {
-    format!("\"{}\"", bytes.escape_ascii())
+/// What is said of bytes that can't be decoded; `name` is what they are, in a person's words.
+pub(super) fn unsupported(bytes: &[u8], name: Option<&str>) -> DecodeError {
+    // Printable bytes as they are, others as \xNN.
+    let magic = format!("\"{}\"", bytes[..bytes.len().min(12)].escape_ascii());
+    DecodeError::UnsupportedFormat { magic, name: name.map(str::to_owned) }
 }
 
 #[cfg(test)]
@@ -81,6 +96,12 @@ mod tests {
             (b"MM\0\x2a", Format::Tiff),
             (b"II\x2b\0\x08\0\0\0", Format::Tiff),
             (b"MM\0\x2b\0\x08\0\0", Format::Tiff),
+            (b"\0\0\0\x1cftypavif\0\0\0\0mif1miaf", Format::Avif),
+            (b"\0\0\0\x1cftypmif1\0\0\0\0mif1avifmiaf", Format::Avif),
+            (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", Format::Heic),
+            (b"\0\0\0\x1cftypmif1\0\0\0\0mif1heicmiaf", Format::Heic),
+            (b"\xff\x0a\xfa\x1f\x01", Format::Jxl),
+            (b"\0\0\0\x0cJXL \r\n\x87\n", Format::Jxl),
         ] {
             assert_eq!(Format::of(bytes).unwrap(), format);
         }

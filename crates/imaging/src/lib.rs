@@ -16,15 +16,21 @@
 //! of it, for training and evaluation.
 
 mod animation;
+mod avif;
 mod bmp;
+mod brands;
 mod colour;
 mod crop;
 mod format;
 mod gif;
+pub mod heic;
+mod heif;
 mod jpeg;
+mod jxl;
 mod naming;
 mod overlay;
 mod picture;
+mod planes;
 mod png;
 pub mod protocol;
 pub mod provenance;
@@ -84,6 +90,8 @@ pub enum Quality {
     Greyscale,
     /// Data is missing or unreadable, so pixels of the crop may be made up.
     Damaged,
+    /// The codec is one on whose images the detector has not been measured.
+    UnfamiliarCodec,
 }
 
 /// An image as the detector needs it.
@@ -109,7 +117,10 @@ pub enum DecodeError {
     #[error("the object is empty")]
     Empty,
     /// What it is in a person's words, if it is something known: "an iPhone photograph (HEIC)".
-    #[error("the bytes are no JPEG, PNG, WebP, GIF, BMP or TIFF: {}they begin with {magic}", of_kind(name))]
+    #[error(
+        "the bytes are no JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, HEIC or JPEG XL: {}they begin with {magic}",
+        of_kind(name)
+    )]
     UnsupportedFormat { magic: String, name: Option<String> },
     /// A rare kind of a known format, such as JPEG with 12 bits a sample.
     #[error("this kind of {} is not supported: {detail}", format.name())]
@@ -194,6 +205,9 @@ fn open(bytes: &[u8], side: usize, frames: usize, limits: &Limits) -> Result<Ope
         Format::Gif => gif::decode,
         Format::Bmp => bmp::decode,
         Format::Tiff => tiff::decode,
+        Format::Avif => avif::decode,
+        Format::Jxl => jxl::decode,
+        Format::Heic => heic::decode,
     };
     let still = || Ok(Opened { format, output: decoder(bytes, side, limits)?, later: Vec::new(), frames: None });
     let open = || {

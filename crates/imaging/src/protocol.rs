@@ -20,6 +20,9 @@ pub const MAX_WINDOW: u16 = 1536;
 /// Exit code of a decoder that was refused memory.
 pub const EXIT_OUT_OF_MEMORY: u8 = 77;
 
+/// Exit code of a decoder whose library is not there.
+pub const EXIT_NO_LIBRARY: u8 = 78;
+
 /// A request to a decoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request {
@@ -40,6 +43,8 @@ pub enum Response {
     Ready {
         version: String,
         protections: Protections,
+        /// Name and version of the library that it opened at its start.
+        library: Option<String>,
     },
     Decoded(Facts),
     Window {

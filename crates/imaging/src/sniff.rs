@@ -9,13 +9,11 @@ pub const SNIFFED_BYTES: usize = 32;
 /// through a folder wants to hear that they were not judged.
 pub fn is_image(head: &[u8]) -> bool {
     let is_other = match head {
-        // ISO base media files: HEIC, HEIF and AVIF.
+        // HEIF files whose first bytes do not tell the codec.
         [_, _, _, _, b'f', b't', b'y', b'p', brand @ ..] => {
             let brands: [&[u8]; 6] = [b"hei", b"hev", b"mif1", b"msf1", b"avif", b"avis"];
             brands.iter().any(|known| brand.starts_with(known))
         }
-        // JPEG XL: a bare code stream, or a container.
-        [0xff, 0x0a, ..] | [0, 0, 0, 12, b'J', b'X', b'L', b' ', ..] => true,
         // JPEG 2000, Photoshop, OpenEXR.
         [0, 0, 0, 12, b'j', b'P', b' ', b' ', ..] | [b'8', b'B', b'P', b'S', ..] | [0x76, 0x2f, 0x31, 0x01, ..] => true,
         _ => false,

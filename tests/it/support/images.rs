@@ -195,6 +195,11 @@ pub fn tiff(width: usize, height: usize) -> Vec<u8> {
     bytes.into_inner()
 }
 
+/// Still pictures of 64×48 pixels in formats for which there is no encoder here (`crates/imaging/samples`).
+pub const AVIF: &[u8] = include_bytes!("../../../crates/imaging/samples/still.avif");
+pub const HEIC: &[u8] = include_bytes!("../../../crates/imaging/samples/still.heic");
+pub const JXL: &[u8] = include_bytes!("../../../crates/imaging/samples/still.jxl");
+
 /// A picture of every kind, with its name.
 pub fn one_of_each() -> Vec<(&'static str, Vec<u8>)> {
     one_of_each_at(100)
@@ -222,6 +227,9 @@ pub fn one_of_each_at(percent: usize) -> Vec<(&'static str, Vec<u8>)> {
         ("texts.png", png_with_text(side(30) as u32, "parameters", "a tree\nSteps: 20, Sampler: Euler, CFG scale: 7")),
         ("plain.bmp", bmp(side(60) as u32, 80)),
         ("plain.tiff", tiff(side(70), side(60))),
+        ("still.avif", AVIF.to_vec()),
+        ("still.heic", HEIC.to_vec()),
+        ("still.jxl", JXL.to_vec()),
     ]
 }
 

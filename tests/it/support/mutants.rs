@@ -1,12 +1,17 @@
 //! Images damaged at random. The same seed makes the same mutants.
 
 use std::cell::Cell;
+use std::fmt::Display;
 
 use super::images;
 
 /// Endless mutants of every format, each with a name that tells where it comes from.
 pub fn mutants(seed: u64) -> impl Iterator<Item = (String, Vec<u8>)> {
-    let originals = images::one_of_each();
+    mutants_of(images::one_of_each(), seed)
+}
+
+/// The same of these files only.
+pub fn mutants_of<N: Display>(originals: Vec<(N, Vec<u8>)>, seed: u64) -> impl Iterator<Item = (String, Vec<u8>)> {
     let rng = Rng(Cell::new(seed));
     (0..).map(move |number| {
         let (name, original) = &originals[number % originals.len()];
@@ -150,6 +155,10 @@ fn numbers_of(bytes: &[u8]) -> Vec<Number> {
             numbers.extend([little(6, 2), little(8, 2), little(10, 1)]);
             let frames = (13..bytes.len()).filter(|&at| bytes[at] == 0x2c);
             numbers.extend(frames.flat_map(|at| [1, 3, 5, 7].map(|offset| little(at + offset, 2))));
+        }
+        // Boxes: whatever lies at an even place of the headers may be a length, a count, an item or a side.
+        [_, _, _, _, b'f', b't', b'y', b'p', ..] => {
+            numbers.extend((0..bytes.len().min(600)).step_by(2).flat_map(|at| [big(at, 1), big(at, 2), big(at, 4)]));
         }
         [b'B', ..] => numbers.extend((2..54).step_by(2).flat_map(|at| [little(at, 2), little(at, 4)])),
         _ => {

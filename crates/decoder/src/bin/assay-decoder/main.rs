@@ -1,62 +1,10 @@
-//! A decoder: reads encoded images from its socket, sends back their crops, and can do nothing else.
-//!
-//! `assay` starts it (see the library of this package). It is made of `imaging` and the modules below and no more: libtorch
-//! and the clients of broker, store and database are not linked.
+//! Decodes what strangers sent, in a sandbox. `assay` starts it.
 
-mod memory;
-mod probe;
-mod sandbox;
-
-use std::io;
-use std::os::fd::FromRawFd;
-use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
-use imaging::Limits;
-use imaging::protocol::{self, Request, Response};
-
 #[global_allocator]
-static ALLOCATOR: memory::Allocator = memory::Allocator;
+static ALLOCATOR: decoder::child::Allocator = decoder::child::Allocator;
 
 fn main() -> ExitCode {
-    let numbers: Vec<u64> = std::env::args().skip(1).map_while(|word| word.parse().ok()).collect();
-    let [max_pixels, max_decoded_bytes, memory] = numbers[..] else {
-        eprintln!("assay-decoder is started by assay, which gives it its limits and a socket");
-        return ExitCode::from(2);
-    };
-    match serve(&Limits { max_pixels, max_decoded_bytes }, memory) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // Standard error is open only until the sandbox is closed.
-            eprintln!("assay-decoder: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    decoder::child::run(|| Ok(None))
 }
-
-/// Answers requests until no more come.
-fn serve(limits: &Limits, memory: u64) -> io::Result<()> {
-    let protections = sandbox::enter(memory)?;
-    // SAFETY: descriptor 0 is the one thing that the sandbox leaves open, and nothing else in this process holds it.
-    let socket = unsafe { UnixStream::from_raw_fd(0) };
-    // A panic is reported in the response.
-    std::panic::set_hook(Box::new(|_| {}));
-    protocol::send_response(&socket, &Response::Ready { version: env!("CARGO_PKG_VERSION").into(), protections }, &[])?;
-    let mut buffer = Vec::new();
-    while let Some((request, length)) = protocol::read_request(&socket, &mut buffer)? {
-        match request {
-            Request::Decode => protocol::send_decoded(&socket, imaging::decode(&buffer[..length], limits))?,
-            Request::Window { side } => {
-                protocol::send_window(&socket, imaging::window(&buffer[..length], side.into(), limits))?;
-            }
-            Request::Probe => protocol::send_response(&socket, &Response::Probed(probe::attempts()), &[])?,
-        }
-        if buffer.len() > KEPT {
-            buffer = Vec::new();
-        }
-    }
-    Ok(())
-}
-
-/// Bytes of the buffer for encoded images that are kept for the next one.
-const KEPT: usize = 4 << 20;

@@ -6,7 +6,7 @@ use imaging::protocol::EXIT_OUT_OF_MEMORY;
 
 /// The system's allocator, but where it has no more, the process ends with a code that says so: Rust would abort, which
 /// looks like any other fault. The C decoders get their null and answer it themselves.
-pub(crate) struct Allocator;
+pub struct Allocator;
 
 impl Allocator {
     fn or_end(memory: *mut u8) -> *mut u8 {

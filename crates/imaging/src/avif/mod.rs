@@ -1,0 +1,90 @@
+//! AVIF: a HEIF file whose pictures are frames of AV1. Of a grid only the tiles under the window are decoded.
+
+mod av1;
+#[cfg(test)]
+mod tests;
+
+use av1::{Fault, Frame};
+
+use super::heif::{Still, Trouble};
+use super::planes::{Chroma, Planes, Upsampling};
+use super::{DecodeError, DecoderOutput, Format, Limits, Quality};
+
+pub(super) fn decode(bytes: &[u8], side: usize, limits: &Limits) -> Result<DecoderOutput, DecodeError> {
+    let still = Still::read(bytes, *b"av01").map_err(trouble)?;
+    let (width, height) = (still.width, still.height);
+    limits.admit(Format::Avif, width, height)?;
+    limits.admit(Format::Avif, still.tile_width, still.tile_height)?;
+
+    let window = still.window(side);
+    let mut planes: Option<(Planes, u8, Chroma)> = None;
+    let mut colour = still.colour;
+    // The neighbours of the window's border, whatever the chroma.
+    let around = Planes::around(&window, width, height, (8, Chroma::None), Upsampling::Smooth);
+    for tile in still.tiles_under(around.part()) {
+        let tile = tile.map_err(trouble)?;
+        let most = u64::from(still.tile_width) * u64::from(still.tile_height);
+        let each = av1::bytes_per_pixel(&tile.bytes).map_err(|fault| fault_of(fault, limits))?;
+        limits.afford(decoding_bytes(still.tile_width, still.tile_height, each, tile.bytes.len()))?;
+        let frame = Frame::decode(&tile.bytes, most).map_err(|fault| fault_of(fault, limits))?;
+        if (frame.width(), frame.height()) != (still.tile_width as usize, still.tile_height as usize) {
+            return Err(Format::Avif.damaged("a frame of it has other sides than its header says"));
+        }
+        let (planes, depth, chroma) = planes.get_or_insert_with(|| {
+            let (depth, chroma) = (frame.depth(), frame.chroma());
+            (Planes::around(&window, width, height, (depth, chroma), Upsampling::Smooth), depth, chroma)
+        });
+        if (frame.depth(), frame.chroma()) != (*depth, *chroma) {
+            return Err(Format::Avif.damaged("its tiles are of different kinds"));
+        }
+        colour = colour.or_else(|| frame.colour());
+        planes
+            .put(&frame.planes(), tile.left, tile.top, frame.width(), frame.height())
+            .ok_or_else(|| Format::Avif.damaged("a frame of it has too few samples"))?;
+    }
+    let (planes, _, chroma) = planes.ok_or_else(|| Format::Avif.damaged("it holds no picture"))?;
+    let colour = colour.ok_or_else(|| Format::Avif.damaged("it does not say what its colours are"))?;
+    let pixels = planes
+        .to_rgb(&window, colour)
+        .ok_or_else(|| Format::Avif.unsupported(format_args!("colours by the matrix {}", colour.matrix)))?;
+
+    let mut quality = Vec::new();
+    if still.is_animated {
+        quality.push(Quality::Animated);
+    }
+    if still.has_alpha {
+        quality.push(Quality::Transparent);
+    }
+    if chroma == Chroma::None {
+        quality.push(Quality::Greyscale);
+    }
+    quality.push(Quality::UnfamiliarCodec);
+    let (width, height) = (still.shown.width as u32, still.shown.height as u32);
+    Ok(DecoderOutput { width, height, window: pixels, quality })
+}
+
+/// What rav1d allocates for a frame, at most: it rounds sides up to whole blocks; and a copy of the coded bytes.
+fn decoding_bytes(width: u32, height: u32, each: f64, coded: usize) -> u64 {
+    let round = |side: u32| f64::from(side) + 128.0;
+    (round(width) * round(height) * each) as u64 + 2 * coded as u64
+}
+
+fn trouble(trouble: Trouble) -> DecodeError {
+    match trouble {
+        Trouble::Damaged(detail) => Format::Avif.damaged(detail),
+        Trouble::Unsupported(detail) => Format::Avif.unsupported(detail),
+    }
+}
+
+fn fault_of(fault: Fault, limits: &Limits) -> DecodeError {
+    Format::Avif.damaged(match fault {
+        Fault::OutOfMemory => {
+            // rav1d does not say how much it wanted.
+            let limit = limits.max_decoded_bytes;
+            return DecodeError::TooManyDecodedBytes { bytes: limit.saturating_add(1), limit };
+        }
+        Fault::TooLarge => "a frame of it is larger than its header says",
+        Fault::NoFrame => "it is cut off",
+        Fault::Corrupt => "its bitstream is corrupt",
+    })
+}
