@@ -15,6 +15,7 @@ mod evaluate;
 mod hostile;
 mod labels;
 mod least_rights;
+mod ledger;
 mod models;
 mod observability;
 mod operating;
