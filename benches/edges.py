@@ -18,7 +18,7 @@ BUCKET = "uploads"
 IMAGES, RESULTS, VERDICTS = "assay.images", "assay.results", "assay.verdicts"
 TICKS = os.sysconf("SC_CLK_TCK")
 # So long may nothing at all happen before we give up.
-PATIENCE = 120.0
+DEADLINE = 120.0
 
 sys.path.append(str(SERVERS.parent))
 
@@ -121,7 +121,7 @@ class Worker(assay.Worker):
     def __init__(self, binary: pathlib.Path, edges: Edges, log: pathlib.Path, **settings: str):
         super().__init__(binary, edges.environment | {"ASSAY__LOG__FORMAT": "json"} | settings, log)
 
-    def wait_until_ready(self, seconds: float = PATIENCE) -> float:
+    def wait_until_ready(self, seconds: float = DEADLINE) -> float:
         return super().wait_until_ready(seconds)
 
     def peak_resident_mb(self) -> float:
@@ -165,8 +165,8 @@ class Verdicts:
             check()
             if len(self.arrivals) > before:
                 heard = time.perf_counter()
-            if time.perf_counter() - heard > PATIENCE:
-                raise Trouble(f"{count - before} verdicts did not come within {PATIENCE:.0f} s")
+            if time.perf_counter() - heard > DEADLINE:
+                raise Trouble(f"{count - before} verdicts did not come within {DEADLINE:.0f} s")
         arrivals, self.arrivals = self.arrivals, []
         # One that was scored before has no batch.
         first = max(1, arrivals[0].batch)

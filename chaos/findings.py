@@ -3,7 +3,7 @@
 import pika
 import psycopg
 
-from oracle import VERDICT, Evidence, Letter, Publication, Row
+from checker import VERDICT, Evidence, Letter, Publication, Row
 
 RESULTS, DEAD = "results", "dead"
 SILENCE = 0.7
@@ -11,7 +11,7 @@ SILENCE = 0.7
 
 def queues(delays: list[int]) -> list[str]:
     """The work queues, without their prefix."""
-    return [queue for lane in ("images", "images.bulk") for queue in (lane, *(f"{lane}.retry.{delay}s" for delay in delays))]
+    return [queue for base in ("images", "images.bulk") for queue in (base, *(f"{base}.retry.{delay}s" for delay in delays))]
 
 
 class Reader:
@@ -22,7 +22,7 @@ class Reader:
         self.prefix, self.schema, self.delays = prefix, schema, delays
 
     def counts(self) -> tuple[int, int, int]:
-        """Rows, dead letters, messages that wait on the lanes."""
+        """Rows, dead letters, messages that wait on the queues."""
         with psycopg.connect(self.database) as database:
             rows = database.execute(f"SELECT count(*) FROM {self.schema}.outcomes").fetchone()[0]
         with self._channel() as channel:

@@ -30,7 +30,7 @@ class Publisher:
                     self.channel.confirm_delivery()
                 properties = pika.BasicProperties(content_type="application/json", delivery_mode=2, message_id=message.message_id,
                                                   headers={"timestamp_in_ms": int(time.time() * 1000)})
-                self.channel.basic_publish("", f"{self.prefix}.{message.lane}", message.body, properties, mandatory=True)
+                self.channel.basic_publish("", f"{self.prefix}.{message.queue}", message.body, properties, mandatory=True)
                 return True
             except TROUBLE:
                 self.close()
@@ -73,9 +73,9 @@ class Load(threading.Thread):
             due = max(due + 1 / self.rate, time.monotonic() - 1)
             self.ended.wait(max(0.0, due - time.monotonic()))
 
-    def stop(self, patience: float = 60.0) -> None:
+    def stop(self, seconds: float = 60.0) -> None:
         """No message is under way when this returns."""
         self.ended.set()
-        self.join(patience)
+        self.join(seconds)
         self.given_up.set()
         self.join(10)

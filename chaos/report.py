@@ -4,7 +4,7 @@ import dataclasses
 import json
 import pathlib
 
-from oracle import Findings
+from checker import Findings
 
 SHOWN = 4
 
@@ -17,7 +17,7 @@ class Result:
     seconds: float = 0.0
     findings: Findings = dataclasses.field(default_factory=Findings)
     recovery_seconds: list[float] = dataclasses.field(default_factory=list)
-    # What the row claims beside the oracle, where it did not hold.
+    # What the row claims beside the checker, where it did not hold.
     broken: list[str] = dataclasses.field(default_factory=list)
     details: dict = dataclasses.field(default_factory=dict)
     not_run: str = ""

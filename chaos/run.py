@@ -2,7 +2,7 @@
 """Breaks things under load, on a seeded schedule, and judges: does every submission end in exactly one outcome?
 
 The real worker on servers of the run's own, RabbitMQ, PostgreSQL and S3. Each row of the table breaks one thing so many
-times, with queues and tables of its own, and then one oracle (oracle.py) holds what was submitted against what there is.
+times, with queues and tables of its own, and then one checker (checker.py) holds what was submitted against what there is.
 The exit code is 0 only if nothing was lost or doubled and each row kept what it claims. Figures: target/chaos/report.json.
 """
 

@@ -1,4 +1,4 @@
-"""One row of the table while it runs: queues and tables of its own, workers, load, and what it claims beside the oracle."""
+"""One row of the table while it runs: queues and tables of its own, workers, load, and what it claims beside the checker."""
 
 import contextlib
 import os
@@ -13,13 +13,13 @@ import clients
 from assay import Worker
 from findings import Reader
 from load import TROUBLE, Load, Publisher
-from oracle import DEAD, Findings, Submission, judge
+from checker import DEAD, Findings, Submission, judge
 from process import running
 from submissions import Composer, Message
 from world import WORKERS, World, wait
 
 # So long may nothing at all happen before we call what has not come lost.
-PATIENCE = 60.0
+DEADLINE = 60.0
 # Seconds in which work must go on once the fault is over.
 RECOVERY = 30.0
 GRACE = 40.0
@@ -44,7 +44,7 @@ class Scene:
         self.running: Load | None = None
         self.done = 0
         self.recovery_seconds: list[float] = []
-        # What the row shows beside the oracle's answer, and what of it did not hold.
+        # What the row shows beside the checker's answer, and what of it did not hold.
         self.broken: list[str] = []
         self.findings = Findings()
         self.details: dict = {}
@@ -183,7 +183,7 @@ class Scene:
         dead = sum(one.due == {DEAD} for one in self.submissions.values())
         rows = len(self.submissions) - dead
         heard, last, seen = time.monotonic(), None, 0
-        while time.monotonic() - heard < PATIENCE:
+        while time.monotonic() - heard < DEADLINE:
             try:
                 counts = self.reader.counts()
             except (psycopg.Error, *TROUBLE):

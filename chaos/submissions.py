@@ -8,7 +8,7 @@ import urllib.parse
 import zlib
 
 import pictures
-from oracle import DEAD, VERDICT, Submission
+from checker import DEAD, VERDICT, Submission
 from pictures import Object
 
 BUCKET = "uploads"
@@ -18,14 +18,14 @@ LIVE, BULK = "images", "images.bulk"
 SHARES = {"good": 70, "cloud event": 7, "event": 8, "repeated": 6, "bad": 3, "missing": 2, "mutant": 2, "unreadable": 2}
 # Of a hundred good pictures: bytes of their own. What was judged before is not scored again.
 FRESH = 30
-# Of a hundred messages: by the other lane.
+# Of a hundred messages: by the other queue.
 BACKFILL = 10
 RECORDS = 3
 
 
 @dataclasses.dataclass(frozen=True)
 class Message:
-    lane: str
+    queue: str
     body: bytes
     message_id: str
     submissions: list[Submission]
@@ -66,7 +66,7 @@ class Composer:
         return message
 
     def native(self, id: str, one: Object, cloud: bool = False, due: frozenset[str] | None = None, checked: bool = False,
-               lane: str = "") -> Message:
+               queue: str = "") -> Message:
         """`checked`: the submitter says which bytes it means."""
         image = {"bucket": BUCKET, "key": one.key}
         if checked:
@@ -74,8 +74,8 @@ class Composer:
         document: dict = {"submission_id": id, "image": image}
         if cloud:
             document = {"specversion": "1.0", "id": id, "source": "/assay/chaos", "type": "assay.submission", "data": document}
-        lane = lane or (BULK if zlib.crc32(id.encode()) % 100 < BACKFILL else LIVE)
-        return Message(lane, json.dumps(document).encode(), id, [Submission(id, due or self._due(one), sha256(one))])
+        queue = queue or (BULK if zlib.crc32(id.encode()) % 100 < BACKFILL else LIVE)
+        return Message(queue, json.dumps(document).encode(), id, [Submission(id, due or self._due(one), sha256(one))])
 
     def _event(self, id: str) -> Message:
         """One message with several images, as a bucket sends it."""

@@ -111,7 +111,7 @@ class World:
         self.alarmed = raised
         self.control("set_vm_memory_high_watermark", "0" if raised else "0.4")
 
-    def patience(self, milliseconds: int = 1_800_000, tick: int = 60_000) -> None:
+    def consumer_timeout(self, milliseconds: int = 1_800_000, tick: int = 60_000) -> None:
         """How long RabbitMQ waits for an acknowledgement, and how often it looks; of channels made from now on."""
         self.control("eval", f"application:set_env(rabbit, consumer_timeout, {milliseconds}), "
                              f"application:set_env(rabbit, channel_tick_interval, {tick}).")

@@ -21,7 +21,7 @@ BINARY = pathlib.Path(os.environ.get("ASSAY_BINARY", ROOT / "target" / "release"
 BASE_PORT = int(os.environ.get("ASSAY_CLIENTS_BASE_PORT", "22660"))
 SCHEMAS = ["jsonschema==4.26.0", "rfc3339-validator==0.1.4"]
 # Within this everything happens, however busy the machine is.
-PATIENCE = 120.0
+DEADLINE = 120.0
 IMAGES = 12
 LANGUAGES = ["python", "typescript"]
 sys.path.insert(0, str(ROOT / "deploy" / "local"))
@@ -46,10 +46,10 @@ def validator(name: str) -> jsonschema.Draft202012Validator:
 
 
 def wait(condition, what: str):
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + DEADLINE
     while not (value := condition()):
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {PATIENCE:.0f} s: {what}")
+            raise AssertionError(f"not within {DEADLINE:.0f} s: {what}")
         time.sleep(0.1)
     return value
 
@@ -134,7 +134,7 @@ class Clients(unittest.TestCase):
         clients.run([BINARY, "migrate"], "assay migrate", env=cls.environment)
         worker = Worker(BINARY, cls.environment, FOLDER / "worker.log")
         cls.addClassCleanup(worker.kill)
-        worker.wait_until_ready(PATIENCE)
+        worker.wait_until_ready(DEADLINE)
         cls.grant()
         cls.connection = pika.BlockingConnection(pika.URLParameters(f"{cls.url}?heartbeat=0"))
         cls.addClassCleanup(cls.connection.close)
@@ -186,11 +186,11 @@ class Clients(unittest.TestCase):
         def send(requests: list[dict]) -> list[str]:
             lines = "".join(json.dumps(request) + "\n" for request in requests)
             submitter = environment | self.login("submitter", language)
-            return clients.run(enqueue, f"{language}: enqueue", input=lines, env=submitter, timeout=PATIENCE).splitlines()
+            return clients.run(enqueue, f"{language}: enqueue", input=lines, env=submitter, timeout=DEADLINE).splitlines()
 
         def receive(process: subprocess.Popen) -> list[dict]:
             self.addCleanup(process.kill)
-            out, _ = process.communicate(timeout=PATIENCE)
+            out, _ = process.communicate(timeout=DEADLINE)
             self.assertEqual(process.returncode, 0)
             return [json.loads(line) for line in out.splitlines()]
 
@@ -222,7 +222,7 @@ class Clients(unittest.TestCase):
 
         # What no queue takes is not done.
         nowhere = subprocess.run(enqueue, input=json.dumps(asked[0]), env=environment | self.login("submitter", language) | {"ASSAY_PREFIX": "nowhere"},
-                                 capture_output=True, text=True, timeout=PATIENCE)
+                                 capture_output=True, text=True, timeout=DEADLINE)
         self.assertEqual((nowhere.returncode, nowhere.stdout), (1, ""))
         self.assertIn("there is no queue nowhere.images", nowhere.stderr)
         with self.connection.channel() as channel:

@@ -174,7 +174,7 @@ impl Config {
             max_attempts: self.broker.max_attempts(),
             bulk: self.broker.bulk_prefetch > 0,
             prefetch: usize::from(self.broker.prefetch) + usize::from(self.broker.bulk_prefetch),
-            patience: Duration::from_secs(self.worker.patience_s),
+            outage_wait: Duration::from_secs(self.worker.outage_wait_s),
             consumer_timeout: Duration::from_secs(self.broker.consumer_timeout_s),
         }
     }
@@ -330,7 +330,10 @@ mod tests {
     fn keys_of_an_older_version_are_refused_with_their_new_names() {
         let error = |file: &str, environment: &[(&str, &str)]| load(file, environment).unwrap_err().to_string();
         let file = error("[ledger]\nurl = \"postgres://u:hush@h/d\"\npatience_s = 5", &[]);
-        assert!(file.ends_with("ledger.url is database.url now, ledger.patience_s is worker.patience_s now"), "{file}");
+        assert!(
+            file.ends_with("ledger.url is database.url now, ledger.patience_s is worker.outage_wait_s now"),
+            "{file}"
+        );
         for (before, now) in RENAMED {
             let (before, now) = (variable(before), variable(now));
             let text = error("", &[(&before, "postgres://u:hush@h/d")]);

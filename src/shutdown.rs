@@ -33,9 +33,9 @@ impl Shutdown {
             let name = tokio::select! { _ = terminate.recv() => "SIGTERM", _ = interrupt.recv() => "SIGINT" };
             tracing::info!(signal = name, grace_s = grace.as_secs_f32(), "stopping: finishing what is under way");
             steps.stop.cancel();
-            let patience = grace.mul_f32(0.8);
+            let limit = grace.mul_f32(0.8);
             tokio::select! {
-                () = tokio::time::sleep(patience) => {
+                () = tokio::time::sleep(limit) => {
                     tracing::warn!("the grace period is nearly over: what is not recorded goes back to the queue");
                     steps.abandon.cancel();
                 }

@@ -97,8 +97,8 @@ def alarm(scene: Scene) -> None:
 
 @row("consumer-timeout", "RabbitMQ closes channels that acknowledge too late", full=3, short=0)
 def consumer_timeout(scene: Scene) -> None:
-    scene.world.patience(milliseconds=3000, tick=500)
-    scene.closing.callback(scene.world.patience)
+    scene.world.consumer_timeout(milliseconds=3000, tick=500)
+    scene.closing.callback(scene.world.consumer_timeout)
     worker = scene.worker(through={"database"})
     scene.load()
     for number in range(scene.trials):
@@ -125,8 +125,8 @@ def as_before(scene: Scene, worker) -> None:
     allowed = subscribed(scene)
     scene.world.database.hold_answers()
     some = scene.rng.choice(scene.world.good)
-    scene.send([scene.composer.native(f"{scene.name}/fill-{lane}-{number}", some, lane=lane)
-                for lane, count in (("images", PREFETCH), ("images.bulk", BULK_PREFETCH)) for number in range(count + 20)])
+    scene.send([scene.composer.native(f"{scene.name}/fill-{queue}-{number}", some, queue=queue)
+                for queue, count in (("images", PREFETCH), ("images.bulk", BULK_PREFETCH)) for number in range(count + 20)])
     channels = wait(lambda: full(consuming(scene)), 20) or consuming(scene)
     out = sum(channel["messages_unacknowledged"] for channel in channels)
     scene.details |= {"prefetch": allowed, "unacknowledged": out}
@@ -138,7 +138,7 @@ def as_before(scene: Scene, worker) -> None:
 
 
 def subscribed(scene: Scene) -> int:
-    """The prefetch as the broker sees it, once both lanes are subscribed to (the bulk lane is when its earlier messages
+    """The prefetch as the broker sees it, once both queues are subscribed to (the bulk queue is when its earlier messages
     were taken, which live ones go before) and the broker has noticed that consumers which went dark are gone."""
     scene.rest()
     scene.wait_until_done()

@@ -6,7 +6,7 @@ import signal
 import time
 
 import pictures
-from oracle import VERDICT
+from checker import VERDICT
 from process import family, running
 from scene import Scene
 from world import wait

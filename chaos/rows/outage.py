@@ -9,7 +9,7 @@ from . import row
 # By default finished work waits a minute for a broker, and the retry schedule lasts six: two hours are 120 of the one and
 # 19 of the other. Here they are one second and three.
 SECONDS, SECONDS_SHORT = 120, 15
-PATIENCE = "1"
+OUTAGE_WAIT = "1"
 # Fewer than any of these would be spent if each pause cost one.
 DELIVERIES = "2"
 
@@ -17,7 +17,7 @@ DELIVERIES = "2"
 @row("long-outage", "database away, then S3 refusing the worker's key, for two hours at shortened pauses", full=2, short=2)
 def long_outage(scene: Scene) -> None:
     seconds = SECONDS_SHORT if scene.short else SECONDS
-    worker = scene.worker(through={"database", "store"}, ASSAY__WORKER__PATIENCE_S=PATIENCE, ASSAY__BROKER__DELIVERY_LIMIT=DELIVERIES,
+    worker = scene.worker(through={"database", "store"}, ASSAY__WORKER__OUTAGE_WAIT_S=OUTAGE_WAIT, ASSAY__BROKER__DELIVERY_LIMIT=DELIVERIES,
                           ASSAY__DATABASE__TIMEOUT_S="2")
     scene.load(20)
     for number in range(scene.trials):

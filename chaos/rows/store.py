@@ -3,7 +3,7 @@
 import collections
 import dataclasses
 
-from oracle import VERDICT
+from checker import VERDICT
 from scene import DELAYS, Scene
 from store_faults import WAYS, WRONG_ETAG
 from submissions import Message
@@ -50,7 +50,7 @@ def spoiled(scene: Scene, number: int) -> tuple[Message, str, str]:
         scene.world.store.spoil(stored.key, way, ALWAYS)
         due = MISMATCH if checked else VERDICT
     else:
-        # Half of them mend in time: fewer faults than tries.
+        # Half of them succeed in time: fewer faults than tries.
         lasting = rng.random() < 0.5
         scene.world.store.spoil(stored.key, way, ALWAYS if lasting else rng.randint(1, TRIES - 1))
         due = UNAVAILABLE if lasting else VERDICT

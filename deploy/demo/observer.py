@@ -14,7 +14,7 @@ from submissions import Submission
 
 LIVE, BULK, DEAD, VERDICTS = "assay.images", "assay.images.bulk", "assay.dead", "assay.verdicts"
 # So long may nothing at all happen before we call what hasn't come missing.
-PATIENCE = 90.0
+DEADLINE = 90.0
 
 
 @dataclasses.dataclass
@@ -114,7 +114,7 @@ class Observer:
             repeated = len(self.published[self.twice.key]) > 1
             if self.missing() == 0 and repeated and self.dead is not None:
                 return
-            if time.monotonic() - self.heard > PATIENCE:
+            if time.monotonic() - self.heard > DEADLINE:
                 return
 
     def left_on_queue(self) -> int:

@@ -19,7 +19,7 @@ OPEN_FILES = 65536
 
 
 class Trouble(Exception):
-    """What went wrong and how to mend it, for the person at the terminal."""
+    """What went wrong and how to fix it, for the person at the terminal."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -190,7 +190,7 @@ fn describe_decoder(start: Duration, idle: &[IdleDecoder], protections: &Protect
     let mut lines =
         vec![format!("{seccomp}, {landlock}, at most {memory} MiB; starts in {start:.1} ms, rests at {kilobytes} kB")];
     let (refused, open): (Vec<_>, Vec<_>) = attempts.iter().partition(|attempt| attempt.refused);
-    lines.push(format!("refused {} of {} forbidden acts", refused.len(), attempts.len()));
+    lines.push(format!("sandbox self-test {} ({} of {} forbidden actions refused)", refused.len(), attempts.len()));
     lines.extend(open.iter().map(|attempt| format!("NOT REFUSED: {} ({})", attempt.action, attempt.result)));
     lines.extend(protections.missing.iter().map(|why| format!("missing: {why}")));
     lines.join("\n")

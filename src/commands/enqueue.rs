@@ -17,7 +17,7 @@ use super::End;
 use crate::config::Config;
 use broker::rabbit::RabbitSubmitter;
 use broker::topology::Topology;
-use broker::{BrokerError, Lane, Submitter, wire};
+use broker::{BrokerError, RequestQueue, Submitter, wire};
 use domain::{OutcomeId, Purpose, Request};
 use progress::{Progress, State};
 use source::{Entry, Source};
@@ -71,12 +71,12 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
     let source = Source::of(args)?;
-    let lane = if args.bulk { Lane::Bulk } else { Lane::Live };
+    let request_queue = if args.bulk { RequestQueue::Bulk } else { RequestQueue::Live };
     let mut state = State::begin(args, &source)?;
     let submitter = RabbitSubmitter::connect(&config.broker).await?;
     let stop = CancellationToken::new();
     stop_on_signals(&stop)?;
-    let mut progress = Progress::new(args.json, Topology::new(&config.broker).lane(lane));
+    let mut progress = Progress::new(args.json, Topology::new(&config.broker).request_queue(request_queue));
 
     let (entries, reading) = source.read(args, config, state.position(), stop.clone());
     let paced = pace(entries, args.rate, stop.clone());
@@ -84,7 +84,7 @@ pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
         let submitter = &submitter;
         async move {
             let end = match request {
-                Ok(request) => submit(submitter, lane, &request).await.map(|()| None),
+                Ok(request) => submit(submitter, request_queue, &request).await.map(|()| None),
                 Err(problem) => Ok(Some(problem)),
             };
             (entry, end)
@@ -130,14 +130,14 @@ pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
     progress.summary()
 }
 
-async fn submit(submitter: &dyn Submitter, lane: Lane, request: &Request) -> Result<(), BrokerError> {
+async fn submit(submitter: &dyn Submitter, request_queue: RequestQueue, request: &Request) -> Result<(), BrokerError> {
     let message = wire::request(request, OffsetDateTime::now_utc());
     let pauses = ExponentialBuilder::default()
         .with_max_delay(Duration::from_secs(5))
         .with_total_delay(Some(RETRY_FOR))
         .without_max_times()
         .with_jitter();
-    (|| submitter.submit(lane, &message)).retry(pauses).when(BrokerError::is_transient).await
+    (|| submitter.submit(request_queue, &message)).retry(pauses).when(BrokerError::is_transient).await
 }
 
 impl Args {

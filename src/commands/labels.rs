@@ -34,7 +34,7 @@ use objects::s3::S3;
   assay labels list                           how many images are labelled as what
   assay labels list --history SHA256          everything that was said about one image
 
-Of each image the newest word of the highest source counts; a correction outweighs an import. Nothing is ever overwritten."
+Of each image the latest label counts, and corrections outrank imports. Nothing is ever overwritten."
 )]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -61,7 +61,7 @@ enum Action {
 
 #[derive(Debug, ClapArgs)]
 struct List {
-    /// Everything that was ever said about the image with these bytes.
+    /// All labels of the image with these bytes.
     #[arg(long, value_name = "SHA256")]
     history: Option<String>,
     /// One JSON document.
@@ -128,9 +128,7 @@ async fn list(args: &List, config: &Config) -> Result<(), End> {
     if let Some(sha256) = &args.history {
         let words = labels.history(&sha256.to_ascii_lowercase()).await?;
         if words.is_empty() {
-            return Err(End::work(format!(
-                "nothing was ever said about {sha256}; it is the sha256 of an image's bytes"
-            )));
+            return Err(End::work(format!("there are no labels for {sha256}; it is the sha256 of an image's bytes")));
         }
         if args.json {
             say!("{}", json!({"history": words}));

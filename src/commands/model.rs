@@ -13,7 +13,7 @@ use super::train;
 use crate::config::Config;
 use artefact::{Architecture, Manifest};
 use engine::checkpoint::{self, Import};
-use engine::{golden, untrained};
+use engine::{self_test, untrained};
 
 /// Make, import and show model artefacts (a folder with manifest.json and weights.safetensors); register versions, and choose
 /// which of them serves.
@@ -62,7 +62,7 @@ enum Command {
         #[arg(value_name = "VERSION|DIR")]
         what: String,
     },
-    /// Load an artefact and score its golden images, as it did when it was made; ends with 1 if it says anything else.
+    /// Load an artefact and score its self-test images, as it did when it was made; ends with 1 if it says anything else.
     Check {
         #[arg(value_name = "DIR")]
         dir: PathBuf,
@@ -109,8 +109,8 @@ pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
         }
         Command::Show { what } => (Path::new(what), Manifest::read(Path::new(what), public_key)?),
         Command::Check { dir } => {
-            let images = golden::check(dir, &config.detector).map_err(End::work)?;
-            say!("the model says of {images} golden images what it said when it was made");
+            let images = self_test::check(dir, &config.detector).map_err(End::work)?;
+            say!("the model says of {images} self-test images what it said when it was made");
             return Ok(());
         }
         Command::Calibrate(args) => return calibrate::run(args.clone(), config).await,

@@ -16,7 +16,7 @@ use crate::shutdown::Shutdown;
 use artefact::manifest::{Lineage, Origin};
 use artefact::{Architecture, Manifest};
 use decoder::Pool;
-use engine::{device, golden};
+use engine::{device, self_test};
 use learn::retrain::checkpoint::Checkpoint;
 use learn::retrain::cross_validation::{self, CrossValidationError, SourceFolds};
 use learn::retrain::dataset::{self, LabelledImage};
@@ -164,7 +164,7 @@ fn train(
     let unseen = unseen.transpose().map_err(|error| end_of_folds(error, args))?;
     let trained = run.run(checkpoint, unseen.as_deref(), &mut progress).map_err(|error| end(error, args))?;
     write(args, &run, &start, trained)?;
-    let manifest = golden::record(&args.out, &settings).map_err(End::work)?;
+    let manifest = self_test::record(&args.out, &settings).map_err(End::work)?;
     checkpoint.remove();
     progress.end(&args.out, &manifest, &run);
     Ok(())

@@ -10,7 +10,8 @@ pub(super) const RENAMED: &[(&str, &str)] = &[
     ("ledger.schema", "database.schema"),
     ("ledger.connections", "database.connections"),
     ("ledger.timeout_s", "database.timeout_s"),
-    ("ledger.patience_s", "worker.patience_s"),
+    ("ledger.patience_s", "worker.outage_wait_s"),
+    ("worker.patience_s", "worker.outage_wait_s"),
 ];
 
 /// A key that has another name now, as it stands in a file or in the environment.

@@ -106,9 +106,9 @@ impl Exporter {
             .with_filter(ours.with_max_level_hint(LevelFilter::INFO))
     }
 
-    /// Sends what is left, for at most `patience`.
-    pub fn finish(self, patience: Duration) {
-        if let Err(error) = self.provider.shutdown_with_timeout(patience) {
+    /// Sends what is left, for at most `limit`.
+    pub fn finish(self, limit: Duration) {
+        if let Err(error) = self.provider.shutdown_with_timeout(limit) {
             tracing::warn!(%error, "the last traces were not delivered");
         }
     }

@@ -25,7 +25,7 @@ const SCORES: &[f64] = &[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0];
 /// The values of each label, so that every series is there from the start: Prometheus computes no rate of a series that
 /// begins with its first event.
 const STAGES: &[&str] = &["fetch", "decode", "batch", "infer", "record", "publish"];
-const LANES: &[&str] = &["live", "bulk"];
+const REQUEST_QUEUES: &[&str] = &["live", "bulk"];
 const FLUSHES: &[&str] = &["full", "waited", "drained"];
 const ANSWERS: &[&str] = &["done", "later", "dead", "released"];
 const DEAD_LETTER_REASONS: &[&str] = &["unreadable", "conflict", "refused"];
@@ -49,14 +49,14 @@ pub struct Metrics {
     retries: IntCounterVec,
     dead_letters: IntCounterVec,
     model_changes: IntCounterVec,
-    /// The lanes' counts of messages that could not be read.
+    /// The queues' counts of messages that could not be read.
     unreadable: Mutex<Vec<Arc<AtomicU64>>>,
-    /// The lanes' counts of headers that were cut or left out.
-    lanes_headers_dropped: Mutex<Vec<Arc<AtomicU64>>>,
+    /// The queues' counts of headers that were cut or left out.
+    queues_headers_dropped: Mutex<Vec<Arc<AtomicU64>>>,
     headers_dropped: IntCounter,
     pub panics: IntCounter,
-    /// The lanes' counts of answers to senders for which there was no room.
-    lanes_rejections_withheld: Mutex<Vec<Arc<AtomicU64>>>,
+    /// The queues' counts of answers to senders for which there was no room.
+    queues_rejections_withheld: Mutex<Vec<Arc<AtomicU64>>>,
     rejections_withheld: IntCounter,
     pub redeliveries: IntCounter,
     pub republished: IntCounter,
@@ -77,8 +77,8 @@ impl Metrics {
             model_shown: Mutex::default(),
             queue_wait_seconds: registrar.histograms(
                 "assay_queue_wait_seconds",
-                "Time from publication to intake, for messages that say when they were published, by lane (live, bulk)",
-                &["lane"],
+                "Time from publication to intake, for messages that say when they were published, by queue (live, bulk)",
+                &["queue"],
                 QUEUE_SECONDS,
             ),
             stage_seconds: registrar.histograms(
@@ -138,8 +138,8 @@ impl Metrics {
                 &["result"],
             ),
             unreadable: Mutex::default(),
-            lanes_headers_dropped: Mutex::default(),
-            lanes_rejections_withheld: Mutex::default(),
+            queues_headers_dropped: Mutex::default(),
+            queues_rejections_withheld: Mutex::default(),
             rejections_withheld: registrar.register(IntCounter::new(
                 "assay_rejections_withheld_total",
                 "Rejections that were not sent, since there were more than broker.rejections_per_s",
@@ -191,7 +191,9 @@ impl Metrics {
 
     fn create_all_series(&self) {
         STAGES.iter().for_each(|stage| drop(self.stage_seconds.with_label_values(&[stage])));
-        LANES.iter().for_each(|lane| drop(self.queue_wait_seconds.with_label_values(&[lane])));
+        REQUEST_QUEUES
+            .iter()
+            .for_each(|request_queue| drop(self.queue_wait_seconds.with_label_values(&[request_queue])));
         FLUSHES.iter().for_each(|reason| drop(self.batch_size.with_label_values(&[reason])));
         ANSWERS.iter().for_each(|answer| drop(self.settlements.with_label_values(&[answer])));
         DEAD_LETTER_REASONS.iter().for_each(|reason| drop(self.dead_letters.with_label_values(&[reason])));
@@ -227,8 +229,8 @@ impl Metrics {
         self.model_changes.with_label_values(&[result]).inc();
     }
 
-    pub fn queue_wait(&self, lane: &str, wait: Duration) {
-        self.queue_wait_seconds.with_label_values(&[lane]).observe(wait.as_secs_f64());
+    pub fn queue_wait(&self, request_queue: &str, wait: Duration) {
+        self.queue_wait_seconds.with_label_values(&[request_queue]).observe(wait.as_secs_f64());
     }
 
     pub fn stage(&self, stage: &str, time: Duration) {
@@ -272,19 +274,19 @@ impl Metrics {
         self.dead_letters.with_label_values(&[reason]).inc();
     }
 
-    /// Counts among the dead letters what a lane counts.
+    /// Counts among the dead letters what a queue counts.
     pub fn watch_unreadable(&self, count: Arc<AtomicU64>) {
         self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).push(count);
     }
 
-    /// Counts what a lane counts of headers that were cut or left out.
+    /// Counts what a queue counts of headers that were cut or left out.
     pub fn watch_headers_dropped(&self, count: Arc<AtomicU64>) {
-        self.lanes_headers_dropped.lock().unwrap_or_else(PoisonError::into_inner).push(count);
+        self.queues_headers_dropped.lock().unwrap_or_else(PoisonError::into_inner).push(count);
     }
 
-    /// Counts what a lane counts of answers to senders for which there was no room.
+    /// Counts what a queue counts of answers to senders for which there was no room.
     pub fn watch_rejections_withheld(&self, count: Arc<AtomicU64>) {
-        self.lanes_rejections_withheld.lock().unwrap_or_else(PoisonError::into_inner).push(count);
+        self.queues_rejections_withheld.lock().unwrap_or_else(PoisonError::into_inner).push(count);
     }
 
     /// Outcomes recorded so far with this kind and word.
@@ -295,8 +297,8 @@ impl Metrics {
     /// Everything in the text exposition format.
     pub fn render(&self) -> String {
         raise(&self.dead_letters.with_label_values(&["unreadable"]), &self.unreadable);
-        raise(&self.headers_dropped, &self.lanes_headers_dropped);
-        raise(&self.rejections_withheld, &self.lanes_rejections_withheld);
+        raise(&self.headers_dropped, &self.queues_headers_dropped);
+        raise(&self.rejections_withheld, &self.queues_rejections_withheld);
         let mut text = Vec::new();
         // Writing to memory fails only for metrics without samples or names, which `new` rules out.
         let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
@@ -304,10 +306,10 @@ impl Metrics {
     }
 }
 
-/// Brings a counter to the sum of what the lanes have counted.
-fn raise(counter: &IntCounter, lanes: &Mutex<Vec<Arc<AtomicU64>>>) {
-    let lanes = lanes.lock().unwrap_or_else(PoisonError::into_inner);
-    let sum: u64 = lanes.iter().map(|count| count.load(Ordering::Relaxed)).sum();
+/// Brings a counter to the sum of what the queues have counted.
+fn raise(counter: &IntCounter, request_queues: &Mutex<Vec<Arc<AtomicU64>>>) {
+    let request_queues = request_queues.lock().unwrap_or_else(PoisonError::into_inner);
+    let sum: u64 = request_queues.iter().map(|count| count.load(Ordering::Relaxed)).sum();
     counter.inc_by(sum.saturating_sub(counter.get()));
 }
 
@@ -382,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn unreadable_messages_of_all_lanes_are_counted_once() {
+    fn unreadable_messages_of_all_queues_are_counted_once() {
         let metrics = Metrics::new();
         let (live, bulk) = (Arc::new(AtomicU64::new(2)), Arc::new(AtomicU64::new(0)));
         metrics.watch_unreadable(live.clone());

@@ -11,7 +11,7 @@ use super::breaker::{Breaker, Ended};
 use super::edges::Edges;
 use super::unserved::Unserved;
 use crate::telemetry::Metrics;
-use broker::{Health, Lane};
+use broker::{Health, RequestQueue};
 use domain::SubmissionKey;
 use ledger::LedgerError;
 
@@ -124,8 +124,8 @@ impl Condition {
         locked(&self.unserved).observe(Instant::now(), messages.filter(|_| idle), taken);
     }
 
-    pub(super) fn record_queue_wait(&self, lane: Lane, wait: Duration) {
-        self.metrics.queue_wait(lane.as_str(), wait);
+    pub(super) fn record_queue_wait(&self, request_queue: RequestQueue, wait: Duration) {
+        self.metrics.queue_wait(request_queue.as_str(), wait);
         *locked(&self.queue_wait) = Some(wait);
     }
 

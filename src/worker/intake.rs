@@ -13,10 +13,10 @@ use super::edges::Edges;
 use super::guard::guarded;
 use super::handoff::{Arrived, Concluded, Conclusion};
 use super::prepare::Preparer;
-use super::retry::{Patience, retry_while_transient};
+use super::retry::{OutageWait, retry_while_transient};
 use crate::shutdown::Shutdown;
 use crate::telemetry::traces;
-use broker::{Consumer, Health, Lane};
+use broker::{Consumer, Health, RequestQueue};
 use domain::delivery::{Job, Settlement};
 use domain::{OutcomeId, Request, SubmissionKey};
 use ledger::{Found, Ledger, LedgerError};
@@ -39,7 +39,7 @@ pub(super) struct Intake {
 struct Taken {
     job: Job<Request>,
     slot: OwnedSemaphorePermit,
-    lane: Lane,
+    request_queue: RequestQueue,
     span: Span,
 }
 
@@ -88,7 +88,7 @@ impl Intake {
     async fn find(&self, keys: &[SubmissionKey]) -> Option<Vec<Found>> {
         let found = retry_while_transient(
             "looking up outcomes",
-            Patience::Endless,
+            OutageWait::Endless,
             &self.shutdown.stop,
             |error: &LedgerError| self.condition.record_ledger_failure(error),
             || self.ledger.find(keys),
@@ -117,10 +117,10 @@ impl Intake {
         let mut taken = vec![first];
         while taken.len() < LOOKUP {
             let Ok(slot) = self.slots.clone().try_acquire_owned() else { break };
-            let live = self.live.jobs.try_recv().ok().map(|job| (Lane::Live, job));
-            let bulk = || Some((Lane::Bulk, self.bulk.as_mut()?.jobs.try_recv().ok()?));
-            let Some((lane, job)) = live.or_else(bulk) else { break };
-            taken.push(self.taken(lane, job, slot));
+            let live = self.live.jobs.try_recv().ok().map(|job| (RequestQueue::Live, job));
+            let bulk = || Some((RequestQueue::Bulk, self.bulk.as_mut()?.jobs.try_recv().ok()?));
+            let Some((request_queue, job)) = live.or_else(bulk) else { break };
+            taken.push(self.taken(request_queue, job, slot));
         }
         Some(taken)
     }
@@ -136,21 +136,21 @@ impl Intake {
                 None => std::future::pending().await,
             }
         };
-        let (lane, job) = tokio::select! {
+        let (request_queue, job) = tokio::select! {
             biased;
-            job = self.live.jobs.recv() => (Lane::Live, job?),
-            job = bulk => (Lane::Bulk, job?),
+            job = self.live.jobs.recv() => (RequestQueue::Live, job?),
+            job = bulk => (RequestQueue::Bulk, job?),
         };
-        Some(self.taken(lane, job, slot))
+        Some(self.taken(request_queue, job, slot))
     }
 
-    fn taken(&self, lane: Lane, job: Job<Request>, slot: OwnedSemaphorePermit) -> Taken {
-        let from = match lane {
-            Lane::Live => Some(&self.live),
-            Lane::Bulk => self.bulk.as_ref(),
+    fn taken(&self, request_queue: RequestQueue, job: Job<Request>, slot: OwnedSemaphorePermit) -> Taken {
+        let from = match request_queue {
+            RequestQueue::Live => Some(&self.live),
+            RequestQueue::Bulk => self.bulk.as_ref(),
         };
         let span = from.map_or_else(Span::none, |from| traces::process(&from.queue, &job.request));
-        Taken { job, slot, lane, span }
+        Taken { job, slot, request_queue, span }
     }
 
     async fn admit(&self, taken: Taken, found: Found, tasks: &TaskTracker) {
@@ -168,14 +168,14 @@ impl Intake {
     }
 
     fn arrive(&self, taken: Taken, supersedes: Option<OutcomeId>) -> (Arrived, OwnedSemaphorePermit) {
-        let Taken { job, slot, lane, span } = taken;
+        let Taken { job, slot, request_queue, span } = taken;
         let context = &job.request.context;
         if context.redelivered {
             self.condition.metrics.redeliveries.inc();
         }
         let queued = context.enqueued_at.and_then(|at| Duration::try_from(OffsetDateTime::now_utc() - at).ok());
         if let Some(queued) = queued {
-            self.condition.record_queue_wait(lane, queued);
+            self.condition.record_queue_wait(request_queue, queued);
         }
         let in_flight = self.condition.begin();
         (Arrived { job, since: Instant::now(), supersedes, queued, in_flight, span }, slot)

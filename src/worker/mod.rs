@@ -31,7 +31,7 @@ use serde::Deserialize;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::shutdown::Shutdown;
-use broker::{Broker, BrokerError, Lane};
+use broker::{Broker, BrokerError, RequestQueue};
 use decoder::Pool;
 use domain::ThresholdSettings;
 use engine::{Detector, ScoreError};
@@ -56,7 +56,7 @@ pub struct Settings {
     pub reuse: bool,
     pub reuse_days: u32,
     pub grace_s: f32,
-    pub patience_s: u64,
+    pub outage_wait_s: u64,
     pub stuck_after_s: u64,
 }
 
@@ -98,12 +98,12 @@ pub struct WorkerPlan {
     pub max_object_bytes: u64,
     /// Tries before transient trouble becomes a failure.
     pub max_attempts: u32,
-    /// Whether to take from the bulk lane too.
+    /// Whether to take from the bulk queue too.
     pub bulk: bool,
-    /// Most messages out at a time, both lanes together.
+    /// Most messages out at a time, both queues together.
     pub prefetch: usize,
     /// How long finished work waits for a broker that takes no publications.
-    pub patience: Duration,
+    pub outage_wait: Duration,
     /// After this long unacknowledged the broker takes a message away.
     pub consumer_timeout: Duration,
 }
@@ -204,7 +204,7 @@ pub async fn run(
         broker: broker.clone(),
         ledger: ledger.clone(),
         condition: condition.clone(),
-        patience: plan.patience,
+        outage_wait: plan.outage_wait,
         most: plan.worker.settle_batch,
         abandon: shutdown.abandon.clone(),
     };
@@ -267,7 +267,7 @@ fn of_inference(end: Option<InferenceEnd>) -> Result<(), WorkerError> {
 /// How the inference thread ended; an outer error where it panicked.
 type InferenceEnd = Result<Result<(), ScoreError>, oneshot::error::RecvError>;
 
-/// Begins to consume from the lanes.
+/// Begins to consume from the queues.
 async fn open_intake(
     broker: &Arc<dyn Broker>,
     ledger: Arc<dyn Ledger>,
@@ -275,8 +275,8 @@ async fn open_intake(
     plan: &WorkerPlan,
     shutdown: &Shutdown,
 ) -> Result<intake::Intake, WorkerError> {
-    let live = broker.consume(Lane::Live).await?;
-    let bulk = if plan.bulk { Some(broker.consume(Lane::Bulk).await?) } else { None };
+    let live = broker.consume(RequestQueue::Live).await?;
+    let bulk = if plan.bulk { Some(broker.consume(RequestQueue::Bulk).await?) } else { None };
     let condition = preparer.condition.clone();
     for consumer in std::iter::once(&live).chain(&bulk) {
         condition.metrics.watch_unreadable(consumer.unreadable.clone());

@@ -8,17 +8,17 @@ use tokio_util::sync::CancellationToken;
 
 /// How long to wait for what is away.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Patience {
+pub(super) enum OutageWait {
     For(Duration),
     /// Until it is there, or nobody wants it any more.
     Endless,
 }
 
-/// Repeats `work` with growing, jittered pauses while `is_transient` says that waiting can help, for as long as `patience`.
+/// Repeats `work` with growing, jittered pauses while `is_transient` says that waiting can help, for as long as `wait`.
 /// `None`: given up, or told to abandon it.
 pub(super) async fn retry_while_transient<T, E, Work, Fut>(
     what: &'static str,
-    patience: Patience,
+    wait: OutageWait,
     abandon: &CancellationToken,
     is_transient: impl Fn(&E) -> bool,
     work: Work,
@@ -28,9 +28,9 @@ where
     Work: FnMut() -> Fut,
     Fut: Future<Output = Result<T, E>>,
 {
-    let limit = match patience {
-        Patience::For(limit) => Some(limit),
-        Patience::Endless => None,
+    let limit = match wait {
+        OutageWait::For(limit) => Some(limit),
+        OutageWait::Endless => None,
     };
     let pauses = ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(100))
@@ -70,7 +70,7 @@ mod tests {
 
     use super::*;
 
-    const LONG: Patience = Patience::For(Duration::from_secs(60));
+    const LONG: OutageWait = OutageWait::For(Duration::from_secs(60));
 
     #[tokio::test]
     async fn a_transient_error_is_retried_until_it_is_gone() {
@@ -81,7 +81,7 @@ mod tests {
             async move { if is_back { Ok(7) } else { Err("away") } }
         };
         assert_eq!(
-            retry_while_transient("test", Patience::Endless, &CancellationToken::new(), |_| true, work).await,
+            retry_while_transient("test", OutageWait::Endless, &CancellationToken::new(), |_| true, work).await,
             Some(7)
         );
     }
@@ -89,7 +89,7 @@ mod tests {
     #[tokio::test]
     async fn it_gives_up_when_the_time_is_over() {
         let away = || async { Err::<(), _>("away") };
-        let short = Patience::For(Duration::from_millis(200));
+        let short = OutageWait::For(Duration::from_millis(200));
         assert_eq!(retry_while_transient("test", short, &CancellationToken::new(), |_| true, away).await, None);
     }
 

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::condition::Condition;
 use super::handoff::{Arrived, Concluded, Conclusion};
-use super::retry::{Patience, retry_while_transient};
+use super::retry::{OutageWait, retry_while_transient};
 use crate::telemetry::traces;
 use broker::{Broker, BrokerError, Publication};
 use domain::delivery::Settlement;
@@ -29,7 +29,7 @@ pub(super) struct Settler {
     pub ledger: Arc<dyn Ledger>,
     pub condition: Arc<Condition>,
     /// How long finished work waits for a broker that takes no publications.
-    pub patience: Duration,
+    pub outage_wait: Duration,
     /// Most outcomes in one transaction.
     pub most: usize,
     pub abandon: CancellationToken,
@@ -107,7 +107,7 @@ impl Settler {
         let recording: Vec<_> = fresh.iter().map(|arrived| traces::stage("record", &arrived.span)).collect();
         let recorded = retry_while_transient(
             "recording outcomes",
-            Patience::Endless,
+            OutageWait::Endless,
             &self.abandon,
             |error: &LedgerError| self.condition.record_ledger_failure(error),
             || self.ledger.record(&outcomes),
@@ -192,7 +192,7 @@ impl Settler {
         let publication = Publication { outcome: &outcome, context: &context };
         let published = retry_while_transient(
             "publishing outcomes",
-            Patience::For(self.patience),
+            OutageWait::For(self.outage_wait),
             &self.abandon,
             BrokerError::is_transient,
             || self.broker.publish(publication),
@@ -287,7 +287,7 @@ fn log_outcome(request: &Request, context: &Context, outcome: &Outcome, source: 
                 infer_ms = timing.infer,
                 model = %verdict.model.version,
                 attempt = context.attempt,
-                reused = verdict.reused_from.is_some(),
+                cached = verdict.reused_from.is_some(),
                 again,
                 trace,
                 "verdict"

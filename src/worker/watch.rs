@@ -9,7 +9,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::condition::Condition;
-use broker::{Broker, Lane};
+use broker::{Broker, RequestQueue};
 use domain::Judge;
 use ledger::workers::{REMOVED_AFTER, WorkerReport, Workers};
 use ledger::{Ledger, LedgerError};
@@ -37,7 +37,7 @@ impl Watch {
         let mut removed: Option<Instant> = None;
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while end.run_until_cancelled(ticks.tick()).await.is_some() {
-            let waiting = timeout(EVERY, self.broker.waiting(Lane::Live)).await;
+            let waiting = timeout(EVERY, self.broker.waiting(RequestQueue::Live)).await;
             self.condition.record_waiting_messages(waiting.ok().and_then(Result::ok));
             let state = self.condition.ready().map_or_else(|reason| reason, |()| "ready".into());
             self.report(&name, started_at, state).await;

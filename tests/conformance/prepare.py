@@ -8,7 +8,7 @@ fills OUT with
     crops/NAME.rgb     the 256×256 RGB crop of each, by Pillow and NumPy
     checkpoint.pt      an ImagiNet network with random weights, named as the published checkpoint
     generators.pt      a head that names the generator, likewise
-    golden.json        for each image its logit, the generators' probabilities and the embedding's norm
+    expected.json        for each image its logit, the generators' probabilities and the embedding's norm
 Everything is seeded. Running it again costs nothing as long as these scripts stay as they are.
 
 PyTorch is the wheel that `make toolchain` put under .local/wheels for its C++ libraries. It was built for CUDA and

@@ -146,7 +146,7 @@ def main(out: pathlib.Path) -> None:
             "embedding_norm": embeddings[n].norm().item(),
         })  # fmt: skip
     versions = {"torch": torch.__version__, "torchvision": torchvision.__version__, "pillow": PIL.__version__}
-    (out / "golden.json").write_text(json.dumps({"versions": versions, "images": images}, indent=1) + "\n")
+    (out / "expected.json").write_text(json.dumps({"versions": versions, "images": images}, indent=1) + "\n")
     decided = sum(abs(logit) > 0.1 for logit in logits.tolist())
     print(
         f"conformance: logits from {logits.min():.2f} to {logits.max():.2f}, {decided} of {len(names)} beyond ±0.1,"

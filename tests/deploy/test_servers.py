@@ -19,7 +19,7 @@ import servers
 FOLDER = ROOT / ".local" / "deploy"
 BASE_PORT = int(os.environ.get("ASSAY_DEPLOY_BASE_PORT", "22760"))
 BINARY = pathlib.Path(os.environ["ASSAY_BINARY"])
-PATIENCE = 120.0
+DEADLINE = 120.0
 # What the servers of a cluster have, and those of a test don't, or have elsewhere.
 PLACES = {"ASSAY__OBJECTS__ENDPOINT", "ASSAY__OBJECTS__PATH_STYLE", "ASSAY__OBJECTS__REGION", "ASSAY__OBJECTS__ALLOWED_BUCKETS", "AWS_REGION"}
 
@@ -54,7 +54,7 @@ class Pods(unittest.TestCase):
     def run_container(self, owner: str, name: str, **more: str) -> subprocess.CompletedProcess:
         with tempfile.TemporaryDirectory() as folder:
             command, options = self.command(folder, owner, name, more)
-            return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, **options)
+            return subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, **options)
 
     def command(self, folder: str, owner: str, name: str, more: dict[str, str]):
         config, variables, arguments = self.container("cpu", owner, name)
@@ -75,7 +75,7 @@ class Pods(unittest.TestCase):
             for words in ("init --arch resnet18-nodown-16 --out first", "register first", "promote VERSION --reason first"):
                 if "VERSION" in words:
                     words = words.replace("VERSION", json.loads((pathlib.Path(folder) / "first/manifest.json").read_text())["version"])
-                done = subprocess.run([BINARY, "model", *words.split()], capture_output=True, text=True, timeout=PATIENCE, **options)
+                done = subprocess.run([BINARY, "model", *words.split()], capture_output=True, text=True, timeout=DEADLINE, **options)
                 self.assertEqual(done.returncode, 0, f"assay model {words}: {done.stdout}{done.stderr}")
 
     def test_the_commands_of_every_pod_run_in_the_order_of_a_deployment(self):
@@ -99,11 +99,11 @@ class Pods(unittest.TestCase):
             wait(lambda: "the detector is warm" in log.read_text() or worker.poll() is not None)
             self.assertIsNone(worker.poll(), log.read_text())
             worker.terminate()
-            self.assertEqual(worker.wait(PATIENCE), 0, log.read_text())
+            self.assertEqual(worker.wait(DEADLINE), 0, log.read_text())
 
 
 def wait(condition) -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + DEADLINE
     while not condition():
         if time.monotonic() > deadline:
             raise AssertionError("not in time")

@@ -1,6 +1,6 @@
 //! Every kind of input, good, odd and bad, and the outcome that the README promises for it.
 
-use broker::Lane;
+use broker::RequestQueue;
 use broker::wire::Message;
 
 use domain::{FailureCode, Outcome};
@@ -152,7 +152,7 @@ async fn requests_that_can_not_be_met_end_in_the_failure_that_says_why() {
     for (id, document, _) in &cases {
         let mut document = document.clone();
         document["submission_id"] = (*id).into();
-        rig.broker.submit(Lane::Live, message(&document));
+        rig.broker.submit(RequestQueue::Live, message(&document));
     }
     rig.idle().await;
     let outcomes = rig.end().await;
@@ -183,7 +183,7 @@ async fn messages_that_can_not_be_read_become_dead_letters_with_the_reason() {
     ];
     let rig = rig();
     for (body, _) in &cases {
-        rig.broker.submit(Lane::Live, Message { body: body.clone(), ..Message::default() });
+        rig.broker.submit(RequestQueue::Live, Message { body: body.clone(), ..Message::default() });
     }
     rig.idle().await;
     let dead = rig.broker.dead();

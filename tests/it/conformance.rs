@@ -53,9 +53,9 @@ const UNDECIDED: f64 = 0.1;
 #[test]
 fn scores_are_near_pytorchs() {
     let prepared = prepared();
-    let golden: Value = serde_json::from_slice(&std::fs::read(prepared.join("golden.json")).unwrap()).unwrap();
-    let golden = golden["images"].as_array().unwrap();
-    assert!(golden.len() >= 32, "only {} images", golden.len());
+    let expected: Value = serde_json::from_slice(&std::fs::read(prepared.join("expected.json")).unwrap()).unwrap();
+    let expected = expected["images"].as_array().unwrap();
+    assert!(expected.len() >= 32, "only {} images", expected.len());
     let folder = std::env::temp_dir().join(format!("assay-imported-{}", uuid::Uuid::new_v4()));
     let (model, generators) = (prepared.join("checkpoint.pt"), prepared.join("generators.pt"));
     let asked = Import { checkpoint: &model, generators: Some(&generators), version: None };
@@ -69,7 +69,7 @@ fn scores_are_near_pytorchs() {
     std::fs::remove_dir_all(&folder).unwrap();
     let limits = Limits { max_pixels: 120_000_000, max_decoded_bytes: 512 << 20 };
     let (mut decided, mut farthest) = (0, 0.0_f64);
-    for image in golden {
+    for image in expected {
         let name = image["name"].as_str().unwrap();
         let bytes = std::fs::read(prepared.join("images").join(name)).unwrap();
         let crop = imaging::decode(&bytes, &limits).unwrap().crop;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use artefact::Architecture;
-use broker::Lane;
+use broker::RequestQueue;
 use broker::rabbit::survey;
 use broker::topology::Topology;
 use database::Database;
@@ -194,7 +194,8 @@ async fn a_trainer_with_nothing_but_its_rights_takes_labels_and_promotes_models(
 async fn what_a_worker_must_not_do_at_the_broker_is_refused() {
     let rights = Rights::grant().await;
     let topology = Topology::new(&rights.site.broker);
-    let (live, results, verdicts) = (topology.lane(Lane::Live), topology.results(), topology.verdicts());
+    let (live, results, verdicts) =
+        (topology.request_queue(RequestQueue::Live), topology.results(), topology.verdicts());
     // Who sets up may declare it all.
     rabbit::delete(&rights.site.broker).await;
     survey(&rights.broker("setup")).await.unwrap();
@@ -207,7 +208,7 @@ async fn what_a_worker_must_not_do_at_the_broker_is_refused() {
         refused("declaring", channel.queue_declare(name.as_str().into(), options, none()).await);
     }
     let channel = worker.channel().await;
-    refused("deleting a lane", channel.queue_delete(live.as_str().into(), QueueDeleteOptions::default()).await);
+    refused("deleting a queue", channel.queue_delete(live.as_str().into(), QueueDeleteOptions::default()).await);
     let channel = worker.channel().await;
     let options = ExchangeDeleteOptions::default();
     refused("deleting the exchange", channel.exchange_delete(verdicts.as_str().into(), options).await);
@@ -222,9 +223,9 @@ async fn what_a_worker_must_not_do_at_the_broker_is_refused() {
     let submitter = Login::new(&rights.broker("submitter")).await;
     refused("publishing an outcome", submitter.publish(&verdicts, "verdict.acme.real").await);
     let channel = submitter.channel().await;
-    refused("reading a lane", channel.basic_get(live.as_str().into(), BasicGetOptions { no_ack: false }).await);
+    refused("reading a queue", channel.basic_get(live.as_str().into(), BasicGetOptions { no_ack: false }).await);
     let reader = Login::new(&rights.broker("reader")).await;
-    refused("reading a lane", reader.consume(&live).await);
+    refused("reading a queue", reader.consume(&live).await);
     refused("submitting", reader.publish("", &live).await);
     rights.revoke().await;
 }
@@ -248,9 +249,9 @@ async fn a_consumer_has_queues_under_its_own_name_and_nothing_else() {
     let channel = consumer.channel().await;
     refused("another's queue", channel.queue_declare("globex.outcomes".into(), durable, none()).await);
     refused("reading the results", consumer.consume(&results).await);
-    refused("reading a lane", consumer.consume(&topology.lane(Lane::Live)).await);
+    refused("reading a queue", consumer.consume(&topology.request_queue(RequestQueue::Live)).await);
     refused("publishing an outcome", consumer.publish(&verdicts, "verdict.acme.real").await);
-    refused("submitting", consumer.publish("", &topology.lane(Lane::Live)).await);
+    refused("submitting", consumer.publish("", &topology.request_queue(RequestQueue::Live)).await);
     let channel = consumer.channel().await;
     let options = ExchangeDeleteOptions::default();
     refused("deleting the exchange", channel.exchange_delete(verdicts.as_str().into(), options).await);

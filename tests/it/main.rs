@@ -4,13 +4,13 @@
 #![allow(clippy::unwrap_used, reason = "a test ends by panicking, in its helpers too")]
 
 mod architecture;
+mod attack_surface;
 mod bad_input;
 mod cli;
 mod conformance;
 mod contracts;
 mod decoding;
 mod documents;
-mod doors;
 mod evaluate;
 mod hostile;
 mod labels;

@@ -81,7 +81,7 @@ async fn shown_by_a_worker() -> String {
         ("assay_generator_verdicts_total{generator=\"brighter\"}", 1.0),
         ("assay_generator_verdicts_total{generator=\"unknown\"}", 0.0),
         ("assay_synthetic_score_count", 1.0),
-        ("assay_queue_wait_seconds_count{lane=\"live\"}", 3.0),
+        ("assay_queue_wait_seconds_count{queue=\"live\"}", 3.0),
         ("assay_settlements_total{answer=\"done\"}", 2.0),
         ("assay_ready", 1.0),
         ("assay_stuck", 0.0),
@@ -172,7 +172,8 @@ async fn an_outcome_is_one_line_for_people_whatever_its_submitter_wrote() {
     told.unwrap_or_else(|_| panic!("{}", std::fs::read_to_string(&log).unwrap()));
     let (verdicts, failures) = (lines("INFO verdict"), lines("INFO failure"));
     assert_eq!((verdicts.len(), failures.len()), (1, 1), "{verdicts:?}");
-    for part in ["decision=\"synthetic\"", "synthetic=0.9", "submission=\"post\\n2026", "width=256", "again=false"] {
+    for part in ["decision=\"synthetic\"", "synthetic=0.9", "submission=\"post\\n2026", "width=256", "duplicate=false"]
+    {
         assert!(verdicts[0].contains(part), "no {part} in {}", verdicts[0]);
     }
     assert!(

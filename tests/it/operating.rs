@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use broker::Lane;
+use broker::RequestQueue;
 use engine::Scripted;
 use serde_json::Value;
 
@@ -105,7 +105,7 @@ async fn a_dead_letter_of_unknown_origin_is_replayed_only_to_a_named_queue() {
     let beside = Bystander::new(site.broker.clone()).await;
     let dead = beside.topology.dead();
     let headers = |queue| [("x-assay-queue", queue), ("x-assay-reason", "test")];
-    let bulk = beside.topology.lane(Lane::Bulk);
+    let bulk = beside.topology.request_queue(RequestQueue::Bulk);
     beside.put(&dead, b"bulk", &headers(bulk.as_str())).await;
     beside.put(&dead, b"foreign", &headers("another.images")).await;
     beside.put(&dead, b"unmarked", &[]).await;
@@ -162,5 +162,5 @@ async fn a_worker_that_takes_nothing_while_messages_wait_is_not_alive() {
     tokio::time::timeout(DEADLINE, found_out).await.expect("it is found out");
     assert!(rig.condition.alive().unwrap_err().contains("none was taken"), "{:?}", rig.condition.alive());
     assert_eq!(rig.condition.ready(), Ok(()), "nothing else would have told");
-    assert_eq!(rig.broker.waiting(Lane::Live), 1);
+    assert_eq!(rig.broker.waiting(RequestQueue::Live), 1);
 }

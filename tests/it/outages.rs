@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use assay::worker::WorkerError;
-use broker::{Health, Lane};
+use broker::{Health, RequestQueue};
 use domain::{FailureCode, Outcome};
 use engine::Scripted;
 use ledger::memory::{Call, Fault as LedgerFault};
@@ -26,7 +26,7 @@ async fn until(what: &str, condition: impl Fn() -> bool) {
 /// A worker whose finished work waits for no more than a moment.
 fn impatient() -> Rig {
     let mut plan = plan();
-    plan.patience = Duration::from_millis(50);
+    plan.outage_wait = Duration::from_millis(50);
     let rig = Rig::start_with(Scripted::new(), plan, decoders());
     rig.objects.put(BUCKET, "a", images::bmp(30, 200));
     rig
@@ -93,7 +93,7 @@ async fn the_same_panic_of_every_image_ends_the_worker_and_spends_no_delivery() 
     assert!(matches!(ended, Err(WorkerError::SamePanic)), "{ended:?}");
     assert!(rig.condition.ready().is_err());
     assert!(rig.broker.dead().is_empty() && rig.ledger.outcomes().is_empty(), "nobody pays for it");
-    assert_eq!(rig.broker.waiting(Lane::Live), SUBMISSIONS);
+    assert_eq!(rig.broker.waiting(RequestQueue::Live), SUBMISSIONS);
     assert!(rig.broker.counts().later < SUBMISSIONS, "it stops long before it has met them all");
 }
 
@@ -114,7 +114,7 @@ async fn a_worker_that_can_not_do_its_job_takes_nothing_and_never_says_ready() {
         let ended = tokio::time::timeout(DEADLINE, rig.running).await.expect("it ends").unwrap();
         assert!(matches!(ended, Err(WorkerError::Unproven(_))), "{case}: {ended:?}");
         assert!(rig.condition.ready().is_err());
-        assert_eq!((rig.broker.counts().delivered, rig.broker.waiting(Lane::Live)), (0, 1));
+        assert_eq!((rig.broker.counts().delivered, rig.broker.waiting(RequestQueue::Live)), (0, 1));
     }
 }
 
@@ -177,7 +177,7 @@ async fn a_stop_during_an_outage_gives_back_what_waits_for_it() {
     until("it says so", || rig.condition.ready().is_err()).await;
     let broker = rig.broker.clone();
     assert!(rig.end().await.is_empty());
-    assert_eq!((broker.waiting(Lane::Live), broker.dead().len()), (100, 0));
+    assert_eq!((broker.waiting(RequestQueue::Live), broker.dead().len()), (100, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use assay::worker::WorkerError;
-use broker::Lane;
+use broker::RequestQueue;
 use broker::memory::Fault as BrokerFault;
 use broker::wire::Message;
 use domain::{FailureCode, Outcome};
@@ -69,7 +69,7 @@ async fn ten_thousand_messages_with_errors_everywhere_get_one_outcome_each() {
         }
         if number % 500 == 250 {
             rig.broker.submit(
-                Lane::Live,
+                RequestQueue::Live,
                 Message { body: format!("{{unreadable {number}").into_bytes(), ..Message::default() },
             );
         }
@@ -81,7 +81,7 @@ async fn ten_thousand_messages_with_errors_everywhere_get_one_outcome_each() {
         rig.objects.fail(BUCKET, "kind-0", [ObjectFault::Unavailable, ObjectFault::Truncated]);
         let seen = rig.broker.counts().done;
         let progress = async {
-            while rig.broker.counts().done < seen + 200 && rig.broker.waiting(Lane::Live) > 0 {
+            while rig.broker.counts().done < seen + 200 && rig.broker.waiting(RequestQueue::Live) > 0 {
                 tokio::task::yield_now().await;
             }
         };
@@ -172,8 +172,8 @@ async fn the_same_bytes_are_scored_once_and_get_a_verdict_for_each_submission() 
     let image = json!({"bucket": BUCKET, "key": "a"});
     let elsewhere = json!({"submission_id": "elsewhere", "tenant": "other", "image": image});
     let appeal = json!({"submission_id": "first", "generation": 1, "purpose": "reverdict", "image": image});
-    rig.broker.submit(Lane::Live, message(&elsewhere));
-    rig.broker.submit(Lane::Live, message(&appeal));
+    rig.broker.submit(RequestQueue::Live, message(&elsewhere));
+    rig.broker.submit(RequestQueue::Live, message(&appeal));
     rig.idle().await;
     assert_eq!(
         scored.load(Ordering::Relaxed),
@@ -230,7 +230,7 @@ async fn the_next_generation_gets_a_verdict_of_its_own_that_names_the_one_before
     rig.idle().await;
     let image = json!({"bucket": BUCKET, "key": "a"});
     rig.broker.submit(
-        Lane::Live,
+        RequestQueue::Live,
         message(&json!({"submission_id": "appealed", "generation": 1, "purpose": "reverdict", "image": image})),
     );
     rig.idle().await;
@@ -286,7 +286,7 @@ async fn after_a_stop_under_load_all_that_is_recorded_is_published_and_the_devic
         broker.fail_publications([BrokerFault::Lost; 4]);
         let recorded = rig.end().await.len();
         assert_eq!(broker.counts().done, recorded, "what is recorded is published and acknowledged");
-        assert_eq!(broker.waiting(Lane::Live), SUBMISSIONS - recorded, "and all else is back");
+        assert_eq!(broker.waiting(RequestQueue::Live), SUBMISSIONS - recorded, "and all else is back");
         assert_eq!(condition.alive(), Ok(()));
     }
     hog.abort();
@@ -308,7 +308,7 @@ async fn a_lost_device_ends_the_worker_and_releases_what_was_under_way() {
     assert!(matches!(ended, Err(WorkerError::Detector(error)) if error.is_fatal()));
     let counts = rig.broker.counts();
     assert_eq!(counts.settled(), counts.delivered, "{counts:?}");
-    assert_eq!(counts.done + rig.broker.waiting(Lane::Live), 200, "nothing is lost");
+    assert_eq!(counts.done + rig.broker.waiting(RequestQueue::Live), 200, "nothing is lost");
     assert!(rig.ledger.outcomes().iter().all(|outcome| failed(outcome).is_none()), "no image is blamed");
 }
 
@@ -316,7 +316,7 @@ async fn a_lost_device_ends_the_worker_and_releases_what_was_under_way() {
 async fn a_missing_right_or_table_ends_the_worker_without_waiting() {
     for (call, fault) in [(Call::Record, LedgerFault::Forbidden), (Call::Find, LedgerFault::NotMigrated)] {
         let mut plan = plan();
-        plan.patience = 2 * DEADLINE;
+        plan.outage_wait = 2 * DEADLINE;
         let rig = Rig::start_with(Scripted::new(), plan, decoders());
         rig.objects.put(BUCKET, "a", images::bmp(30, 200));
         rig.ledger.set_script(Box::new(move |made| (made == call).then_some(fault)));
@@ -324,7 +324,7 @@ async fn a_missing_right_or_table_ends_the_worker_without_waiting() {
         let ended = tokio::time::timeout(DEADLINE, rig.running).await.expect("it ends").unwrap();
         assert!(matches!(&ended, Err(WorkerError::Database(reason)) if !reason.is_empty()), "{ended:?}");
         assert!(rig.broker.published().is_empty(), "nothing is published that is not recorded");
-        assert_eq!(rig.broker.waiting(Lane::Live), 1, "the message is back on the queue");
+        assert_eq!(rig.broker.waiting(RequestQueue::Live), 1, "the message is back on the queue");
     }
 }
 
@@ -335,7 +335,7 @@ async fn many_records_in_one_message_are_settled_together() {
     let record = |key: &str, sequencer: usize| json!({"eventName": "ObjectCreated:Put", "s3": {"bucket": {"name": BUCKET}, "object": {"key": key, "sequencer": format!("{sequencer:016X}")}}});
     let mut records: Vec<_> = (0..40).map(|number| record("a+b.bmp", number)).collect();
     records.push(record("missing", 99));
-    rig.broker.submit(Lane::Live, message(&json!({ "Records": records })));
+    rig.broker.submit(RequestQueue::Live, message(&json!({ "Records": records })));
     rig.idle().await;
     assert_eq!(rig.broker.counts().done, 1);
     let outcomes = rig.end().await;
@@ -355,7 +355,8 @@ async fn bulk_waits_while_live_has_work() {
     rig.objects.put(BUCKET, "bulk", images::bmp(300, 100));
     for number in 0..300 {
         let image = json!({"bucket": BUCKET, "key": "bulk"});
-        rig.broker.submit(Lane::Bulk, message(&json!({"submission_id": format!("b-{number}"), "image": image})));
+        rig.broker
+            .submit(RequestQueue::Bulk, message(&json!({"submission_id": format!("b-{number}"), "image": image})));
         rig.submit(&format!("l-{number}"), "live");
     }
     rig.idle().await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use broker::rabbit::{Rabbit, RabbitDeadLetters, RabbitSubmitter, survey};
 use broker::wire::{Message, Properties};
 use broker::{
-    Broker, BrokerError, Consumer, DeadLetters, Health, InputQueue, Lane, Publication, Settings, Submitter,
+    Broker, BrokerError, Consumer, DeadLetters, Health, InputQueue, Publication, RequestQueue, Settings, Submitter,
     TopologyMode,
 };
 use domain::delivery::{Job, Settlement};
@@ -50,7 +50,7 @@ async fn verifying_names_what_is_missing_and_changes_nothing() {
     let beside = Bystander::new(settings).await;
     Rabbit::connect(&verify).await.unwrap().close().await;
     // One queue missing out of many.
-    let retry = beside.topology.retry(Lane::Bulk, 1);
+    let retry = beside.topology.retry(RequestQueue::Bulk, 1);
     beside.channel.queue_delete(retry.as_str().into(), QueueDeleteOptions::default()).await.unwrap();
     let error = topology_error(&Rabbit::connect(&verify).await.err().unwrap());
     assert!(error.contains(&retry), "{error}");
@@ -144,13 +144,13 @@ fn request(id: &str) -> Request {
 async fn a_deleted_queue_is_declared_again_and_consumed() {
     let beside = Bystander::new(rabbit::settings(servers().rabbitmq_url())).await;
     let rabbit = Rabbit::connect(&beside.settings).await.unwrap();
-    let mut consumer = rabbit.consume(Lane::Live).await.unwrap();
+    let mut consumer = rabbit.consume(RequestQueue::Live).await.unwrap();
     let mut health = rabbit.health();
-    let queue = beside.topology.lane(Lane::Live);
+    let queue = beside.topology.request_queue(RequestQueue::Live);
     beside.channel.queue_delete(queue.as_str().into(), QueueDeleteOptions::default()).await.unwrap();
     soon("the loss is noticed", health.wait_for(|health| matches!(health, Health::Down(_)))).await.unwrap();
     soon("the consumer is back", health.wait_for(|health| *health == Health::Ready)).await.unwrap();
-    beside.submit(Lane::Live, native("a")).await;
+    beside.submit(RequestQueue::Live, native("a")).await;
     next(&mut consumer).await.ticket.settle(Settlement::Done);
     rabbit.close().await;
     beside.finish().await;
@@ -160,7 +160,7 @@ async fn a_deleted_queue_is_declared_again_and_consumed() {
 async fn a_dead_letter_keeps_headers_of_every_kind() {
     let beside = Bystander::new(rabbit::settings(servers().rabbitmq_url())).await;
     let rabbit = Rabbit::connect(&beside.settings).await.unwrap();
-    let consumer = rabbit.consume(Lane::Live).await.unwrap();
+    let consumer = rabbit.consume(RequestQueue::Live).await.unwrap();
     let mut inner = FieldTable::default();
     inner.insert("deep".into(), AMQPValue::Double(1.5));
     let mut headers = FieldTable::default();
@@ -177,7 +177,7 @@ async fn a_dead_letter_keeps_headers_of_every_kind() {
         .with_priority(4)
         .with_user_id("assay".into())
         .with_expiration("600000".into());
-    let queue = beside.topology.lane(Lane::Live);
+    let queue = beside.topology.request_queue(RequestQueue::Live);
     let body = b"\x00\xffnot a request";
     beside
         .channel
@@ -213,8 +213,8 @@ async fn a_message_that_is_released_too_often_is_dead_lettered_with_its_origin()
     let settings = Settings { delivery_limit: 2, prefetch: 1, ..rabbit::settings(servers().rabbitmq_url()) };
     let beside = Bystander::new(settings).await;
     let rabbit = Rabbit::connect(&beside.settings).await.unwrap();
-    let mut consumer = rabbit.consume(Lane::Bulk).await.unwrap();
-    beside.submit(Lane::Bulk, native("poison")).await;
+    let mut consumer = rabbit.consume(RequestQueue::Bulk).await.unwrap();
+    beside.submit(RequestQueue::Bulk, native("poison")).await;
     // On a retry queue once, whose name is then in the broker's own header.
     next(&mut consumer).await.ticket.settle(Settlement::Later { reason: "busy".into() });
     // Dead-lettered by the broker, replayed, dead-lettered by the broker again.
@@ -226,9 +226,9 @@ async fn a_message_that_is_released_too_often_is_dead_lettered_with_its_origin()
         until("it is dead", || async { beside.ready(&beside.topology.dead()).await == 1 }).await;
         let mut letters = Box::new(RabbitDeadLetters::open(&beside.settings).await.unwrap());
         let letter = letters.next().await.unwrap().unwrap();
-        assert_eq!(letter.origin, Some(InputQueue::Requests(Lane::Bulk)), "{:?}", letter.message);
+        assert_eq!(letter.origin, Some(InputQueue::Requests(RequestQueue::Bulk)), "{:?}", letter.message);
         assert_eq!(letter.message.body, native("poison").body);
-        letters.replay(letter, InputQueue::Requests(Lane::Bulk)).await.unwrap();
+        letters.replay(letter, InputQueue::Requests(RequestQueue::Bulk)).await.unwrap();
         letters.close().await;
     }
     let job = next(&mut consumer).await;
@@ -243,9 +243,9 @@ async fn a_memory_alarm_blocks_publishing_and_nothing_else() {
     let server = chaos().await;
     let beside = Bystander::new(rabbit::settings(server.rabbitmq_url())).await;
     let rabbit = Rabbit::connect(&beside.settings).await.unwrap();
-    let mut consumer = rabbit.consume(Lane::Live).await.unwrap();
+    let mut consumer = rabbit.consume(RequestQueue::Live).await.unwrap();
     for index in 0..4 {
-        beside.submit(Lane::Live, native(&format!("a{index}"))).await;
+        beside.submit(RequestQueue::Live, native(&format!("a{index}"))).await;
     }
     server.rabbitmqctl(["set_vm_memory_high_watermark", "0.000001"]).await;
     let mut health = rabbit.health();
@@ -258,7 +258,7 @@ async fn a_memory_alarm_blocks_publishing_and_nothing_else() {
         for _ in 0..4 {
             next(&mut consumer).await.ticket.settle(Settlement::Done);
         }
-        let queue = beside.topology.lane(Lane::Live);
+        let queue = beside.topology.request_queue(RequestQueue::Live);
         until("all is acknowledged", || async { beside.unsettled(&queue, &server).await == 0 }).await;
         server.rabbitmqctl(["set_vm_memory_high_watermark", "0.4"]).await;
         soon("the end of the alarm", health.wait_for(|health| *health == Health::Ready)).await.unwrap();
@@ -283,7 +283,7 @@ async fn no_message_is_lost_when_the_broker_is_killed_under_load() {
     tokio::time::sleep(Duration::from_secs(2)).await;
     let rabbit = Rabbit::connect(&settings).await.unwrap();
     let mut health = rabbit.health();
-    let mut consumer = rabbit.consume(Lane::Live).await.unwrap();
+    let mut consumer = rabbit.consume(RequestQueue::Live).await.unwrap();
     let submitting = tokio::spawn(submit_all(settings.clone(), MESSAGES));
     let mut ended = BTreeSet::new();
     let mut published = 0;
@@ -315,8 +315,8 @@ async fn no_message_is_lost_when_the_broker_is_killed_under_load() {
     submitting.await.unwrap();
     assert_eq!(kills, 2);
     soon("ready again", health.wait_for(|health| *health == Health::Ready)).await.unwrap();
-    // What was confirmed twice comes twice; take what is left until the lane is empty.
-    let queue = beside.topology.lane(Lane::Live);
+    // What was confirmed twice comes twice; take what is left until the queue is empty.
+    let queue = beside.topology.request_queue(RequestQueue::Live);
     while beside.unsettled(&queue, &server).await > 0 {
         while let Ok(job) = consumer.jobs.try_recv() {
             job.ticket.settle(Settlement::Done);
@@ -356,7 +356,7 @@ async fn submit_all(settings: Settings, messages: usize) {
     let submitter = RabbitSubmitter::connect(&settings).await.unwrap();
     let submit = async |index: usize| {
         let message = native(&format!("k{index}"));
-        until("submitting", || async { submitter.submit(Lane::Live, &message).await.is_ok() }).await;
+        until("submitting", || async { submitter.submit(RequestQueue::Live, &message).await.is_ok() }).await;
     };
     for chunk in (0..messages).collect::<Vec<_>>().chunks(100) {
         join_all(chunk.iter().map(|index| submit(*index))).await;
@@ -366,6 +366,6 @@ async fn submit_all(settings: Settings, messages: usize) {
 
 async fn beside_submit(settings: &Settings, id: &str) {
     let submitter = RabbitSubmitter::connect(settings).await.unwrap();
-    submitter.submit(Lane::Live, &native(id)).await.unwrap();
+    submitter.submit(RequestQueue::Live, &native(id)).await.unwrap();
     submitter.close().await;
 }

@@ -101,13 +101,13 @@ fn a_training_that_was_killed_goes_on_and_makes_the_same_model() {
     let check = |folder: PathBuf| {
         Command::new(env!("CARGO_BIN_EXE_assay")).args(["model", "check"]).arg(folder).output().unwrap()
     };
-    assert!(succeeded(&check(folder.path("killed"))).contains("6 golden images"));
+    assert!(succeeded(&check(folder.path("killed"))).contains("6 self-test images"));
     let mut changed = folder.manifest("killed");
     changed["golden"]["logits"][3] = 77.0.into();
     std::fs::write(folder.path("killed").join("manifest.json"), changed.to_string()).unwrap();
     let failed = check(folder.path("killed"));
     assert_eq!(failed.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&failed.stderr).contains("golden image 3"));
+    assert!(String::from_utf8_lossy(&failed.stderr).contains("self-test image 3"));
 }
 
 #[test]

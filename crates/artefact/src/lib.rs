@@ -1,13 +1,12 @@
 //! The model artefact: a folder with `manifest.json` and `weights.safetensors`, without libtorch.
 //!
 //! [`Manifest`] is what the folder says of itself: the [`Architecture`] and so the names and shapes of all tensors, the
-//! [`LabelSet`], calibration, thresholds, [`novelty`] and the self-test ([`golden`]). [`Card`] is what of it travels with
+//! [`LabelSet`], calibration, thresholds, [`novelty`] and the self-test ([`self_test`]). [`Card`] is what of it travels with
 //! scores. [`pickle`] reads what PyTorch wrote, and calls nothing. [`persist()`] is how a file is written that must be whole.
 
 pub mod architecture;
 mod card;
 mod error;
-pub mod golden;
 mod label_set;
 mod learnt;
 pub mod manifest;
@@ -15,6 +14,7 @@ mod misfit;
 pub mod novelty;
 mod persist;
 pub mod pickle;
+pub mod self_test;
 mod signature;
 
 pub use architecture::Architecture;

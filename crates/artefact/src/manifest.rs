@@ -10,9 +10,9 @@ use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
 use crate::architecture::{Architecture, Shapes};
-use crate::golden::Golden;
 use crate::novelty::{self, Known};
 use crate::persist::persist;
+use crate::self_test::SelfTest;
 use crate::{Card, Cause, LabelSet, LearntImages, LoadError, Misfit, signature};
 use domain::{Calibration, Policy, Thresholds};
 
@@ -48,7 +48,8 @@ pub struct Manifest {
     pub metrics: Option<Value>,
     /// null: it can't be tested by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub golden: Option<Golden>,
+    #[serde(rename = "golden")]
+    pub self_test: Option<SelfTest>,
     pub lineage: Lineage,
     pub weights: WeightsFile,
 }
@@ -162,7 +163,7 @@ impl Manifest {
             thresholds: reading.thresholds,
             novelty: reading.novelty,
             metrics: reading.metrics,
-            golden: None,
+            self_test: None,
             lineage,
             weights: WeightsFile { file: WEIGHTS.into(), sha256 },
         };

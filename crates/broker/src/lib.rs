@@ -28,6 +28,6 @@ pub use corrections::{CorrectionDelivery, Corrections};
 pub use dead_letters::{DeadLetter, DeadLetters, MAX_LISTED};
 pub use error::{BrokerError, Cause, Unconfirmed};
 pub use port::{Broker, Consumer, Health, Publication};
-pub use queue::{InputQueue, Lane};
+pub use queue::{InputQueue, RequestQueue};
 pub use settings::{Settings, TopologyMode};
 pub use submission::Submitter;

@@ -8,11 +8,11 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::BrokerError;
-use crate::queue::Lane;
+use crate::queue::RequestQueue;
 use domain::delivery::Job;
 use domain::{Context, Outcome, Request};
 
-/// Requests as they come from one lane.
+/// Requests as they come from one queue.
 pub struct Consumer {
     /// Ends when the consumer was stopped and every job that the broker had handed out is in here or settled.
     pub jobs: mpsc::Receiver<Job<Request>>,
@@ -20,11 +20,11 @@ pub struct Consumer {
     pub stop: CancellationToken,
     /// The name of the queue.
     pub queue: String,
-    /// Messages of this lane that could not be read and went to the dead letters, so far.
+    /// Messages of this queue that could not be read and went to the dead letters, so far.
     pub unreadable: Arc<AtomicU64>,
-    /// Headers of this lane's messages that were cut or left out, because they were longer than what is handed on.
+    /// Headers of this queue's messages that were cut or left out, because they were longer than what is handed on.
     pub headers_dropped: Arc<AtomicU64>,
-    /// Rejections of this lane's messages that were not sent, since there were more than `broker.rejections_per_s`.
+    /// Rejections of this queue's messages that were not sent, since there were more than `broker.rejections_per_s`.
     pub rejections_withheld: Arc<AtomicU64>,
 }
 
@@ -59,8 +59,8 @@ pub enum Health {
 /// - a lost connection is made again in the background; what was unacknowledged is delivered again as a new job.
 #[async_trait]
 pub trait Broker: Send + Sync {
-    /// Starts taking messages from a lane.
-    async fn consume(&self, lane: Lane) -> Result<Consumer, BrokerError>;
+    /// Starts taking messages from a queue.
+    async fn consume(&self, request_queue: RequestQueue) -> Result<Consumer, BrokerError>;
 
     /// Publishes an outcome to the results exchange (and to the request's `reply_to`, best effort).
     /// Returns once the broker has confirmed it.
@@ -81,8 +81,8 @@ pub trait Broker: Send + Sync {
 
     fn health(&self) -> watch::Receiver<Health>;
 
-    /// Messages of a lane that are ready: delivered to nobody.
-    async fn waiting(&self, lane: Lane) -> Result<u32, BrokerError>;
+    /// Messages of a queue that are ready: delivered to nobody.
+    async fn waiting(&self, request_queue: RequestQueue) -> Result<u32, BrokerError>;
 
     /// Waits until every settlement handed in so far has been carried out, then closes the connections.
     async fn close(&self);

@@ -2,18 +2,18 @@
 
 /// Which of the two queues a request came by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Lane {
+pub enum RequestQueue {
     /// Uploads that somebody waits for.
     Live,
-    /// Backfill: taken only while the live lane leaves room.
+    /// Backfill: taken only while the live queue leaves room.
     Bulk,
 }
 
-impl Lane {
+impl RequestQueue {
     pub fn as_str(self) -> &'static str {
         match self {
-            Lane::Live => "live",
-            Lane::Bulk => "bulk",
+            RequestQueue::Live => "live",
+            RequestQueue::Bulk => "bulk",
         }
     }
 }
@@ -22,11 +22,11 @@ impl Lane {
 /// be replayed to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum InputQueue {
-    Requests(Lane),
+    Requests(RequestQueue),
     Corrections,
 }
 
 impl InputQueue {
     pub const ALL: [InputQueue; 3] =
-        [InputQueue::Requests(Lane::Live), InputQueue::Requests(Lane::Bulk), InputQueue::Corrections];
+        [InputQueue::Requests(RequestQueue::Live), InputQueue::Requests(RequestQueue::Bulk), InputQueue::Corrections];
 }

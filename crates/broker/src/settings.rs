@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
 
-use crate::queue::Lane;
+use crate::queue::RequestQueue;
 use domain::request::validate_tenant;
 
 /// `[broker]` of the configuration.
@@ -123,10 +123,10 @@ impl Settings {
         )
     }
 
-    pub(crate) fn prefetch_of(&self, lane: Lane) -> u16 {
-        match lane {
-            Lane::Live => self.prefetch,
-            Lane::Bulk => self.bulk_prefetch,
+    pub(crate) fn prefetch_of(&self, request_queue: RequestQueue) -> u16 {
+        match request_queue {
+            RequestQueue::Live => self.prefetch,
+            RequestQueue::Bulk => self.bulk_prefetch,
         }
     }
 

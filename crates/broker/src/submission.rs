@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use crate::error::BrokerError;
-use crate::queue::Lane;
+use crate::queue::RequestQueue;
 use crate::wire::Message;
 
 /// Publishes requests. Every implementation promises:
@@ -14,7 +14,7 @@ use crate::wire::Message;
 /// - after `close` it is `Closed`.
 #[async_trait]
 pub trait Submitter: Send + Sync {
-    async fn submit(&self, lane: Lane, message: &Message) -> Result<(), BrokerError>;
+    async fn submit(&self, request_queue: RequestQueue, message: &Message) -> Result<(), BrokerError>;
 
     async fn close(&self);
 }

@@ -4,14 +4,14 @@
 //! submitters ─▶ <p>.images ──────▶ worker ─▶ (<p>.verdicts) ─ verdict.# failure.# ─▶ <p>.results
 //!               <p>.images.bulk ──▶   │ └──▶ <p>.dead
 //!                     ▲               ▼
-//!                     └── <lane>.retry.<n>s   one delay queue for each retry delay, for each lane
+//!                     └── <queue>.retry.<n>s   one delay queue for each retry delay, for each queue
 //! reviewers ──▶ <p>.labels ──────▶ assay labels ─▶ <p>.dead
 //! ```
 //!
-//! A delay queue belongs to one lane, because a fixed dead-letter key is the one way back that needs neither a
+//! A delay queue belongs to one queue, because a fixed dead-letter key is the one way back that needs neither a
 //! plugin nor another exchange.
 
-use crate::queue::{InputQueue, Lane};
+use crate::queue::{InputQueue, RequestQueue};
 use crate::settings::{Settings, TopologyMode};
 
 /// The names, and how they are declared.
@@ -41,8 +41,8 @@ pub(crate) enum Purpose {
     Results(Kept),
     /// Others publish to it.
     Input,
-    /// Messages of a lane wait here before the next attempt.
-    Delay { lane: Lane, seconds: u32 },
+    /// Messages of a queue wait here before the next attempt.
+    Delay { request_queue: RequestQueue, seconds: u32 },
 }
 
 /// A queue's state as a passive declaration gives it.
@@ -67,7 +67,7 @@ impl Topology {
         }
     }
 
-    /// Queues of this prefix without retry queues: retried messages go straight back to their lane.
+    /// Queues of this prefix without retry queues: retried messages go straight back to their queue.
     pub(crate) fn without_retries(prefix: &str) -> Topology {
         Topology {
             prefix: prefix.into(),
@@ -81,7 +81,7 @@ impl Topology {
     /// The name of an input queue.
     pub fn input(&self, queue: InputQueue) -> String {
         match queue {
-            InputQueue::Requests(lane) => self.lane(lane),
+            InputQueue::Requests(request_queue) => self.request_queue(request_queue),
             InputQueue::Corrections => self.labels(),
         }
     }
@@ -89,21 +89,24 @@ impl Topology {
     /// The input queue of this name, or whose retry queue has this name: the broker names the queue that a message was in
     /// when it last moved it.
     pub fn input_named(&self, name: &str) -> Option<InputQueue> {
-        let is_retry_of = |lane: Lane| {
-            let seconds = name.strip_prefix(&self.lane(lane)).and_then(|rest| rest.strip_prefix(".retry."));
+        let is_retry_of = |request_queue: RequestQueue| {
+            let seconds =
+                name.strip_prefix(&self.request_queue(request_queue)).and_then(|rest| rest.strip_prefix(".retry."));
             seconds.and_then(|rest| rest.strip_suffix('s')).is_some_and(|seconds| seconds.parse::<u32>().is_ok())
         };
         InputQueue::ALL.into_iter().find(|queue| match queue {
-            InputQueue::Requests(lane) => name == self.lane(*lane) || is_retry_of(*lane),
+            InputQueue::Requests(request_queue) => {
+                name == self.request_queue(*request_queue) || is_retry_of(*request_queue)
+            }
             InputQueue::Corrections => name == self.labels(),
         })
     }
 
-    /// The queue of a lane.
-    pub fn lane(&self, lane: Lane) -> String {
-        match lane {
-            Lane::Live => format!("{}.images", self.prefix),
-            Lane::Bulk => format!("{}.images.bulk", self.prefix),
+    /// The name of a queue of requests.
+    pub fn request_queue(&self, request_queue: RequestQueue) -> String {
+        match request_queue {
+            RequestQueue::Live => format!("{}.images", self.prefix),
+            RequestQueue::Bulk => format!("{}.images.bulk", self.prefix),
         }
     }
 
@@ -130,18 +133,18 @@ impl Topology {
         format!("{}.labels", self.prefix)
     }
 
-    /// Where a message of a lane waits after its attempt number `attempt`; after the last delay, that one again.
-    /// Without delays it goes straight back to its lane.
-    pub fn retry(&self, lane: Lane, attempt: u32) -> String {
+    /// Where a message of a queue waits after its attempt number `attempt`; after the last delay, that one again.
+    /// Without delays it goes straight back to its queue.
+    pub fn retry(&self, request_queue: RequestQueue, attempt: u32) -> String {
         let step = (attempt.max(1) as usize).min(self.retry_delays_s.len());
         match step.checked_sub(1) {
-            Some(index) => self.delay(lane, self.retry_delays_s[index]),
-            None => self.lane(lane),
+            Some(index) => self.delay(request_queue, self.retry_delays_s[index]),
+            None => self.request_queue(request_queue),
         }
     }
 
-    fn delay(&self, lane: Lane, seconds: u32) -> String {
-        format!("{}.retry.{seconds}s", self.lane(lane))
+    fn delay(&self, request_queue: RequestQueue, seconds: u32) -> String {
+        format!("{}.retry.{seconds}s", self.request_queue(request_queue))
     }
 
     /// Every queue.
@@ -154,10 +157,12 @@ impl Topology {
         let mut queues = vec![(self.dead(), Purpose::Inspected)];
         queues.extend(self.kept.map(|kept| (self.results(), Purpose::Results(kept))));
         queues.push((self.labels(), Purpose::Input));
-        for lane in [Lane::Live, Lane::Bulk] {
-            queues.push((self.lane(lane), Purpose::Input));
+        for request_queue in [RequestQueue::Live, RequestQueue::Bulk] {
+            queues.push((self.request_queue(request_queue), Purpose::Input));
             let delays = self.retry_delays_s.iter();
-            queues.extend(delays.map(|&seconds| (self.delay(lane, seconds), Purpose::Delay { lane, seconds })));
+            queues.extend(
+                delays.map(|&seconds| (self.delay(request_queue, seconds), Purpose::Delay { request_queue, seconds })),
+            );
         }
         queues
     }
@@ -207,9 +212,9 @@ mod tests {
             assert_eq!(topology.input_named(&topology.input(queue)), Some(queue));
         }
         let of = |name| topology.input_named(name);
-        assert_eq!(of("assay.images.retry.2s"), Some(InputQueue::Requests(Lane::Live)));
+        assert_eq!(of("assay.images.retry.2s"), Some(InputQueue::Requests(RequestQueue::Live)));
         // Of an earlier configuration, too.
-        assert_eq!(of("assay.images.bulk.retry.900s"), Some(InputQueue::Requests(Lane::Bulk)));
+        assert_eq!(of("assay.images.bulk.retry.900s"), Some(InputQueue::Requests(RequestQueue::Bulk)));
         for other in ["assay.dead", "assay.results", "other.images", "assay.images.retry.s", "assay.imagesretry.2s", ""]
         {
             assert_eq!(of(other), None, "{other}");
@@ -217,12 +222,12 @@ mod tests {
     }
 
     #[test]
-    fn each_attempt_waits_longer_and_in_its_own_lane() {
+    fn each_attempt_waits_longer_and_in_its_own_queue() {
         let delayed = topology(vec![2, 60]);
-        let waits = |attempt| delayed.retry(Lane::Live, attempt);
+        let waits = |attempt| delayed.retry(RequestQueue::Live, attempt);
         assert_eq!([waits(1), waits(2)], ["assay.images.retry.2s", "assay.images.retry.60s"]);
         assert_eq!(waits(9), "assay.images.retry.60s");
-        assert_eq!(delayed.retry(Lane::Bulk, 1), "assay.images.bulk.retry.2s");
-        assert_eq!(topology(vec![]).retry(Lane::Bulk, 1), "assay.images.bulk");
+        assert_eq!(delayed.retry(RequestQueue::Bulk, 1), "assay.images.bulk.retry.2s");
+        assert_eq!(topology(vec![]).retry(RequestQueue::Bulk, 1), "assay.images.bulk");
     }
 }

@@ -10,7 +10,6 @@ pub mod checkpoint;
 pub mod conv;
 pub mod device;
 pub mod fused;
-pub mod golden;
 pub mod heads;
 mod isolate;
 pub mod kernels;
@@ -19,6 +18,7 @@ pub mod novelty;
 pub mod pixels;
 pub mod scoring;
 pub mod scripted;
+pub mod self_test;
 pub mod selfcon;
 mod staging;
 #[doc(hidden)]

@@ -7,26 +7,26 @@ use special::Beta;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SignTest {
     /// Right before, wrong after.
-    pub lost: u64,
+    pub broken: u64,
     /// Wrong before, right after.
-    pub won: u64,
+    pub fixed: u64,
 }
 
 impl SignTest {
     /// Of pairs (right before, right after), one for each image.
     pub fn of(pairs: &[(bool, bool)]) -> SignTest {
         let count = |wanted: (bool, bool)| pairs.iter().filter(|pair| **pair == wanted).count() as u64;
-        SignTest { lost: count((true, false)), won: count((false, true)) }
+        SignTest { broken: count((true, false)), fixed: count((false, true)) }
     }
 
     /// The chance of at least so many losses among these images if both detectors were equally good: the one-sided p-value.
     /// Fewer than five images can't bring it below 5 %.
     pub fn chance_of_losses(self) -> f64 {
-        if self.lost == 0 {
+        if self.broken == 0 {
             return 1.0;
         }
         // The upper tail of the binomial distribution is a regularised incomplete beta function (DLMF 8.17.5).
-        let (at_least, others) = (self.lost as f64, self.won as f64 + 1.0);
+        let (at_least, others) = (self.broken as f64, self.fixed as f64 + 1.0);
         0.5_f64.inc_beta(at_least, others, at_least.ln_beta(others))
     }
 }
@@ -37,8 +37,8 @@ mod tests {
 
     use super::*;
 
-    fn chance(lost: u64, won: u64) -> f64 {
-        SignTest { lost, won }.chance_of_losses()
+    fn chance(broken: u64, fixed: u64) -> f64 {
+        SignTest { broken, fixed }.chance_of_losses()
     }
 
     #[test]
@@ -61,14 +61,14 @@ mod tests {
     #[test]
     fn only_pairs_that_differ_are_counted() {
         let pairs = [(true, true), (true, false), (false, true), (true, false), (false, false)];
-        assert_eq!(SignTest::of(&pairs), SignTest { lost: 2, won: 1 });
+        assert_eq!(SignTest::of(&pairs), SignTest { broken: 2, fixed: 1 });
     }
 
     proptest! {
         #[test]
-        fn at_least_so_many_losses_and_fewer_are_all_there_is(lost in 1_u64..300, won in 0_u64..300) {
-            // Fewer than `lost` losses are at least `won + 1` wins.
-            prop_assert!((chance(lost, won) + chance(won + 1, lost - 1) - 1.0).abs() < 1e-9);
+        fn at_least_so_many_broken_and_fewer_are_all_there_is(broken in 1_u64..300, fixed in 0_u64..300) {
+            // Fewer than `broken` losses are at least `fixed + 1` wins.
+            prop_assert!((chance(broken, fixed) + chance(fixed + 1, broken - 1) - 1.0).abs() < 1e-9);
         }
     }
 }

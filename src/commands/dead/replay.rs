@@ -15,7 +15,7 @@ use crate::commands::table::harmless;
 use crate::config::Config;
 use broker::rabbit::RabbitDeadLetters;
 use broker::topology::Topology;
-use broker::{DeadLetters, InputQueue, Lane};
+use broker::{DeadLetters, InputQueue, RequestQueue};
 
 /// Most ids that an error names.
 const MAX_NAMED: usize = 5;
@@ -48,7 +48,7 @@ enum To {
     /// Requests.
     #[value(alias = "live")]
     Images,
-    /// Requests of the bulk lane.
+    /// Requests of the bulk queue.
     Bulk,
     /// Corrections.
     Labels,
@@ -57,8 +57,8 @@ enum To {
 impl From<To> for InputQueue {
     fn from(to: To) -> InputQueue {
         match to {
-            To::Images => InputQueue::Requests(Lane::Live),
-            To::Bulk => InputQueue::Requests(Lane::Bulk),
+            To::Images => InputQueue::Requests(RequestQueue::Live),
+            To::Bulk => InputQueue::Requests(RequestQueue::Bulk),
             To::Labels => InputQueue::Corrections,
         }
     }
@@ -224,8 +224,8 @@ mod tests {
         broker.ready(queue).into_iter().map(|message| String::from_utf8(message.body).unwrap()).collect()
     }
 
-    const IMAGES: InputQueue = InputQueue::Requests(Lane::Live);
-    const BULK: InputQueue = InputQueue::Requests(Lane::Bulk);
+    const IMAGES: InputQueue = InputQueue::Requests(RequestQueue::Live);
+    const BULK: InputQueue = InputQueue::Requests(RequestQueue::Bulk);
 
     #[tokio::test]
     async fn each_letter_is_replayed_to_the_queue_that_it_came_from() {

@@ -15,7 +15,7 @@ use artefact::Manifest;
 use artefact::manifest::{Lineage, Origin, Reading};
 use decoder::Pool;
 use engine::weights::Weights;
-use engine::{device, golden};
+use engine::{device, self_test};
 use learn::retrain::dataset;
 use learn::retrain::image_cache::{ImageCache, Limits};
 use learn::retrain::likenesses::Likenesses;
@@ -90,7 +90,7 @@ fn calibrate(args: &Args, config: &Config, stop: CancellationToken) -> Result<()
         error => End::usage(error),
     })?;
     weights.write_artefact(&args.out, origin(args, &manifest, images.len(), reading))?;
-    let made = golden::record(&args.out, &settings).map_err(End::work)?;
+    let made = self_test::record(&args.out, &settings).map_err(End::work)?;
     progress.end(&args.out, &made, &run);
     Ok(())
 }

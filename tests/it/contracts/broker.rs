@@ -19,7 +19,7 @@ mod stages;
 mod submission;
 
 use broker::wire::{self, Message, Properties};
-use broker::{Consumer, Lane, Publication};
+use broker::{Consumer, Publication, RequestQueue};
 use domain::delivery::{Job, Settlement};
 use domain::{Context, Failure, FailureCode, ImageRef, Outcome, Purpose, Request, SubmissionKey};
 use futures_util::future::join_all;
@@ -34,7 +34,7 @@ promises! {
     no_more_than_the_prefetch_is_unacknowledged
     a_released_or_dropped_message_comes_again
     a_dead_message_keeps_body_and_headers
-    a_retried_message_comes_again_in_its_lane_as_the_next_attempt
+    a_retried_message_comes_again_in_its_queue_as_the_next_attempt
     a_message_that_cannot_be_read_is_dead_lettered
     a_message_with_many_requests_is_settled_when_all_are
     an_event_that_asks_for_nothing_is_acknowledged
@@ -75,14 +75,14 @@ fn id(job: &Job<Request>) -> &str {
 
 async fn a_message_becomes_a_job_with_its_context<S: Stage>() {
     let stage = S::set(4).await;
-    let mut consumer = stage.broker().consume(Lane::Live).await.unwrap();
+    let mut consumer = stage.broker().consume(RequestQueue::Live).await.unwrap();
     let mut message = native("a");
     message.properties.message_id = Some("m".into());
     message.properties.correlation_id = Some("c".into());
     message.properties.reply_to = Some("r".into());
     message.properties.timestamp = Some(1_800_000_000);
     message.properties.headers.insert("traceparent".into(), "00-1-2-01".into());
-    stage.submit(Lane::Live, message).await;
+    stage.submit(RequestQueue::Live, message).await;
     let job = next(&mut consumer).await;
     assert_eq!((id(&job), job.request.key.tenant.as_str()), ("a", "acme"));
     let context = &job.request.context;
@@ -99,22 +99,22 @@ async fn a_message_becomes_a_job_with_its_context<S: Stage>() {
 async fn no_more_than_the_prefetch_is_unacknowledged<S: Stage>() {
     let stage = S::set(3).await;
     for index in 0..10 {
-        stage.submit(Lane::Bulk, native(&format!("b{index}"))).await;
+        stage.submit(RequestQueue::Bulk, native(&format!("b{index}"))).await;
     }
-    let mut consumer = stage.broker().consume(Lane::Bulk).await.unwrap();
+    let mut consumer = stage.broker().consume(RequestQueue::Bulk).await.unwrap();
     let mut held = Vec::new();
     for _ in 0..3 {
         held.push(next(&mut consumer).await);
     }
-    until("the rest waits", || async { stage.waiting(Lane::Bulk).await == 7 }).await;
-    assert_eq!(stage.broker().waiting(Lane::Bulk).await.unwrap(), 7, "by the broker itself");
-    assert_eq!(stage.broker().waiting(Lane::Live).await.unwrap(), 0);
+    until("the rest waits", || async { stage.waiting(RequestQueue::Bulk).await == 7 }).await;
+    assert_eq!(stage.broker().waiting(RequestQueue::Bulk).await.unwrap(), 7, "by the broker itself");
+    assert_eq!(stage.broker().waiting(RequestQueue::Live).await.unwrap(), 0);
     assert!(consumer.jobs.try_recv().is_err(), "a fourth message is unacknowledged");
     // Each settlement makes room for one more.
     for round in 0..7 {
         held.pop().unwrap().ticket.settle(Settlement::Done);
         held.push(next(&mut consumer).await);
-        until("the rest waits", || async { stage.waiting(Lane::Bulk).await == 6 - round }).await;
+        until("the rest waits", || async { stage.waiting(RequestQueue::Bulk).await == 6 - round }).await;
     }
     for job in held {
         job.ticket.settle(Settlement::Done);
@@ -124,8 +124,8 @@ async fn no_more_than_the_prefetch_is_unacknowledged<S: Stage>() {
 
 async fn a_released_or_dropped_message_comes_again<S: Stage>() {
     let stage = S::set(1).await;
-    let mut consumer = stage.broker().consume(Lane::Live).await.unwrap();
-    stage.submit(Lane::Live, native("a")).await;
+    let mut consumer = stage.broker().consume(RequestQueue::Live).await.unwrap();
+    stage.submit(RequestQueue::Live, native("a")).await;
     next(&mut consumer).await.ticket.settle(Settlement::Released);
     let again = next(&mut consumer).await;
     assert_eq!((id(&again), again.request.context.redelivered, again.request.context.attempt), ("a", true, 1));
@@ -138,13 +138,13 @@ async fn a_released_or_dropped_message_comes_again<S: Stage>() {
 
 async fn a_dead_message_keeps_body_and_headers<S: Stage>() {
     let stage = S::set(4).await;
-    let mut consumer = stage.broker().consume(Lane::Live).await.unwrap();
+    let mut consumer = stage.broker().consume(RequestQueue::Live).await.unwrap();
     let mut message = native("a");
     message.properties.content_type = Some("application/json".into());
     message.properties.message_id = Some("m".into());
     message.properties.timestamp = Some(1_800_000_000);
     message.properties.headers.insert("x-upload".into(), "7".into());
-    stage.submit(Lane::Live, message.clone()).await;
+    stage.submit(RequestQueue::Live, message.clone()).await;
     next(&mut consumer).await.ticket.settle(Settlement::Dead { reason: "two images, one name".into() });
     let mut dead = stage.take_dead(1).await.remove(0);
     let mut mark = |name| dead.properties.headers.remove(name);
@@ -154,14 +154,14 @@ async fn a_dead_message_keeps_body_and_headers<S: Stage>() {
     stage.end().await;
 }
 
-async fn a_retried_message_comes_again_in_its_lane_as_the_next_attempt<S: Stage>() {
+async fn a_retried_message_comes_again_in_its_queue_as_the_next_attempt<S: Stage>() {
     let stage = S::set(4).await;
-    let mut live = stage.broker().consume(Lane::Live).await.unwrap();
-    let mut bulk = stage.broker().consume(Lane::Bulk).await.unwrap();
+    let mut live = stage.broker().consume(RequestQueue::Live).await.unwrap();
+    let mut bulk = stage.broker().consume(RequestQueue::Bulk).await.unwrap();
     let mut message = native("a");
     message.properties.headers.insert("x-upload".into(), "7".into());
-    stage.submit(Lane::Bulk, message).await;
-    stage.submit(Lane::Live, native("b")).await;
+    stage.submit(RequestQueue::Bulk, message).await;
+    stage.submit(RequestQueue::Live, native("b")).await;
     for attempt in 1..=3 {
         let (of_bulk, of_live) = (next(&mut bulk).await, next(&mut live).await);
         assert_eq!((id(&of_bulk), of_bulk.request.context.attempt), ("a", attempt));
@@ -184,10 +184,10 @@ async fn a_retried_message_comes_again_in_its_lane_as_the_next_attempt<S: Stage>
 
 async fn a_message_that_cannot_be_read_is_dead_lettered<S: Stage>() {
     let stage = S::set(4).await;
-    let mut consumer = stage.broker().consume(Lane::Live).await.unwrap();
+    let mut consumer = stage.broker().consume(RequestQueue::Live).await.unwrap();
     let garbage = Message { body: b"\xff\x00 no JSON".to_vec(), properties: Properties::default() };
-    stage.submit(Lane::Live, garbage.clone()).await;
-    stage.submit(Lane::Live, native("after")).await;
+    stage.submit(RequestQueue::Live, garbage.clone()).await;
+    stage.submit(RequestQueue::Live, native("after")).await;
     let job = next(&mut consumer).await;
     assert_eq!(id(&job), "after", "what can't be read is never delivered");
     job.ticket.settle(Settlement::Done);
@@ -205,9 +205,9 @@ fn event(names: &[&str]) -> Message {
 
 async fn a_message_with_many_requests_is_settled_when_all_are<S: Stage>() {
     let stage = S::set(2).await;
-    let mut consumer = stage.broker().consume(Lane::Live).await.unwrap();
+    let mut consumer = stage.broker().consume(RequestQueue::Live).await.unwrap();
     let names = ["s3:ObjectCreated:Put"; 5];
-    stage.submit(Lane::Live, event(&names)).await;
+    stage.submit(RequestQueue::Live, event(&names)).await;
     let mut jobs = Vec::new();
     for _ in names {
         jobs.push(next(&mut consumer).await);
@@ -229,9 +229,9 @@ async fn a_message_with_many_requests_is_settled_when_all_are<S: Stage>() {
 
 async fn an_event_that_asks_for_nothing_is_acknowledged<S: Stage>() {
     let stage = S::set(1).await;
-    let mut consumer = stage.broker().consume(Lane::Live).await.unwrap();
-    stage.submit(Lane::Live, event(&["ObjectRemoved:Delete"])).await;
-    stage.submit(Lane::Live, native("after")).await;
+    let mut consumer = stage.broker().consume(RequestQueue::Live).await.unwrap();
+    stage.submit(RequestQueue::Live, event(&["ObjectRemoved:Delete"])).await;
+    stage.submit(RequestQueue::Live, native("after")).await;
     let job = next(&mut consumer).await;
     assert_eq!(id(&job), "after");
     job.ticket.settle(Settlement::Done);
@@ -240,10 +240,10 @@ async fn an_event_that_asks_for_nothing_is_acknowledged<S: Stage>() {
 
 async fn a_record_that_cant_be_read_spoils_only_itself<S: Stage>() {
     let stage = S::set(3).await;
-    let mut consumer = stage.broker().consume(Lane::Live).await.unwrap();
+    let mut consumer = stage.broker().consume(RequestQueue::Live).await.unwrap();
     let mut message = event(&["ObjectCreated:Put"; 3]);
     message.body = String::from_utf8(message.body).unwrap().replace("1.jpg", "%FF").into_bytes();
-    stage.submit(Lane::Live, message.clone()).await;
+    stage.submit(RequestQueue::Live, message.clone()).await;
     for key in ["0.jpg", "2.jpg"] {
         let job = next(&mut consumer).await;
         assert_eq!(job.request.image.key, key);
@@ -257,9 +257,9 @@ async fn a_record_that_cant_be_read_spoils_only_itself<S: Stage>() {
 
 async fn after_a_lost_connection_messages_come_again_and_old_tickets_have_no_effect<S: Stage>() {
     let stage = S::set(3).await;
-    let mut consumer = stage.broker().consume(Lane::Live).await.unwrap();
+    let mut consumer = stage.broker().consume(RequestQueue::Live).await.unwrap();
     for name in ["a", "b", "c", "d"] {
-        stage.submit(Lane::Live, native(name)).await;
+        stage.submit(RequestQueue::Live, native(name)).await;
     }
     let mut old = Vec::new();
     for _ in 0..3 {
@@ -344,9 +344,9 @@ async fn a_request_with_reply_to_gets_a_reply<S: Stage>() {
 
 async fn a_stopped_consumer_takes_no_more_and_its_jobs_can_be_settled<S: Stage>() {
     let stage = S::set(2).await;
-    let mut consumer = stage.broker().consume(Lane::Live).await.unwrap();
+    let mut consumer = stage.broker().consume(RequestQueue::Live).await.unwrap();
     for name in ["a", "b", "c"] {
-        stage.submit(Lane::Live, native(name)).await;
+        stage.submit(RequestQueue::Live, native(name)).await;
     }
     let held = [next(&mut consumer).await, next(&mut consumer).await];
     consumer.stop.cancel();
@@ -355,8 +355,8 @@ async fn a_stopped_consumer_takes_no_more_and_its_jobs_can_be_settled<S: Stage>(
     for job in held {
         job.ticket.settle(Settlement::Done);
     }
-    until("the rest waits", || async { stage.waiting(Lane::Live).await == 1 }).await;
-    let mut other = stage.broker().consume(Lane::Live).await.unwrap();
+    until("the rest waits", || async { stage.waiting(RequestQueue::Live).await == 1 }).await;
+    let mut other = stage.broker().consume(RequestQueue::Live).await.unwrap();
     let left = next(&mut other).await;
     assert_eq!(id(&left), "c");
     left.ticket.settle(Settlement::Done);
@@ -365,9 +365,9 @@ async fn a_stopped_consumer_takes_no_more_and_its_jobs_can_be_settled<S: Stage>(
 
 async fn closing_waits_for_every_settlement<S: Stage>() {
     let stage = S::set(200).await;
-    let mut consumer = stage.broker().consume(Lane::Live).await.unwrap();
+    let mut consumer = stage.broker().consume(RequestQueue::Live).await.unwrap();
     for index in 0..100 {
-        stage.submit(Lane::Live, native(&format!("c{index}"))).await;
+        stage.submit(RequestQueue::Live, native(&format!("c{index}"))).await;
     }
     let mut jobs = Vec::new();
     for _ in 0..100 {

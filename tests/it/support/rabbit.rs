@@ -5,7 +5,7 @@ use std::time::Duration;
 use broker::rabbit::{RabbitSubmitter, RawDelivery, Reader, survey};
 use broker::topology::Topology;
 use broker::wire::{Message, Properties};
-use broker::{InputQueue, Lane, Settings, Submitter, TopologyMode};
+use broker::{InputQueue, RequestQueue, Settings, Submitter, TopologyMode};
 use lapin::options::{
     BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, ExchangeDeleteOptions, QueueBindOptions,
     QueueDeclareOptions, QueueDeleteOptions,
@@ -90,8 +90,8 @@ impl Bystander {
         Bystander { settings, topology, submitter, channel, connection }
     }
 
-    pub async fn submit(&self, lane: Lane, message: Message) {
-        soon("submitting", self.submitter.submit(lane, &message)).await.unwrap();
+    pub async fn submit(&self, request_queue: RequestQueue, message: Message) {
+        soon("submitting", self.submitter.submit(request_queue, &message)).await.unwrap();
     }
 
     /// Publishes to any queue, with these headers.

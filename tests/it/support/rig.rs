@@ -9,7 +9,7 @@ use assay::shutdown::Shutdown;
 use assay::worker::{self, Condition, Dependencies, WorkerError, WorkerPlan};
 use broker::memory::Memory as MemoryBroker;
 use broker::wire::Message;
-use broker::{Broker, Lane};
+use broker::{Broker, RequestQueue};
 use decoder::Pool;
 use domain::{FailureCode, Outcome};
 use engine::Scripted;
@@ -84,7 +84,10 @@ impl Rig {
     }
 
     pub fn submit(&self, id: &str, key: &str) {
-        self.broker.submit(Lane::Live, message(&json!({"submission_id": id, "image": {"bucket": BUCKET, "key": key}})));
+        self.broker.submit(
+            RequestQueue::Live,
+            message(&json!({"submission_id": id, "image": {"bucket": BUCKET, "key": key}})),
+        );
     }
 
     pub async fn idle(&self) {

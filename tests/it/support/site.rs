@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use assay::config::Config;
 use broker::rabbit::{RabbitSubmitter, Reader, survey};
 use broker::wire::{Message, Properties};
-use broker::{Lane, Submitter};
+use broker::{RequestQueue, Submitter};
 use domain::Outcome;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -79,7 +79,7 @@ impl Site {
     pub async fn send(&self, messages: impl IntoIterator<Item = Message>) {
         let messages: Vec<_> = messages.into_iter().collect();
         for some in messages.chunks(RabbitSubmitter::MAX_IN_FLIGHT) {
-            let sent = some.iter().map(|message| self.submitter.submit(Lane::Live, message));
+            let sent = some.iter().map(|message| self.submitter.submit(RequestQueue::Live, message));
             futures_util::future::try_join_all(sent).await.unwrap();
         }
     }

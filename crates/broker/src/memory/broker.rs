@@ -17,7 +17,7 @@ use super::submission::MemorySubmitter;
 use crate::error::BrokerError;
 use crate::parts;
 use crate::port::{Broker, Consumer, Health, Publication};
-use crate::queue::{InputQueue, Lane};
+use crate::queue::{InputQueue, RequestQueue};
 use crate::topology::Topology;
 use crate::wire::message::Message;
 use crate::wire::{self, headers};
@@ -33,7 +33,7 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// At most `prefetch` messages of each lane are unacknowledged at a time.
+    /// At most `prefetch` messages of each queue are unacknowledged at a time.
     pub fn new(prefetch: u16) -> Memory {
         Memory::with_tenants(prefetch, BTreeMap::new())
     }
@@ -55,9 +55,9 @@ impl Memory {
         MemoryDeadLetters::open(self.shared.clone())
     }
 
-    /// Puts a message on a lane, whatever goes wrong with publications.
-    pub fn submit(&self, lane: Lane, message: Message) {
-        self.put(InputQueue::Requests(lane), message);
+    /// Puts a message on a queue, whatever goes wrong with publications.
+    pub fn submit(&self, request_queue: RequestQueue, message: Message) {
+        self.put(InputQueue::Requests(request_queue), message);
     }
 
     /// Puts a message on an input queue, whatever goes wrong with publications.
@@ -125,9 +125,9 @@ impl Memory {
         self.shared.lock().counts
     }
 
-    /// Messages that are ready in a lane.
-    pub fn waiting(&self, lane: Lane) -> usize {
-        self.ready(InputQueue::Requests(lane)).len()
+    /// Messages that are ready in a queue.
+    pub fn waiting(&self, request_queue: RequestQueue) -> usize {
+        self.ready(InputQueue::Requests(request_queue)).len()
     }
 
     /// The messages that are ready in a queue.
@@ -140,13 +140,15 @@ impl Memory {
         self.shared.lock().unacknowledged.len()
     }
 
-    /// Waits until the lanes are empty and everything is settled.
+    /// Waits until the queues are empty and everything is settled.
     pub async fn idle(&self) {
         let mut changed = self.shared.changed.subscribe();
         loop {
             changed.borrow_and_update();
-            let lanes = [Lane::Live, Lane::Bulk];
-            if self.unacknowledged() == 0 && lanes.into_iter().all(|lane| self.waiting(lane) == 0) {
+            let request_queues = [RequestQueue::Live, RequestQueue::Bulk];
+            if self.unacknowledged() == 0
+                && request_queues.into_iter().all(|request_queue| self.waiting(request_queue) == 0)
+            {
                 return;
             }
             // The sender lives in `self`.
@@ -156,23 +158,23 @@ impl Memory {
 }
 
 impl Memory {
-    /// Takes the next message of a lane, if the prefetch leaves room.
-    fn deliver(&self, lane: Lane) -> Option<(Ready, Ticket)> {
+    /// Takes the next message of a queue, if the prefetch leaves room.
+    fn deliver(&self, request_queue: RequestQueue) -> Option<(Ready, Ticket)> {
         let mut state = self.shared.lock();
-        if state.stalled || state.unsettled(lane) >= self.prefetch {
+        if state.stalled || state.unsettled(request_queue) >= self.prefetch {
             return None;
         }
-        let (tag, next) = state.deliver(Queue::Input(InputQueue::Requests(lane)))?;
+        let (tag, next) = state.deliver(Queue::Input(InputQueue::Requests(request_queue)))?;
         state.counts.delivered += 1;
         drop(state);
         let (shared, tenants) = (self.shared.clone(), self.tenants.clone());
-        let ticket = Ticket::new(move |settlement| settle(&shared, &tenants, lane, tag, &settlement));
+        let ticket = Ticket::new(move |settlement| settle(&shared, &tenants, request_queue, tag, &settlement));
         Some((next, ticket))
     }
 
     async fn serve(
         self,
-        lane: Lane,
+        request_queue: RequestQueue,
         jobs: mpsc::Sender<Job<Request>>,
         stop: CancellationToken,
         unreadable: Arc<AtomicU64>,
@@ -181,7 +183,7 @@ impl Memory {
         loop {
             changed.borrow_and_update();
             while !stop.is_cancelled() && !jobs.is_closed() {
-                let Some((next, ticket)) = self.deliver(lane) else { break };
+                let Some((next, ticket)) = self.deliver(request_queue) else { break };
                 self.dispatch(&next, ticket, &jobs, &unreadable).await;
             }
             tokio::select! {
@@ -210,7 +212,13 @@ impl Memory {
     }
 }
 
-fn settle(shared: &Shared, tenants: &BTreeMap<String, String>, lane: Lane, tag: u64, settlement: &Settlement) {
+fn settle(
+    shared: &Shared,
+    tenants: &BTreeMap<String, String>,
+    request_queue: RequestQueue,
+    tag: u64,
+    settlement: &Settlement,
+) {
     let mut state = shared.lock();
     let Some(Unacknowledged { queue, mut message }) = state.unacknowledged.remove(&tag) else {
         state.counts.stale += 1;
@@ -224,11 +232,15 @@ fn settle(shared: &Shared, tenants: &BTreeMap<String, String>, lane: Lane, tag: 
     match settlement {
         Settlement::Done => state.counts.done += 1,
         Settlement::Dead { reason } => {
-            add(&headers::of_dead_letter(reason, &shared.topology.lane(lane), OffsetDateTime::now_utc()));
+            add(&headers::of_dead_letter(
+                reason,
+                &shared.topology.request_queue(request_queue),
+                OffsetDateTime::now_utc(),
+            ));
             state.counts.dead += 1;
             state.push_back(Queue::Dead, message);
             if shared.rejections.admits(Instant::now()) {
-                tell(shared, &mut state, tenants, lane, &rejected, reason);
+                tell(shared, &mut state, tenants, request_queue, &rejected, reason);
             } else {
                 shared.rejections_withheld.fetch_add(1, Ordering::Relaxed);
             }
@@ -254,13 +266,13 @@ fn tell(
     shared: &Shared,
     state: &mut State,
     tenants: &BTreeMap<String, String>,
-    lane: Lane,
+    request_queue: RequestQueue,
     rejected: &Message,
     reason: &str,
 ) {
     let unreadable = wire::read_each(rejected, false, tenants).map_or(true, |reading| !reading.refused.is_empty());
     let code = if unreadable { RejectionCode::Unreadable } else { RejectionCode::Conflict };
-    let (queue, now) = (shared.topology.lane(lane), OffsetDateTime::now_utc());
+    let (queue, now) = (shared.topology.request_queue(request_queue), OffsetDateTime::now_utc());
     let Some(rejection) = wire::rejection(rejected, code, reason, &queue, tenants, now) else { return };
     let answer = wire::rejection_message(&rejection, &rejected.properties);
     state.rejected.push((rejection.routing_key(), answer.clone()));
@@ -271,11 +283,11 @@ fn tell(
 
 #[async_trait]
 impl Broker for Memory {
-    async fn consume(&self, lane: Lane) -> Result<Consumer, BrokerError> {
+    async fn consume(&self, request_queue: RequestQueue) -> Result<Consumer, BrokerError> {
         let (sender, jobs) = mpsc::channel(self.prefetch);
         let (stop, unreadable) = (CancellationToken::new(), Arc::<AtomicU64>::default());
-        tokio::spawn(self.clone().serve(lane, sender, stop.clone(), unreadable.clone()));
-        let (queue, headers_dropped) = (self.shared.topology.lane(lane), Arc::default());
+        tokio::spawn(self.clone().serve(request_queue, sender, stop.clone(), unreadable.clone()));
+        let (queue, headers_dropped) = (self.shared.topology.request_queue(request_queue), Arc::default());
         let rejections_withheld = self.shared.rejections_withheld.clone();
         Ok(Consumer { jobs, stop, queue, unreadable, headers_dropped, rejections_withheld })
     }
@@ -311,8 +323,8 @@ impl Broker for Memory {
 
     fn resume_subscribing(&self) {}
 
-    async fn waiting(&self, lane: Lane) -> Result<u32, BrokerError> {
-        Ok(Memory::waiting(self, lane) as u32)
+    async fn waiting(&self, request_queue: RequestQueue) -> Result<u32, BrokerError> {
+        Ok(Memory::waiting(self, request_queue) as u32)
     }
 
     async fn close(&self) {

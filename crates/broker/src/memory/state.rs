@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use crate::error::{BrokerError, Unconfirmed};
 use crate::port::Health;
-use crate::queue::{InputQueue, Lane};
+use crate::queue::{InputQueue, RequestQueue};
 use crate::rate::RateLimit;
 use crate::topology::Topology;
 use crate::wire::message::Message;
@@ -80,7 +80,7 @@ pub(super) struct State {
     pub faults: VecDeque<Fault>,
     pub counts: Counts,
     pub closed: bool,
-    /// Nothing is delivered from the lanes.
+    /// Nothing is delivered from the queues.
     pub stalled: bool,
     /// The number of connections lost so far: a handle that belongs to an earlier one is closed.
     pub connection: u64,
@@ -200,9 +200,9 @@ impl State {
         self.ready.get(&queue).unwrap_or(&NONE).iter().map(|ready| &ready.message)
     }
 
-    /// Messages of a lane that were delivered and are not settled.
-    pub(super) fn unsettled(&self, lane: Lane) -> usize {
-        let queue = Queue::Input(InputQueue::Requests(lane));
+    /// Messages of a queue that were delivered and are not settled.
+    pub(super) fn unsettled(&self, request_queue: RequestQueue) -> usize {
+        let queue = Queue::Input(InputQueue::Requests(request_queue));
         self.unacknowledged.values().filter(|message| message.queue == queue).count()
     }
 }

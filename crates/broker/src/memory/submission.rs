@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use super::state::Shared;
 use crate::error::BrokerError;
-use crate::queue::{InputQueue, Lane};
+use crate::queue::{InputQueue, RequestQueue};
 use crate::submission::Submitter;
 use crate::wire::message::Message;
 
@@ -24,13 +24,13 @@ impl MemorySubmitter {
 
 #[async_trait]
 impl Submitter for MemorySubmitter {
-    async fn submit(&self, lane: Lane, message: &Message) -> Result<(), BrokerError> {
+    async fn submit(&self, request_queue: RequestQueue, message: &Message) -> Result<(), BrokerError> {
         // As over a network, others get their turn.
         tokio::task::yield_now().await;
         if self.closed.load(Ordering::Relaxed) {
             return Err(BrokerError::Closed);
         }
-        self.shared.publish(InputQueue::Requests(lane), message.clone())
+        self.shared.publish(InputQueue::Requests(request_queue), message.clone())
     }
 
     async fn close(&self) {

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::connection::{Endpoint, ReconnectingConnection};
-use super::consume::LaneConsumer;
+use super::consume::QueueConsumer;
 use super::health::{Component, ConnectionHealth};
 use super::publish::{Publisher, Route};
 use super::rejections::Rejections;
@@ -19,7 +19,7 @@ use super::settle::Settler;
 use super::{amqp, declare};
 use crate::error::BrokerError;
 use crate::port::{Broker, Consumer, Health, Publication};
-use crate::queue::Lane;
+use crate::queue::RequestQueue;
 use crate::settings::Settings;
 use crate::topology::Topology;
 use crate::wire;
@@ -67,9 +67,9 @@ impl Rabbit {
 
 #[async_trait]
 impl Broker for Rabbit {
-    async fn consume(&self, lane: Lane) -> Result<Consumer, BrokerError> {
-        let consumer = LaneConsumer {
-            lane,
+    async fn consume(&self, request_queue: RequestQueue) -> Result<Consumer, BrokerError> {
+        let consumer = QueueConsumer {
+            request_queue,
             settings: self.settings.clone(),
             connection: self.consuming.clone(),
             settler: self.settler.clone(),
@@ -122,8 +122,8 @@ impl Broker for Rabbit {
         self.subscribing.send_replace(true);
     }
 
-    async fn waiting(&self, lane: Lane) -> Result<u32, BrokerError> {
-        declare::ready(&self.topology.lane(lane), &*self.consuming.current().await?).await
+    async fn waiting(&self, request_queue: RequestQueue) -> Result<u32, BrokerError> {
+        declare::ready(&self.topology.request_queue(request_queue), &*self.consuming.current().await?).await
     }
 
     async fn close(&self) {

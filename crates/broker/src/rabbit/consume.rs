@@ -1,6 +1,6 @@
-//! Taking messages from one lane, over as many connections as it takes.
+//! Taking messages from one queue, over as many connections as it takes.
 //!
-//! The prefetch of a lane is shared out among channels. A channel of RabbitMQ has at most 32 commands to a
+//! The prefetch of a queue is shared out among channels. A channel of RabbitMQ has at most 32 commands to a
 //! quorum queue under way and keeps the rest back; when it closes, acknowledgements kept back are lost and their
 //! messages come again. A channel that has no more than 32 messages out never keeps one back, so that an orderly
 //! end leaves nothing behind (measured on 3.10: with 100 acknowledgements just before the end, 14 were lost).
@@ -24,16 +24,16 @@ use super::settle::{Outstanding, Settler};
 use crate::error::BrokerError;
 use crate::parts;
 use crate::port::{Consumer, Health};
-use crate::queue::Lane;
+use crate::queue::RequestQueue;
 use crate::settings::Settings;
 use crate::wire;
 use domain::Request;
 use domain::delivery::{Job, Settlement, Ticket};
 
-/// One lane.
+/// One queue.
 #[derive(Clone)]
-pub(super) struct LaneConsumer {
-    pub lane: Lane,
+pub(super) struct QueueConsumer {
+    pub request_queue: RequestQueue,
     pub settings: Settings,
     pub connection: Arc<ReconnectingConnection>,
     pub settler: Arc<Settler>,
@@ -62,17 +62,17 @@ enum Ended {
     Lost(String),
 }
 
-impl LaneConsumer {
+impl QueueConsumer {
     /// Subscribes, or says at once why not; from then on a lost subscription is made again.
     pub(super) async fn start(self) -> Result<Consumer, BrokerError> {
         // 0 would be no limit at all.
-        let prefetch = self.settings.prefetch_of(self.lane).max(1);
+        let prefetch = self.settings.prefetch_of(self.request_queue).max(1);
         // Holds whatever the broker may have out, so that dispatching waits only for jobs of an earlier connection.
         let (jobs, receiver) = mpsc::channel(prefetch.into());
         let stop = CancellationToken::new();
         for (number, prefetch) in split(prefetch).enumerate() {
             let consumer =
-                ChannelConsumer { lane: self.clone(), number, prefetch, jobs: jobs.clone(), stop: stop.clone() };
+                ChannelConsumer { consumer: self.clone(), number, prefetch, jobs: jobs.clone(), stop: stop.clone() };
             match consumer.subscribe().await {
                 Ok(first) => drop(tokio::spawn(consumer.run(first))),
                 Err(error) => {
@@ -81,8 +81,8 @@ impl LaneConsumer {
                 }
             }
         }
-        let queue = self.settler.topology.lane(self.lane);
-        let LaneConsumer { unreadable, headers_dropped, rejections_withheld, .. } = self;
+        let queue = self.settler.topology.request_queue(self.request_queue);
+        let QueueConsumer { unreadable, headers_dropped, rejections_withheld, .. } = self;
         Ok(Consumer { jobs: receiver, stop, queue, unreadable, headers_dropped, rejections_withheld })
     }
 }
@@ -93,9 +93,9 @@ fn split(prefetch: u16) -> impl Iterator<Item = u16> {
     (0..channels).map(move |number| prefetch / channels + u16::from(number < prefetch % channels))
 }
 
-/// A lane's consumer on one channel.
+/// A queue's consumer on one channel.
 struct ChannelConsumer {
-    lane: LaneConsumer,
+    consumer: QueueConsumer,
     number: usize,
     prefetch: u16,
     jobs: mpsc::Sender<Job<Request>>,
@@ -106,19 +106,19 @@ impl ChannelConsumer {
     async fn run(self, mut subscription: Subscription) {
         self.report(Health::Ready);
         while let Ended::Lost(reason) = self.deliver(subscription).await {
-            tracing::warn!(lane = ?self.lane.lane, reason, "a consumer is lost: subscribing again");
+            tracing::warn!(queue = ?self.consumer.request_queue, reason, "a consumer is lost: subscribing again");
             self.report(Health::Down(reason));
             let Some(again) = self.subscribe_again().await else { break };
-            tracing::info!(lane = ?self.lane.lane, "subscribed again");
+            tracing::info!(queue = ?self.consumer.request_queue, "subscribed again");
             self.report(Health::Ready);
             subscription = again;
         }
     }
 
-    /// Uploads don't wait for a bulk lane that has lost its queue, so it doesn't count.
+    /// Uploads don't wait for a bulk queue that is away, so it doesn't count.
     fn report(&self, health: Health) {
-        if self.lane.lane == Lane::Live {
-            self.lane.health.set(Component::LiveLane(self.number), health);
+        if self.consumer.request_queue == RequestQueue::Live {
+            self.consumer.health.set(Component::LiveQueue(self.number), health);
         }
     }
 
@@ -126,9 +126,9 @@ impl ChannelConsumer {
         for pause in backoff() {
             let subscribing = async {
                 // The broker takes away what was kept for too long. Taken again during the same outage, it would be again.
-                let _ = self.lane.subscribing.clone().wait_for(|subscribing| *subscribing).await;
+                let _ = self.consumer.subscribing.clone().wait_for(|subscribing| *subscribing).await;
                 // The queue may be what was lost.
-                declare::ensure(&self.lane.settler.topology, &*self.lane.connection.current().await?).await?;
+                declare::ensure(&self.consumer.settler.topology, &*self.consumer.connection.current().await?).await?;
                 self.subscribe().await
             };
             let error = tokio::select! {
@@ -140,7 +140,7 @@ impl ChannelConsumer {
                     Err(error) => error,
                 },
             };
-            tracing::warn!(lane = ?self.lane.lane, %error, "can't subscribe yet");
+            tracing::warn!(queue = ?self.consumer.request_queue, %error, "can't subscribe yet");
             self.report(Health::Down(error.to_string()));
             tokio::select! {
                 () = self.stop.cancelled() => return None,
@@ -151,8 +151,8 @@ impl ChannelConsumer {
     }
 
     async fn subscribe(&self) -> Result<Subscription, BrokerError> {
-        let queue = self.lane.settler.topology.lane(self.lane.lane);
-        let connection = self.lane.connection.current().await?;
+        let queue = self.consumer.settler.topology.request_queue(self.consumer.request_queue);
+        let connection = self.consumer.connection.current().await?;
         let (channel, deliveries) = channel::consume(&connection, &queue, self.prefetch).await?;
         Ok(Subscription { channel, deliveries })
     }
@@ -177,29 +177,29 @@ impl ChannelConsumer {
                 self.dispatch(delivery, &subscription.channel).await;
             }
         }
-        self.lane.settler.retire(subscription.channel);
+        self.consumer.settler.retire(subscription.channel);
         Ended::Stopped
     }
 
     async fn dispatch(&self, delivery: Delivery, channel: &Channel) {
         let Delivery { data, properties, redelivered, acker, .. } = delivery;
         let message = amqp::message(data, &properties);
-        let reading = parts::read(&message, redelivered, &self.lane.settings.tenants);
+        let reading = parts::read(&message, redelivered, &self.consumer.settings.tenants);
         let attempt = wire::attempt(&message.properties);
-        let ticket = self.lane.settler.ticket(Outstanding {
-            lane: self.lane.lane,
+        let ticket = self.consumer.settler.ticket(Outstanding {
+            request_queue: self.consumer.request_queue,
             body: message.body,
             properties,
             attempt,
-            headers_dropped: self.lane.headers_dropped.clone(),
+            headers_dropped: self.consumer.headers_dropped.clone(),
             unreadable: reading.as_ref().map_or(true, |reading| !reading.refused.is_empty()),
-            rejections_withheld: self.lane.rejections_withheld.clone(),
+            rejections_withheld: self.consumer.rejections_withheld.clone(),
             acker,
             channel: channel.clone(),
             stop: self.stop.clone(),
         });
         let headers_dropped = reading.as_ref().map_or(0, |reading| reading.headers_dropped);
-        self.lane.headers_dropped.fetch_add(headers_dropped, Ordering::Relaxed);
+        self.consumer.headers_dropped.fetch_add(headers_dropped, Ordering::Relaxed);
         let (jobs, refused) = parts::deal(reading, ticket);
         if let Some((reason, ticket)) = refused {
             self.dead_letter(reason, ticket);
@@ -211,8 +211,8 @@ impl ChannelConsumer {
     }
 
     fn dead_letter(&self, reason: String, ticket: Ticket) {
-        self.lane.unreadable.fetch_add(1, Ordering::Relaxed);
-        tracing::warn!(reason, lane = ?self.lane.lane, "a message can't be read: dead-lettered");
+        self.consumer.unreadable.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(reason, queue = ?self.consumer.request_queue, "a message can't be read: dead-lettered");
         ticket.settle(Settlement::Dead { reason });
     }
 }

@@ -184,9 +184,10 @@ fn arguments(topology: &Topology, purpose: Purpose) -> FieldTable {
         Purpose::Input => {
             (dead_lettering_to(&topology.dead()), vec![("x-delivery-limit", topology.delivery_limit.into())])
         }
-        Purpose::Delay { lane, seconds } => {
-            (dead_lettering_to(&topology.lane(lane)), vec![("x-message-ttl", i64::from(seconds) * 1000)])
-        }
+        Purpose::Delay { request_queue, seconds } => (
+            dead_lettering_to(&topology.request_queue(request_queue)),
+            vec![("x-message-ttl", i64::from(seconds) * 1000)],
+        ),
     };
     for (name, value) in numbers {
         arguments.insert(name.into(), AMQPValue::LongLongInt(value));

@@ -13,8 +13,8 @@ pub(super) enum Component {
     Consuming,
     /// The connection that outcomes and copies go by. A connection of its own, because an alarm of the broker blocks it whole.
     Publishing,
-    /// A consumer of the live lane: without it there is nothing to do, however well the connections are.
-    LiveLane(usize),
+    /// A consumer of the live queue: without it there is nothing to do, however well the connections are.
+    LiveQueue(usize),
 }
 
 impl Component {
@@ -22,7 +22,7 @@ impl Component {
         match self {
             Component::Consuming => "consuming",
             Component::Publishing => "publishing",
-            Component::LiveLane(_) => "live lane",
+            Component::LiveQueue(_) => "live queue",
         }
     }
 }

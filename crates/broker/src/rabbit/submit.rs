@@ -8,7 +8,7 @@ use super::health::ConnectionHealth;
 use super::publish::{MAX_IN_FLIGHT, Publisher, Route};
 use super::{amqp, declare};
 use crate::error::BrokerError;
-use crate::queue::Lane;
+use crate::queue::RequestQueue;
 use crate::settings::Settings;
 use crate::submission::Submitter;
 use crate::topology::Topology;
@@ -35,8 +35,8 @@ impl RabbitSubmitter {
 
 #[async_trait]
 impl Submitter for RabbitSubmitter {
-    async fn submit(&self, lane: Lane, message: &Message) -> Result<(), BrokerError> {
-        let queue = self.topology.lane(lane);
+    async fn submit(&self, request_queue: RequestQueue, message: &Message) -> Result<(), BrokerError> {
+        let queue = self.topology.request_queue(request_queue);
         self.publisher.publish(Route::Queue(&queue), &message.body, amqp::properties(&message.properties)).await
     }
 

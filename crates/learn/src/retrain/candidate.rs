@@ -18,7 +18,7 @@ use super::{Start, TrainingSettings, first_weights};
 use crate::training::Recipe;
 use artefact::Manifest;
 use artefact::manifest::{Lineage, Origin};
-use engine::{device, golden};
+use engine::{device, self_test};
 use labels::Vocabulary;
 
 /// A model that is to be judged.
@@ -77,7 +77,7 @@ impl Making<'_> {
         if manifest.verify(self.folder).is_err() {
             return Ok(None);
         }
-        let manifest = if manifest.golden.is_some() { manifest } else { self.record_golden_images()? };
+        let manifest = if manifest.self_test.is_some() { manifest } else { self.record_self_test()? };
         let train_images = manifest.metrics.as_ref().and_then(|metrics| metrics["train_images"].as_u64());
         let train_images = train_images.map_or(self.sides.train.len(), |images| images as usize);
         Ok(Some(Candidate { manifest, folder: self.folder.to_owned(), train_images }))
@@ -115,15 +115,15 @@ impl Making<'_> {
         // What a kill left half written.
         let _ = std::fs::remove_dir_all(self.folder);
         weights.write_artefact(self.folder, origin)?;
-        let manifest = self.record_golden_images()?;
+        let manifest = self.record_self_test()?;
         checkpoint.remove();
         Ok(Candidate { manifest, folder: self.folder.to_owned(), train_images: train.len() })
     }
 
-    /// Has the candidate judge the golden images, for its self-test.
-    fn record_golden_images(&self) -> Result<Manifest, RetrainError> {
+    /// Has the candidate judge the images of its self-test.
+    fn record_self_test(&self) -> Result<Manifest, RetrainError> {
         let settings = engine::Settings { public_key: String::new(), ..self.detector.in_folder(self.folder) };
-        Ok(golden::record(self.folder, &settings)?)
+        Ok(self_test::record(self.folder, &settings)?)
     }
 
     /// The images to train on, without those that show the same thing as an image that calibrates or decides: a model that has

@@ -12,7 +12,7 @@ use artefact::LoadError;
 use database::DatabaseError;
 use decoder::StartError;
 use engine::OpenError;
-use engine::golden::GoldenError;
+use engine::self_test::SelfTestError;
 use registry::{LeaseError, RegistryError};
 
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +34,7 @@ pub enum RetrainError {
     #[error(transparent)]
     Device(#[from] OpenError),
     #[error(transparent)]
-    Golden(#[from] GoldenError),
+    SelfTest(#[from] SelfTestError),
     #[error(transparent)]
     Comparison(#[from] ComparisonError),
     #[error(transparent)]

@@ -68,7 +68,7 @@ pub struct Reason {
     pub words: String,
 }
 
-/// The verdict on the candidate; `self_test` is what its golden images gave in a fresh process.
+/// The verdict on the candidate; `self_test` is what it gave in a fresh process.
 pub fn decide(trials: &[Trial], self_test: Result<String, String>, bounds: &Bounds) -> GateDecision {
     let mut reasons = vec![better(trials, bounds)];
     reasons.extend(no_worse(trials, bounds));
@@ -136,20 +136,20 @@ fn no_worse(trials: &[Trial], bounds: &Bounds) -> Vec<Reason> {
 /// By an exact sign test on the images that only one of the two got right.
 fn compare(group: &str, pairs: &[(bool, bool)], bounds: &Bounds) -> Reason {
     let test = SignTest::of(pairs);
-    let SignTest { lost, won } = test;
+    let SignTest { broken, fixed } = test;
     let share = |right: usize| 100.0 * right as f64 / pairs.len().max(1) as f64;
     let before = share(pairs.iter().filter(|pair| pair.0).count());
     let after = share(pairs.iter().filter(|pair| pair.1).count());
     let chance = test.chance_of_losses();
-    let holds = (pairs.len() >= ENOUGH).then_some(lost <= won || chance > bounds.noise);
-    let verdict = match (holds, lost > won) {
+    let holds = (pairs.len() >= ENOUGH).then_some(broken <= fixed || chance > bounds.noise);
+    let verdict = match (holds, broken > fixed) {
         (None, _) => "; too few to tell".into(),
         (Some(true), false) => String::new(),
-        (Some(true), true) => format!("; within the noise (chance {chance:.3}, a loss is below {})", bounds.noise),
-        (Some(false), _) => format!("; worse beyond the noise (chance {chance:.4}, a loss is below {})", bounds.noise),
+        (Some(true), true) => format!("; inconclusive (p = {chance:.3}, a loss is below {})", bounds.noise),
+        (Some(false), _) => format!("; worse (p = {chance:.4}, a loss is below {})", bounds.noise),
     };
     let words = format!(
-        "{group}: {after:.1} % right against {before:.1} % of {} ({won} won, {lost} lost){verdict}",
+        "{group}: {after:.1} % right against {before:.1} % of {} ({fixed} fixed, {broken} broken){verdict}",
         pairs.len()
     );
     Reason { holds, words }
@@ -236,7 +236,7 @@ mod tests {
         // 2 of 60 fewer on one generator.
         let decision = decide_on([0.7, 0.8, 0.7], [0.9, 0.77, 0.9]);
         assert!(decision.passed, "{}", against(&decision));
-        assert!(decision.reasons.iter().any(|reason| reason.words.contains("within the noise")), "{decision:?}");
+        assert!(decision.reasons.iter().any(|reason| reason.words.contains("inconclusive")), "{decision:?}");
     }
 
     #[test]
@@ -267,8 +267,8 @@ mod tests {
         });
         let strict = Bounds { max_ece: 0.1, ..BOUNDS };
         assert!(against(&decide(&sure, Ok(String::new()), &strict)).contains("calibration error 0.25"));
-        let failed = decide(&trials([0.7; 3], [0.9; 3]), Err("golden image 1: …".into()), &BOUNDS);
-        assert!(!failed.passed && against(&failed).contains("the self-test failed: golden image 1"));
+        let failed = decide(&trials([0.7; 3], [0.9; 3]), Err("self-test image 1: …".into()), &BOUNDS);
+        assert!(!failed.passed && against(&failed).contains("the self-test failed: self-test image 1"));
         assert!(!decide(&[], Ok(String::new()), &BOUNDS).passed, "nothing shown is nothing won");
     }
 

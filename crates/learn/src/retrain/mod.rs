@@ -61,7 +61,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// What the types do not hold; the error names the key and the mend.
+    /// What the types do not hold; the error names the key and the fix.
     pub fn validate(&self) -> Result<(), String> {
         let shares = [("held_out", self.held_out), ("noise", self.noise), ("confidence", self.confidence)];
         if let Some((name, share)) = shares.into_iter().find(|(_, share)| !(0.0..1.0).contains(share)) {

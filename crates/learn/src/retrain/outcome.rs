@@ -22,7 +22,7 @@ pub enum Outcome {
     /// Not promoted, since another model became the active one meanwhile.
     Registered,
     /// It passed the gate; but it was a dry run, or a signature is wanted first.
-    #[serde(rename = "passed")]
+    #[serde(rename = "would_promote")]
     WouldPromote,
     NothingNew,
     /// Another job has the lease.
@@ -46,7 +46,7 @@ impl Outcome {
             Outcome::Promoted => "promoted",
             Outcome::Refused => "refused",
             Outcome::Registered => "registered",
-            Outcome::WouldPromote => "passed",
+            Outcome::WouldPromote => "would_promote",
             Outcome::NothingNew => "nothing_new",
             Outcome::Busy => "busy",
             Outcome::Failed => "failed",
@@ -76,7 +76,7 @@ mod tests {
         }
         assert_eq!(
             Outcome::ALL.map(Outcome::as_str),
-            ["promoted", "refused", "registered", "passed", "nothing_new", "busy", "failed"]
+            ["promoted", "refused", "registered", "would_promote", "nothing_new", "busy", "failed"]
         );
     }
 }

@@ -24,7 +24,7 @@ pub(super) fn manifest(version: &str) -> Manifest {
         thresholds: domain::Thresholds::default(),
         novelty: None,
         metrics: None,
-        golden: None,
+        self_test: None,
         lineage: Lineage::of_source("a test".into(), None),
         weights: WeightsFile { file: String::new(), sha256: String::new() },
     }

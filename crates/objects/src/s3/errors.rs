@@ -38,7 +38,7 @@ where
         }
         Refusal::NotFound(why) => FetchError::NotFound { bucket, key, detail: format!("{why}: {detail}") },
         Refusal::Denied => FetchError::AccessDenied { bucket, key, detail },
-        Refusal::Unreadable(mend) => FetchError::Refused { bucket, key, detail: format!("{mend} ({detail})") },
+        Refusal::Unreadable(fix) => FetchError::Refused { bucket, key, detail: format!("{fix} ({detail})") },
         Refusal::Mismatch => FetchError::Mismatch { bucket, key, detail: "its etag is another one".into() },
         Refusal::OtherRegion => {
             let detail = format!("{} ({detail})", region_mend(answer.region));

@@ -1,4 +1,4 @@
-//! What a server's refusal of an object means: whether it is for good, whose it is to mend, and how.
+//! What a server's refusal of an object means: whether it is for good, whose it is to fix, and how.
 
 /// What the server said instead of giving the object.
 #[derive(Clone, Copy, Debug, Default)]
@@ -19,7 +19,7 @@ pub(super) enum Refusal {
     NotFound(&'static str),
     /// The worker's key lacks the right.
     Denied,
-    /// It is there and can't be read before somebody mends what is said.
+    /// It is there and can't be read before somebody fixes what is said.
     Unreadable(&'static str),
     /// Another object than was asked for.
     Mismatch,
@@ -117,7 +117,7 @@ pub(super) fn refusal(said: Said<'_>, versioned: bool) -> Refusal {
         }
         // A proxy's own answer has no code, and says nothing about the object.
         (400, code) if !code.is_empty() => {
-            Refusal::Unreadable("the store refuses the request for it; what it says names the mend")
+            Refusal::Unreadable("the store refuses the request for it; what it says names the fix")
         }
         _ => Refusal::Transient,
     }
@@ -134,7 +134,7 @@ pub(super) fn expected_region(message: &str) -> Option<&str> {
     (!region.is_empty()).then_some(region)
 }
 
-/// The mend for a bucket that is elsewhere.
+/// The fix for a bucket that is elsewhere.
 pub(super) fn region_mend(region: Option<&str>) -> String {
     match region {
         Some(region) => format!("the bucket is in the region {region}; set objects.region = {region:?}"),

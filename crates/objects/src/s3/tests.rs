@@ -81,7 +81,7 @@ async fn headers_that_an_uploader_chose_never_keep_an_object_from_being_read() {
 #[tokio::test]
 async fn permanent_refusals_are_permanent_and_say_the_mend() {
     let sse_c = "The object was stored using a form of Server Side Encryption.";
-    for (status, code, message, mend) in [
+    for (status, code, message, fix) in [
         ("400 Bad Request", "InvalidRequest", sse_c, "SSE-C"),
         ("400 Bad Request", "KMS.DisabledException", "key is disabled.", "enable that key"),
         ("400 Bad Request", "KeyTooLongError", "Your key is too long", "no object of this name"),
@@ -94,7 +94,7 @@ async fn permanent_refusals_are_permanent_and_say_the_mend() {
         let refused = fetched(&image(), response(status, b"", &error(code, message))).await.unwrap_err();
         assert!(!refused.is_transient(), "{refused}");
         let said = refused.to_string();
-        assert!(said.contains(mend) && said.contains(code) && !said.contains("grant s3:GetObject"), "{said}");
+        assert!(said.contains(fix) && said.contains(code) && !said.contains("grant s3:GetObject"), "{said}");
     }
 }
 
@@ -109,7 +109,7 @@ async fn a_bucket_in_another_region_is_named_with_its_region() {
     ] {
         let store = answering(answer).await;
         let unread = store.fetch(&image(), LIMIT).await.unwrap_err();
-        assert!(unread.is_transient(), "an operator mends it, for every object at once: {unread}");
+        assert!(unread.is_transient(), "an operator fixes it, for every object at once: {unread}");
         assert!(unread.to_string().contains("set objects.region = \"eu-west-3\""), "{unread}");
         let checked = store.check("uploads").await.unwrap_err();
         assert!(checked.to_string().contains("set objects.region = \"eu-west-3\""), "{checked}");

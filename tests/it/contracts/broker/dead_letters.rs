@@ -1,7 +1,7 @@
 //! The promises of `broker::DeadLetters`.
 
 use broker::wire::Message;
-use broker::{BrokerError, DeadLetter, DeadLetters, InputQueue, Lane};
+use broker::{BrokerError, DeadLetter, DeadLetters, InputQueue, RequestQueue};
 use domain::delivery::Settlement;
 
 use super::stages::{InMemory, RealRabbit, Stage};
@@ -18,7 +18,7 @@ promises! {
     after_a_lost_connection_every_call_fails_and_the_letters_stay
 }
 
-const BULK: InputQueue = InputQueue::Requests(Lane::Bulk);
+const BULK: InputQueue = InputQueue::Requests(RequestQueue::Bulk);
 
 async fn dead<S: Stage>(stage: &S, count: usize) {
     until("the dead letters are ready", || async { stage.ready_dead().await == count }).await;
@@ -100,10 +100,10 @@ async fn a_discarded_letter_is_gone_and_the_others_stay_in_their_order<S: Stage>
 
 async fn each_is_replayed_to_its_queue_and_keeps_its_origin_when_it_is_dead_lettered_again<S: Stage>() {
     let stage = S::set(1).await;
-    let mut live = stage.broker().consume(Lane::Live).await.unwrap();
-    let mut bulk = stage.broker().consume(Lane::Bulk).await.unwrap();
-    stage.submit(Lane::Live, native("live")).await;
-    stage.submit(Lane::Bulk, native("bulk")).await;
+    let mut live = stage.broker().consume(RequestQueue::Live).await.unwrap();
+    let mut bulk = stage.broker().consume(RequestQueue::Bulk).await.unwrap();
+    stage.submit(RequestQueue::Live, native("live")).await;
+    stage.submit(RequestQueue::Bulk, native("bulk")).await;
     let correction = Message { body: b"correction".to_vec(), ..Message::default() };
     stage.put(InputQueue::Corrections, &correction).await;
     until("the correction is ready", || async { stage.ready(InputQueue::Corrections).await == 1 }).await;
@@ -152,7 +152,7 @@ async fn a_letter_of_unknown_origin_says_so_and_goes_where_it_is_sent<S: Stage>(
     }
     letters.close().await;
     // From then on it is known.
-    let mut bulk = stage.broker().consume(Lane::Bulk).await.unwrap();
+    let mut bulk = stage.broker().consume(RequestQueue::Bulk).await.unwrap();
     for name in ["unmarked", "foreign"] {
         let job = next(&mut bulk).await;
         assert_eq!(id(&job), name);
@@ -169,8 +169,8 @@ async fn a_letter_of_unknown_origin_says_so_and_goes_where_it_is_sent<S: Stage>(
 
 async fn a_letter_that_could_not_be_replayed_stays_as_it_was<S: Stage>() {
     let stage = S::set(1).await;
-    let mut bulk = stage.broker().consume(Lane::Bulk).await.unwrap();
-    stage.submit(Lane::Bulk, native("a")).await;
+    let mut bulk = stage.broker().consume(RequestQueue::Bulk).await.unwrap();
+    stage.submit(RequestQueue::Bulk, native("a")).await;
     next(&mut bulk).await.ticket.settle(Settlement::Dead { reason: "odd".into() });
     dead(&stage, 1).await;
     let mut letters = stage.dead_letters().await;
@@ -233,8 +233,8 @@ async fn after_a_lost_connection_every_call_fails_and_the_letters_stay<S: Stage>
     letters.close().await;
     dead(&stage, 40).await;
     // Its copy may have been confirmed before the acknowledgement failed: the letter is then in both places.
-    let copies = stage.waiting(Lane::Bulk).await;
-    let mut bulk = stage.broker().consume(Lane::Bulk).await.unwrap();
+    let copies = stage.waiting(RequestQueue::Bulk).await;
+    let mut bulk = stage.broker().consume(RequestQueue::Bulk).await.unwrap();
     for _ in 0..copies {
         next(&mut bulk).await.ticket.settle(Settlement::Done);
     }

@@ -1,7 +1,7 @@
 //! What only a real broker shows: a consumer that is lost while nothing can be done with its messages.
 
 use broker::rabbit::{Rabbit, survey};
-use broker::{Broker, Lane, Publication, Settings};
+use broker::{Broker, Publication, RequestQueue, Settings};
 use domain::Context;
 use domain::delivery::Settlement;
 use lapin::options::ExchangeDeleteOptions;
@@ -17,17 +17,17 @@ async fn a_consumer_that_is_lost_while_subscribing_is_paused_stays_lost_until_it
     let beside = Bystander::new(rabbit::settings(url)).await;
     let (proxy, through) = rabbit::through_a_proxy(url).await;
     let broker = Rabbit::connect(&Settings { url: through.into(), ..beside.settings.clone() }).await.unwrap();
-    let mut consumer = broker.consume(Lane::Live).await.unwrap();
-    beside.submit(Lane::Live, native("kept")).await;
+    let mut consumer = broker.consume(RequestQueue::Live).await.unwrap();
+    beside.submit(RequestQueue::Live, native("kept")).await;
     let kept = next(&mut consumer).await;
 
     broker.pause_subscribing();
     proxy.set(Flow::Cut);
-    let queue = beside.topology.lane(Lane::Live);
+    let queue = beside.topology.request_queue(RequestQueue::Live);
     until("the message is back", || async { beside.ready(&queue).await == 1 }).await;
     proxy.set(Flow::Open);
     // Both connections are there again.
-    soon("it can be asked", async { while broker.waiting(Lane::Live).await.is_err() {} }).await;
+    soon("it can be asked", async { while broker.waiting(RequestQueue::Live).await.is_err() {} }).await;
     let (published, context) = (outcome("proof"), Context::default());
     let publication = Publication { outcome: &published, context: &context };
     soon("it publishes", async { while broker.publish(publication).await.is_err() {} }).await;

@@ -1,6 +1,6 @@
 //! What senders are told of messages that were not taken.
 
-use broker::Lane;
+use broker::RequestQueue;
 use broker::rabbit::Rabbit;
 use broker::wire::{Message, Properties};
 use broker::{Broker, InputQueue, Settings};
@@ -34,13 +34,13 @@ fn incomplete(id: &str) -> Message {
 
 async fn who_sent_what_cant_be_read_is_told_why<S: Stage>() {
     let stage = S::set(4).await;
-    let _consumer = stage.broker().consume(Lane::Live).await.unwrap();
+    let _consumer = stage.broker().consume(RequestQueue::Live).await.unwrap();
     let replies = stage.reply_queue().await;
     let mut message = incomplete("a");
     message.properties.reply_to = Some(replies.clone());
     message.properties.correlation_id = Some("asked".into());
     message.properties.message_id = Some("m".into());
-    stage.submit(Lane::Live, message).await;
+    stage.submit(RequestQueue::Live, message).await;
     let (topic, published) = stage.take_rejected(1).await.remove(0);
     let rejection = read(&published);
     assert_eq!((topic.as_str(), rejection.code), ("rejected.globex", RejectionCode::Unreadable));
@@ -57,8 +57,8 @@ async fn who_sent_what_cant_be_read_is_told_why<S: Stage>() {
 
 async fn who_contradicts_a_submission_is_told_why<S: Stage>() {
     let stage = S::set(4).await;
-    let mut consumer = stage.broker().consume(Lane::Live).await.unwrap();
-    stage.submit(Lane::Live, native("a")).await;
+    let mut consumer = stage.broker().consume(RequestQueue::Live).await.unwrap();
+    stage.submit(RequestQueue::Live, native("a")).await;
     next(&mut consumer).await.ticket.settle(Settlement::Dead { reason: "two images, one name".into() });
     let (topic, published) = stage.take_rejected(1).await.remove(0);
     let rejection = read(&published);
@@ -70,10 +70,10 @@ async fn who_contradicts_a_submission_is_told_why<S: Stage>() {
 
 async fn a_reply_to_a_queue_of_assays_own_is_not_sent<S: Stage>() {
     let stage = S::set(4).await;
-    let consumer = stage.broker().consume(Lane::Live).await.unwrap();
+    let consumer = stage.broker().consume(RequestQueue::Live).await.unwrap();
     let mut message = incomplete("a");
     message.properties.reply_to = Some(consumer.queue.replace(".images", ".labels"));
-    stage.submit(Lane::Live, message).await;
+    stage.submit(RequestQueue::Live, message).await;
     assert_eq!(stage.take_rejected(1).await[0].0, "rejected.globex");
     stage.take_dead(1).await;
     assert_eq!(stage.ready(InputQueue::Corrections).await, 0);
@@ -82,14 +82,14 @@ async fn a_reply_to_a_queue_of_assays_own_is_not_sent<S: Stage>() {
 
 async fn a_rejection_that_comes_back_as_a_request_gets_none<S: Stage>() {
     let stage = S::set(4).await;
-    let _consumer = stage.broker().consume(Lane::Live).await.unwrap();
-    stage.submit(Lane::Live, incomplete("a")).await;
+    let _consumer = stage.broker().consume(RequestQueue::Live).await.unwrap();
+    stage.submit(RequestQueue::Live, incomplete("a")).await;
     let (_, rejection) = stage.take_rejected(1).await.remove(0);
     let kind = Some(Rejection::SCHEMA.into());
     let back = Message { properties: Properties { kind, ..Properties::default() }, ..rejection };
-    stage.submit(Lane::Live, back).await;
+    stage.submit(RequestQueue::Live, back).await;
     stage.take_dead(2).await;
-    stage.submit(Lane::Live, incomplete("b")).await;
+    stage.submit(RequestQueue::Live, incomplete("b")).await;
     let (_, next) = stage.take_rejected(1).await.remove(0);
     assert_eq!(read(&next).submission_id.as_deref(), Some("b"), "none between the two");
     stage.take_dead(1).await;
@@ -105,10 +105,10 @@ async fn a_flood_is_answered_a_little_and_the_rest_is_counted() {
     for number in 0..FLOOD {
         let mut message = incomplete(&number.to_string());
         message.properties.reply_to = Some(replies.clone());
-        beside.submit(Lane::Live, message).await;
+        beside.submit(RequestQueue::Live, message).await;
     }
     let rabbit = Rabbit::connect(&settings).await.unwrap();
-    let consumer = rabbit.consume(Lane::Live).await.unwrap();
+    let consumer = rabbit.consume(RequestQueue::Live).await.unwrap();
     assert_eq!(beside.take_dead(FLOOD).await.len(), FLOOD, "all of them are dead letters");
     soon("closing", rabbit.close()).await;
     let withheld = consumer.rejections_withheld.load(std::sync::atomic::Ordering::Relaxed) as usize;
@@ -127,13 +127,16 @@ async fn a_rejection_that_cant_be_sent_costs_nothing() {
     let settings = rabbit::settings(servers().rabbitmq_url());
     let beside = Bystander::new(settings.clone()).await;
     let rabbit = Rabbit::connect(&settings).await.unwrap();
-    let _consumer = rabbit.consume(Lane::Live).await.unwrap();
+    let _consumer = rabbit.consume(RequestQueue::Live).await.unwrap();
     // Where it would go to is gone.
     let (exchange, options) = (beside.topology.verdicts(), ExchangeDeleteOptions::default());
     beside.channel.exchange_delete(exchange.as_str().into(), options).await.unwrap();
-    beside.submit(Lane::Live, incomplete("a")).await;
+    beside.submit(RequestQueue::Live, incomplete("a")).await;
     assert_eq!(beside.take_dead(1).await.len(), 1);
     soon("closing", rabbit.close()).await;
-    until("it is acknowledged", || async { beside.ready(&beside.topology.lane(Lane::Live)).await == 0 }).await;
+    until("it is acknowledged", || async {
+        beside.ready(&beside.topology.request_queue(RequestQueue::Live)).await == 0
+    })
+    .await;
     beside.finish().await;
 }

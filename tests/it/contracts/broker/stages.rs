@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use broker::memory::{Fault, Memory};
 use broker::rabbit::{Rabbit, RabbitCorrections, RabbitDeadLetters, RabbitSubmitter};
 use broker::wire::Message;
-use broker::{Broker, Corrections, DeadLetters, Health, InputQueue, Lane, Settings, Submitter};
+use broker::{Broker, Corrections, DeadLetters, Health, InputQueue, RequestQueue, Settings, Submitter};
 
 use crate::support::proxy::{Flow, Proxy};
 use crate::support::rabbit::{self, Bystander, soon, until};
@@ -16,7 +16,7 @@ use crate::support::servers::servers;
 /// A broker with its surroundings.
 #[async_trait]
 pub trait Stage: Sized + Send + Sync {
-    /// With this prefetch in each lane.
+    /// With this prefetch in each queue.
     async fn set(prefetch: u16) -> Self;
 
     fn broker(&self) -> Arc<dyn Broker>;
@@ -26,15 +26,15 @@ pub trait Stage: Sized + Send + Sync {
     async fn corrections(&self) -> Box<dyn Corrections>;
     async fn dead_letters(&self) -> Box<dyn DeadLetters>;
 
-    async fn submit(&self, lane: Lane, message: Message);
+    async fn submit(&self, request_queue: RequestQueue, message: Message);
 
     /// Publishes body and headers to a queue.
     async fn put(&self, queue: InputQueue, message: &Message);
     async fn put_dead(&self, message: &Message);
 
-    /// Messages that are ready in a lane.
-    async fn waiting(&self, lane: Lane) -> usize {
-        self.ready(InputQueue::Requests(lane)).await
+    /// Messages that are ready in a queue.
+    async fn waiting(&self, request_queue: RequestQueue) -> usize {
+        self.ready(InputQueue::Requests(request_queue)).await
     }
 
     /// Messages that are ready in a queue.
@@ -102,8 +102,8 @@ impl Stage for InMemory {
         Box::new(self.broker.dead_letters())
     }
 
-    async fn submit(&self, lane: Lane, message: Message) {
-        self.broker.submit(lane, message);
+    async fn submit(&self, request_queue: RequestQueue, message: Message) {
+        self.broker.submit(request_queue, message);
     }
 
     async fn put(&self, queue: InputQueue, message: &Message) {
@@ -224,8 +224,8 @@ impl Stage for RealRabbit {
         Box::new(RabbitDeadLetters::open(&self.impatient()).await.unwrap())
     }
 
-    async fn submit(&self, lane: Lane, message: Message) {
-        self.beside.submit(lane, message).await;
+    async fn submit(&self, request_queue: RequestQueue, message: Message) {
+        self.beside.submit(request_queue, message).await;
     }
 
     async fn put(&self, queue: InputQueue, message: &Message) {

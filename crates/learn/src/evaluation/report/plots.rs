@@ -18,7 +18,7 @@ const ACCENT: RGBColor = RGBColor(5, 5, 5);
 const SIZE: (u32, u32) = (460, 340);
 const TEXT: f64 = 15.0;
 
-const ROC: [&str; 2] = ["real images accused", "synthetic images found"];
+const ROC: [&str; 2] = ["false positive rate", "true positive rate"];
 const GUESSING: [[f64; 2]; 2] = [[0.0, 0.0], [1.0, 1.0]];
 
 /// Why there is no plot.
@@ -49,7 +49,7 @@ macro_rules! mesh {
     };
 }
 
-/// Share of the synthetic images found against that of the real ones accused.
+/// The ROC curve: true positive rate against false positive rate.
 pub(super) fn roc(curves: &Curves) -> Result<String, PlotError> {
     drawn(SIZE, |area| curve(area, ROC, &[(&curves.roc, ACCENT)], &GUESSING))
 }

@@ -1,10 +1,10 @@
-"""The oracle must catch what it is for, or a green row says nothing: `python3 -m unittest discover chaos`."""
+"""The checker must catch what it is for, or a green row says nothing: `python3 -m unittest discover chaos`."""
 
 import dataclasses
 import json
 import unittest
 
-from oracle import DEAD, VERDICT, Evidence, Letter, Publication, Row, Submission, judge
+from checker import DEAD, VERDICT, Evidence, Letter, Publication, Row, Submission, judge
 
 GOOD = Submission("good", frozenset({VERDICT}), "aa")
 MISSING = Submission("missing", frozenset({"object_not_found"}))

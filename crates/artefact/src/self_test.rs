@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// What a model said of computed images when it was made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Golden {
+pub struct SelfTest {
     /// How the images are computed: "ramps@1".
     pub images: String,
     /// Origin logits, in the order of the images.

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use crate::{Detector, Engine, OpenError, ScoreError, Settings};
-use artefact::golden::Golden;
+use artefact::self_test::SelfTest;
 use artefact::{LoadError, Manifest};
 use domain::Scores;
 use imaging::{CROP_SIDE, Crop};
@@ -16,17 +16,17 @@ const LOGIT_SHARE: f32 = 0.05;
 const PROBABILITY: f32 = 0.05;
 
 #[derive(Debug, thiserror::Error)]
-pub enum GoldenError {
+pub enum SelfTestError {
     #[error(transparent)]
     Load(#[from] LoadError),
     #[error(transparent)]
     Open(#[from] OpenError),
-    #[error("the golden images can't be scored: {0}")]
+    #[error("the self-test images can't be scored: {0}")]
     Score(#[from] ScoreError),
-    #[error("the model holds no golden scores (manifest.json has no \"golden\"): it was made without a self-test")]
+    #[error("the model holds no self-test scores (manifest.json has no \"golden\"): it was made without a self-test")]
     None,
     #[error(
-        "golden image {image}: the {what} is {found}, not {wanted} as when the model was made; fetch or make it again"
+        "self-test image {image}: the {what} is {found}, not {wanted} as when the model was made; fetch or make it again"
     )]
     Other { image: usize, what: String, found: f32, wanted: f32 },
 }
@@ -49,10 +49,10 @@ pub fn images() -> Vec<Crop> {
 }
 
 /// Has the model score the images, and writes the scores into its manifest.
-pub fn record(folder: &Path, settings: &Settings) -> Result<Manifest, GoldenError> {
+pub fn record(folder: &Path, settings: &Settings) -> Result<Manifest, SelfTestError> {
     let scores = score(folder, settings)?;
     let mut manifest = Manifest::read(folder, "")?;
-    manifest.golden = Some(Golden {
+    manifest.self_test = Some(SelfTest {
         images: IMAGES.into(),
         logits: scores.iter().map(|scores| scores.logit).collect(),
         generators: scores.into_iter().map(|scores| scores.generators).collect(),
@@ -62,30 +62,30 @@ pub fn record(folder: &Path, settings: &Settings) -> Result<Manifest, GoldenErro
 }
 
 /// Whether the model loads here and gives the scores that are recorded.
-pub fn check(folder: &Path, settings: &Settings) -> Result<usize, GoldenError> {
+pub fn check(folder: &Path, settings: &Settings) -> Result<usize, SelfTestError> {
     let manifest = Manifest::read(folder, &settings.public_key)?;
-    let Some(golden) = manifest.golden else { return Err(GoldenError::None) };
+    let Some(self_test) = manifest.self_test else { return Err(SelfTestError::None) };
     let scores = score(folder, settings)?;
-    compare(&golden, &scores)?;
+    compare(&self_test, &scores)?;
     Ok(scores.len())
 }
 
-fn score(folder: &Path, settings: &Settings) -> Result<Vec<Scores>, GoldenError> {
+fn score(folder: &Path, settings: &Settings) -> Result<Vec<Scores>, SelfTestError> {
     let mut engine = Engine::load(folder, settings)?;
     let images = images();
     Ok(engine.score(&images.iter().collect::<Vec<_>>())?)
 }
 
-fn compare(golden: &Golden, scores: &[Scores]) -> Result<(), GoldenError> {
-    let pairs = golden.logits.iter().zip(&golden.generators).zip(scores).enumerate();
+fn compare(self_test: &SelfTest, scores: &[Scores]) -> Result<(), SelfTestError> {
+    let pairs = self_test.logits.iter().zip(&self_test.generators).zip(scores).enumerate();
     for (image, ((&wanted, probabilities), scores)) in pairs {
         let found = scores.logit;
         if (found - wanted).abs() > LOGIT + LOGIT_SHARE * wanted.abs() {
-            return Err(GoldenError::Other { image, what: "logit".into(), found, wanted });
+            return Err(SelfTestError::Other { image, what: "logit".into(), found, wanted });
         }
         for (class, (&found, &wanted)) in scores.generators.iter().zip(probabilities).enumerate() {
             if (found - wanted).abs() > PROBABILITY {
-                return Err(GoldenError::Other {
+                return Err(SelfTestError::Other {
                     image,
                     what: format!("probability of generator {class}"),
                     found,
@@ -114,9 +114,9 @@ mod tests {
 
     #[test]
     fn a_model_passes_the_self_test_that_was_recorded_when_it_was_made() {
-        let folder = std::env::temp_dir().join(format!("assay-golden-{}", uuid::Uuid::new_v4()));
+        let folder = std::env::temp_dir().join(format!("assay-self-test-{}", uuid::Uuid::new_v4()));
         untrained::create(&folder, "resnet18-nodown-16".parse().unwrap(), 1).unwrap();
-        assert!(matches!(check(&folder, &settings()), Err(GoldenError::None)));
+        assert!(matches!(check(&folder, &settings()), Err(SelfTestError::None)));
         record(&folder, &settings()).unwrap();
         assert_eq!(check(&folder, &settings()).unwrap(), 6);
         // Another precision is near enough, another model is not.
@@ -125,10 +125,10 @@ mod tests {
             assert_eq!(check(&folder, &bf16).unwrap(), 6);
         }
         let mut manifest = Manifest::read(&folder, "").unwrap();
-        manifest.golden.as_mut().unwrap().logits[2] += 1.0;
+        manifest.self_test.as_mut().unwrap().logits[2] += 1.0;
         manifest.write(&folder).unwrap();
         let error = check(&folder, &settings()).unwrap_err().to_string();
-        assert!(error.contains("golden image 2: the logit"), "{error}");
+        assert!(error.contains("self-test image 2: the logit"), "{error}");
         std::fs::remove_dir_all(folder).unwrap();
     }
 }
