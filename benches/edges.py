@@ -87,8 +87,10 @@ class Edges:
         """Of the database: tables and indexes, over all verdicts that it holds."""
         import psycopg
 
-        tables = "'assay.outcomes', 'assay.verdicts'"
-        question = f"SELECT sum(pg_total_relation_size(name::regclass)) / greatest(1, (SELECT count(*) FROM assay.verdicts)) FROM unnest(ARRAY[{tables}]) AS name"
+        # A partition that has no rows yet is no verdict's.
+        question = ("SELECT sum(pg_total_relation_size(relid)) / greatest(1, (SELECT count(*) FROM assay.verdicts)) "
+                    "FROM unnest(ARRAY['assay.outcomes', 'assay.verdicts']) AS name, pg_partition_tree(name::regclass) "
+                    "WHERE isleaf AND pg_relation_size(relid) > 0")
         with psycopg.connect(self.environment["ASSAY__DATABASE__URL"], autocommit=True) as database:
             return float(database.execute(question).fetchone()[0])
 

@@ -41,8 +41,9 @@ class Reader:
 
     def rows(self) -> list[Row]:
         """Those of the two tables, and keys that are taken without one."""
-        tables = (("verdict_id", "verdicts", f"'{VERDICT}'"), ("failure_id", "failures", "code"))
-        selects = (f"SELECT submission_id, {kind}, {id}::text, document::text FROM {self.schema}.{table}" for id, table, kind in tables)
+        tables = (("verdict_id", "verdicts", f"'{VERDICT}'", f"{self.schema}.document(t)"), ("failure_id", "failures", "code", "document"))
+        selects = (f"SELECT submission_id, {kind}, {id}::text, {document}::text FROM {self.schema}.{table} AS t"
+                   for id, table, kind, document in tables)
         bare = (f"SELECT submission_id, 'nothing but a key', outcome_id::text, '{{}}' FROM {self.schema}.outcomes o WHERE NOT EXISTS "
                 f"(SELECT FROM {self.schema}.verdicts v WHERE v.verdict_id = o.outcome_id) AND NOT EXISTS "
                 f"(SELECT FROM {self.schema}.failures f WHERE f.failure_id = o.outcome_id)")
@@ -53,7 +54,7 @@ class Reader:
     def forget(self) -> None:
         """Empties the tables."""
         with psycopg.connect(self.database, autocommit=True) as database:
-            database.execute(f"TRUNCATE {self.schema}.outcomes CASCADE")
+            database.execute(f"TRUNCATE {self.schema}.outcomes, {self.schema}.verdicts, {self.schema}.failures")
 
     def clear(self) -> None:
         """Deletes the queues, the exchange and the tables."""

@@ -82,6 +82,12 @@ class TheOracle(unittest.TestCase):
         self.evidence.publications.append(dataclasses.replace(self.evidence.publications[0], message_id="v2"))
         self.complains("doubled", "good: 2 ids")
 
+    def test_the_order_of_members_is_no_difference_between_a_row_and_its_publication(self):
+        row = self.evidence.rows[0]
+        turned = json.dumps(dict(reversed(json.loads(row.document).items()))).encode()
+        self.evidence.rows[0] = dataclasses.replace(row, document=turned)
+        self.assertFalse(self.judged().doubled)
+
     def test_catches_what_nobody_submitted(self):
         for kind, one in [("rows", Row("stranger", VERDICT, "s", document("aa"))), ("publications", Publication("stranger", "s", b"")),
                           ("letters", Letter("stranger", b"", ""))]:

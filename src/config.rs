@@ -51,6 +51,7 @@ pub struct Config {
     pub worker: worker::Settings,
     pub training: retrain::TrainingSettings,
     pub retrain: retrain::Settings,
+    pub retention: ledger::retention::Settings,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -129,6 +130,7 @@ impl Config {
         self.objects.validate()?;
         self.retrain.validate()?;
         self.registry.validate()?;
+        self.retention.validate()?;
         let worker = &self.worker;
         let prefetch = self.broker.prefetch as usize;
         // One batch on the device, one forming, and an image in every intake slot.

@@ -66,7 +66,7 @@ class Show:
         self.assay("enqueue", "--manifest", manifest)
         until = time.monotonic() + SECONDS_FOR_A_VERDICT
         with psycopg.connect(self.environment["ASSAY__DATABASE__URL"], autocommit=True) as database:
-            query = f"SELECT document FROM {self.name}.verdicts WHERE submission_id = %s"
+            query = f"SELECT {self.name}.document(v) FROM {self.name}.verdicts AS v WHERE submission_id = %s"
             while time.monotonic() < until:
                 if row := database.execute(query, [submission]).fetchone():
                     return row[0]

@@ -17,6 +17,8 @@ use decoder::{Attempt, IdleDecoder, Pool, Protections};
 use engine::Detector;
 use engine::kernels;
 use imaging::Crop;
+use ledger::Ledger;
+use ledger::maintenance::FEWEST_AHEAD;
 use objects::s3::S3;
 use objects::{Objects, StoreError};
 
@@ -147,8 +149,22 @@ async fn registry(config: &Config) -> Result<String, End> {
 
 async fn database(config: &Config) -> Result<String, End> {
     let settings = &config.database;
-    Database::connect(settings).await?.check().await?;
-    Ok(format!("{}, schema {:?}: answers and is migrated", database::address(settings), settings.schema))
+    let database = Database::connect(settings).await?;
+    database.check().await?;
+    let well = format!("{}, schema {:?}: answers and is migrated", database::address(settings), settings.schema);
+    let ledger = ledger::postgres::Postgres::on(&database);
+    // Who may not read the ledger has no business with it.
+    let Ok(ahead) = ledger.partitions_ahead().await else { return Ok(well) };
+    let Ok(pairing) = ledger.pairing().await else { return Ok(well) };
+    if pairing.without_key + pairing.without_row > 0 {
+        return Err(End::work(format!(
+            "{well}; but of {} keys and rows of the last day {} rows have no key and {} keys no row: the ledger was changed by \
+             other hands than Assay's, or lost rows; compare it with a backup",
+            pairing.looked_at, pairing.without_key, pairing.without_row
+        )));
+    }
+    let few = if ahead < FEWEST_AHEAD { "; MIND: `assay ledger maintain` once a day makes them" } else { "" };
+    Ok(format!("{well}\n{ahead} partitions are ahead{few}; {} keys and rows belong together", pairing.looked_at))
 }
 
 /// Starts a decoder, has it decode, and tells what the kernel keeps it from.

@@ -12,6 +12,7 @@ mod experiment;
 mod files;
 mod followers;
 mod labels;
+mod ledger;
 mod migrate;
 mod model;
 mod print;
@@ -71,6 +72,7 @@ enum Command {
     Dead(dead::Args),
     Status(status::Args),
     Labels(labels::Args),
+    Ledger(ledger::Args),
     Model(model::Args),
     Train(train::Args),
     Retrain(retrain::Args),
@@ -149,6 +151,7 @@ impl Cli {
             Command::Experiment(args) => experiment::run(&args, &config, self.config.as_deref()),
             Command::Model(args) => block_on(model::run(&args, &config)),
             Command::Labels(args) => block_on(labels::run(&args, &config)),
+            Command::Ledger(args) => block_on(ledger::run(&args, &config)),
             Command::Schema(args) => schema::run(&args),
             Command::Completions(_) => Ok(()),
             Command::Train(args) => block_on(train::run(args, &config)),

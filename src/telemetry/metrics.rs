@@ -65,6 +65,7 @@ pub struct Metrics {
     pub in_flight: IntGauge,
     pub oldest_in_flight_seconds: Gauge,
     pub ready: IntGauge,
+    pub partitions_ahead: IntGauge,
     pub stuck: IntGauge,
 }
 
@@ -172,6 +173,10 @@ impl Metrics {
                 "Age of the image that has been in this worker the longest",
             )),
             ready: registrar.register(IntGauge::new("assay_ready", "1 while the worker takes work: what /readyz says")),
+            partitions_ahead: registrar.register(IntGauge::new(
+                "assay_ledger_partitions_ahead",
+                "Partitions of the ledger that have not begun yet, as this worker saw them within the last hour",
+            )),
             stuck: registrar
                 .register(IntGauge::new("assay_stuck", "1 while the worker should be started anew: what /livez says")),
             registry: registrar.0.clone(),

@@ -155,8 +155,8 @@ impl Intake {
 
     async fn admit(&self, taken: Taken, found: Found, tasks: &TaskTracker) {
         let (arrived, slot) = self.arrive(taken, found.predecessor);
-        if let Some(standing) = found.standing {
-            let conclusion = Conclusion::Standing(Box::new(standing));
+        let standing = found.standing.map(|outcome| Conclusion::Standing(Box::new(outcome)));
+        if let Some(conclusion) = standing.or(found.expired.map(Conclusion::Expired)) {
             let _ = self.preparer.concluded.send(Concluded { arrived, conclusion, at: Instant::now() }).await;
             return;
         }

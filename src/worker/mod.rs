@@ -54,6 +54,7 @@ pub struct Settings {
     pub batch_max_delay_ms: u64,
     pub settle_batch: usize,
     pub reuse: bool,
+    pub reuse_days: u32,
     pub grace_s: f32,
     pub outage_wait_s: u64,
     pub stuck_after_s: u64,
@@ -71,6 +72,11 @@ impl Settings {
     /// From the first signal to the end of the process.
     pub fn grace(&self) -> Duration {
         Duration::from_secs_f32(self.grace_s)
+    }
+
+    /// How far back the same bytes are looked for.
+    pub fn reuse_within(&self) -> Duration {
+        Duration::from_secs(u64::from(self.reuse_days) * 24 * 60 * 60)
     }
 
     /// Images in a full batch: what suits the device unless told. Large batches do not help a CPU.
@@ -181,9 +187,16 @@ pub async fn run(
         let follower = succession::Follower { succession, judge, work, condition, max_seconds_per_image };
         tokio::spawn(follower.run(shutdown.stop.clone()))
     });
-    let reuse = plan.worker.reuse.then(|| reuse::Reuse::new(ledger.clone(), judge.clone()));
+    let reuse = plan.worker.reuse.then(|| reuse::Reuse::new(ledger.clone(), judge.clone(), plan.worker.reuse_within()));
     let follows_registry = following.is_some();
-    let watch = watch::Watch { broker: broker.clone(), workers, condition: condition.clone(), judge, follows_registry };
+    let watch = watch::Watch {
+        broker: broker.clone(),
+        workers,
+        ledger: ledger.clone(),
+        condition: condition.clone(),
+        judge,
+        follows_registry,
+    };
     let batcher = Batcher::new(batch_size, Duration::from_millis(plan.worker.batch_max_delay_ms));
     let batching = batcher::run(batcher, prepared, batches_sender, shutdown.abandon.clone());
     let settler = settlement::Settler {

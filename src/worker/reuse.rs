@@ -4,6 +4,7 @@
 //! a person asked for another look.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -28,9 +29,9 @@ struct Question {
 
 impl Reuse {
     /// Starts the task that asks the ledger; it ends when this is dropped.
-    pub(crate) fn new(ledger: Arc<dyn Ledger>, judge: watch::Receiver<Arc<Judge>>) -> Reuse {
+    pub(crate) fn new(ledger: Arc<dyn Ledger>, judge: watch::Receiver<Arc<Judge>>, within: Duration) -> Reuse {
         let (questions, asked) = mpsc::channel(LOOKUP);
-        tokio::spawn(answer(ledger, judge, asked));
+        tokio::spawn(answer(ledger, judge, within, asked));
         Reuse { questions }
     }
 
@@ -48,12 +49,17 @@ impl Reuse {
     }
 }
 
-async fn answer(ledger: Arc<dyn Ledger>, in_service: watch::Receiver<Arc<Judge>>, mut asked: mpsc::Receiver<Question>) {
+async fn answer(
+    ledger: Arc<dyn Ledger>,
+    in_service: watch::Receiver<Arc<Judge>>,
+    within: Duration,
+    mut asked: mpsc::Receiver<Question>,
+) {
     let mut questions = Vec::with_capacity(LOOKUP);
     while asked.recv_many(&mut questions, LOOKUP).await > 0 {
         let contents: Vec<_> = questions.iter().map(|question| question.content.clone()).collect();
         let judge = in_service.borrow().clone();
-        match ledger.scored(&contents, &judge.model).await {
+        match ledger.scored(&contents, &judge.model, within).await {
             Ok(found) => {
                 for (question, found) in questions.drain(..).zip(found) {
                     // Whoever asked may be gone after an abandon.

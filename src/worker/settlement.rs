@@ -19,7 +19,7 @@ use crate::telemetry::traces;
 use broker::{Broker, BrokerError, Publication};
 use domain::delivery::Settlement;
 use domain::{Context, Failure, FailureCode, Outcome, Request};
-use ledger::{Ledger, LedgerError, Recorded};
+use ledger::{Expired, Ledger, LedgerError, Recorded};
 
 /// Settles what the other stages concluded.
 pub(super) struct Settler {
@@ -67,12 +67,24 @@ impl Settler {
         let mut fresh = Vec::new();
         let mut outcomes = Vec::new();
         for Concluded { arrived, conclusion, at } in concluded {
-            match self.decide(&arrived, conclusion, at) {
-                (outcome, Source::New) => {
-                    outcomes.push(outcome);
+            match conclusion {
+                Conclusion::Standing(outcome) => durable.push((arrived, *outcome, Source::Ledger)),
+                Conclusion::Expired(expired) => self.answer_expired(arrived, &expired, &mut durable),
+                Conclusion::Judged { mut evidence, judge } => {
+                    evidence.timing.record = at.elapsed().as_millis() as u64;
+                    let verdict = judge.verdict(&arrived.job.request, *evidence, OffsetDateTime::now_utc());
+                    outcomes.push(Outcome::Verdict(Box::new(verdict)));
                     fresh.push(arrived);
                 }
-                (outcome, Source::Ledger) => durable.push((arrived, outcome, Source::Ledger)),
+                Conclusion::Failed { code, detail } => {
+                    outcomes.push(Outcome::Failure(Box::new(failure(
+                        &arrived,
+                        code,
+                        detail,
+                        OffsetDateTime::now_utc(),
+                    ))));
+                    fresh.push(arrived);
+                }
             }
         }
         if outcomes.is_empty() {
@@ -112,6 +124,7 @@ impl Settler {
                     durable.push((arrived, outcome, Source::New));
                 }
                 Recorded::Standing(first) => durable.push((arrived, *first, Source::Ledger)),
+                Recorded::Expired(expired) => self.answer_expired(arrived, &expired, durable),
                 Recorded::Refused(reason) => refused.push((arrived, reason)),
             }
         }
@@ -145,19 +158,24 @@ impl Settler {
         arrived.job.ticket.settle(Settlement::Dead { reason });
     }
 
-    fn decide(&self, arrived: &Arrived, conclusion: Conclusion, at: Instant) -> (Outcome, Source) {
-        let request = &arrived.job.request;
-        let now = OffsetDateTime::now_utc();
-        match conclusion {
-            Conclusion::Standing(outcome) => (*outcome, Source::Ledger),
-            Conclusion::Judged { mut evidence, judge } => {
-                evidence.timing.record = at.elapsed().as_millis() as u64;
-                (Outcome::Verdict(Box::new(judge.verdict(request, *evidence, now))), Source::New)
-            }
-            Conclusion::Failed { code, detail } => {
-                (Outcome::Failure(Box::new(failure(arrived, code, detail, now))), Source::New)
-            }
+    /// A failure that follows from the message and the register: it is recorded nowhere, and a repetition gets the same again.
+    fn answer_expired(&self, arrived: Arrived, expired: &Expired, durable: &mut Durable) {
+        let image = &arrived.job.request.image;
+        if !expired.agrees_with(image) {
+            let key = &arrived.job.request.key;
+            let reason = format!(
+                "submission {:?} generation {} was used before, for another image than s3://{}/{}; for another image use another \
+                 submission_id",
+                key.submission_id, key.generation, image.bucket, image.key
+            );
+            return self.dead_letter(arrived, "conflict", reason);
         }
+        let detail = format!(
+            "its outcome was recorded at {} and is not kept any more; for a new one use the next generation",
+            expired.recorded_at
+        );
+        let failure = failure(&arrived, FailureCode::Expired, detail, expired.recorded_at);
+        durable.push((arrived, Outcome::Failure(Box::new(failure)), Source::Ledger));
     }
 
     /// Publishes the outcome that stands and acknowledges the message.

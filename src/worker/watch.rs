@@ -11,17 +11,18 @@ use tokio_util::sync::CancellationToken;
 use super::condition::Condition;
 use broker::{Broker, RequestQueue};
 use domain::Judge;
-use ledger::LedgerError;
 use ledger::workers::{REMOVED_AFTER, WorkerReport, Workers};
+use ledger::{Ledger, LedgerError};
 
 /// Between two looks.
 const EVERY: Duration = Duration::from_secs(5);
-/// Between two removals of what killed workers left.
+/// Between two removals of what killed workers left, and two counts of the partitions ahead.
 const REMOVE_EVERY: Duration = Duration::from_secs(60 * 60);
 
 pub(super) struct Watch {
     pub broker: Arc<dyn Broker>,
     pub workers: Arc<dyn Workers>,
+    pub ledger: Arc<dyn Ledger>,
     pub condition: Arc<Condition>,
     pub judge: watch::Receiver<Arc<Judge>>,
     pub follows_registry: bool,
@@ -43,9 +44,17 @@ impl Watch {
             if removed.is_none_or(|at| at.elapsed() > REMOVE_EVERY) {
                 removed = Some(Instant::now());
                 attempt("old reports can't be removed", self.workers.remove_older(REMOVED_AFTER)).await;
+                attempt("the ledger's partitions can't be counted", self.count_partitions()).await;
             }
         }
         attempt("the report can't be removed", self.workers.leave(&name)).await;
+    }
+
+    /// Looked at as seldom as a partition begins.
+    async fn count_partitions(&self) -> Result<(), LedgerError> {
+        let ahead = self.ledger.partitions_ahead().await?;
+        self.condition.metrics.partitions_ahead.set(i64::try_from(ahead).unwrap_or(i64::MAX));
+        Ok(())
     }
 
     async fn report(&self, name: &str, started_at: OffsetDateTime, state: String) {

@@ -123,8 +123,10 @@ class Agreement(unittest.TestCase):
     def test_every_command_is_one_of_the_binarys(self, manifests, overlay):
         commands = set(re.findall(r"^  (\w+) ", assay("--help").stdout, re.MULTILINE))
         for name, _, container in manifests.containers():
-            self.assertEqual(len(container["args"]), 1, name)
             self.assertIn(container["args"][0], commands)
+            # What is not of the help is no subcommand either.
+            self.assertEqual(assay(*container["args"], "--help").returncode, 0, name)
+            self.assertFalse([word for word in container["args"] if word.startswith("-")], name)
 
     @each
     def test_every_name_leads_somewhere(self, manifests, overlay):
@@ -199,11 +201,14 @@ class Agreement(unittest.TestCase):
         self.assertEqual(dashboard["data"], {"dashboard.json": (folder / "dashboard.json").read_text()})
 
     @each
-    def test_one_retraining_at_a_time_ends_in_time(self, manifests, overlay):
-        cron = manifests.sole("CronJob")["spec"]
-        self.assertEqual((cron["concurrencyPolicy"], cron["timeZone"]), ("Forbid", "Etc/UTC"))
-        self.assertLess(cron["jobTemplate"]["spec"]["activeDeadlineSeconds"], 7 * 86400)
-        self.assertTrue({"startingDeadlineSeconds", "successfulJobsHistoryLimit", "failedJobsHistoryLimit"} <= cron.keys())
+    def test_one_job_of_a_kind_at_a_time_ends_in_time(self, manifests, overlay):
+        crons = {cron["metadata"]["name"]: cron["spec"] for cron in manifests.of("CronJob")}
+        self.assertEqual(crons.keys(), {"assay-retrain", "assay-maintain"})
+        for name, period in {"assay-retrain": 7 * 86400, "assay-maintain": 86400}.items():
+            cron = crons[name]
+            self.assertEqual((cron["concurrencyPolicy"], cron["timeZone"]), ("Forbid", "Etc/UTC"))
+            self.assertLess(cron["jobTemplate"]["spec"]["activeDeadlineSeconds"], period)
+            self.assertTrue({"startingDeadlineSeconds", "successfulJobsHistoryLimit", "failedJobsHistoryLimit"} <= cron.keys())
 
     @each
     def test_the_readme_makes_every_secret_that_is_referred_to(self, manifests, overlay):

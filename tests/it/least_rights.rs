@@ -114,6 +114,36 @@ async fn a_worker_that_lacks_a_right_ends_at_once_and_names_it() {
     rights.revoke().await;
 }
 
+/// Nobody has maintained the ledger for too long: what is judged is recorded all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_with_nothing_but_its_rights_makes_the_partition_that_is_missing() {
+    let rights = Rights::grant().await;
+    let site = &rights.site;
+    let partitions = format!("SELECT name FROM {}.ledger_partitions", site.name);
+    for row in site.query(&partitions).await {
+        site.query(&format!("DROP TABLE {}.{}", site.name, sqlx::Row::get::<String, _>(&row, "name"))).await;
+    }
+    let settings = rights.settings("worker");
+    let settings: Vec<_> = settings.iter().map(|(key, value)| (*key, value.as_str())).collect();
+    let key = site.put("a.bmp", images::bmp(256, 80)).await;
+    let mut worker = site.worker(&settings).await;
+    site.submit([site::request("one", &key)]).await;
+    site.until_recorded(1).await;
+    assert_eq!(site.query(&partitions).await.len(), 2, "of verdicts and of failures");
+    // A temporary table of its own does not get in the way of the function that has the owner's rights.
+    let mut connection = PgConnection::connect(&rights.login(servers().database_url(), "worker")).await.unwrap();
+    let (schema, made) =
+        (&site.name, "SELECT count(*) FROM pg_class WHERE relname LIKE 'verdicts_p%' AND relpersistence = 't'");
+    let lure = format!(
+        "CREATE TEMP TABLE ledger_layout AS SELECT 1 AS partition_days; SELECT {schema}.make_current_partitions()"
+    );
+    connection.execute(AssertSqlSafe(lure)).await.unwrap();
+    assert_eq!(sqlx::query_scalar::<_, i64>(made).fetch_one(&mut connection).await.unwrap(), 0);
+    worker.terminate();
+    assert!(worker.ended(Duration::from_secs(25)).await.success(), "{}", worker.log());
+    rights.revoke().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trainer_with_nothing_but_its_rights_takes_labels_and_promotes_models() {
     let rights = Rights::grant().await;
@@ -245,6 +275,11 @@ async fn what_a_worker_must_not_do_in_the_database_is_refused() {
     forbidden
         .push(format!("INSERT INTO {schema}.promotions (id, version, kind, actor) VALUES (1, 'a', 'promotion', 'a')"));
     forbidden.push(format!("SELECT * FROM {schema}.labels"));
+    forbidden.push(format!("SELECT {schema}.make_partitions(now())"));
+    forbidden.push(format!("SELECT {schema}.make_partition('verdicts', now())"));
+    forbidden.push(format!("SELECT {schema}.end_move()"));
+    forbidden.push(format!("UPDATE {schema}.ledger_layout SET partition_days = 1"));
+    forbidden.push(format!("DELETE FROM {schema}.ledger_move"));
     forbidden.push(format!("INSERT INTO {schema}._sqlx_migrations VALUES (9, 'x', now(), true, '', 0)"));
     for statement in forbidden {
         let error = connection.execute(AssertSqlSafe(statement.clone())).await.unwrap_err();

@@ -18,6 +18,7 @@ mod file_contents;
 mod hostile;
 mod labels;
 mod least_rights;
+mod ledger;
 mod models;
 mod observability;
 mod operating;

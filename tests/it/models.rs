@@ -62,7 +62,10 @@ fn spoil(file: &Path) {
 }
 
 async fn verdict(site: &Site, id: &str) -> Verdict {
-    let asked = format!("SELECT document::text AS document FROM {}.verdicts WHERE submission_id = '{id}'", site.name);
+    let asked = format!(
+        "SELECT {0}.document(v)::text AS document FROM {0}.verdicts AS v WHERE submission_id = '{id}'",
+        site.name
+    );
     until("the verdict is recorded", || async { !site.query(&asked).await.is_empty() }).await;
     let text: String = sqlx::Row::get(&site.query(&asked).await[0], "document");
     match serde_json::from_str(&text).unwrap() {

@@ -85,6 +85,7 @@ async fn shown_by_a_worker() -> String {
         ("assay_settlements_total{answer=\"done\"}", 2.0),
         ("assay_ready", 1.0),
         ("assay_stuck", 0.0),
+        ("assay_ledger_partitions_ahead", 4.0),
     ] {
         assert_eq!(worker.metric(metric), value, "{metric}\n{answer}");
     }
@@ -130,7 +131,7 @@ async fn every_metric_that_a_dashboard_an_alert_or_a_document_names_is_there() {
 fn every_alert_says_how_bad_it_is_and_where_to_read_on() {
     let rules = read("deploy/observability/alerts.yaml");
     let alerts: Vec<_> = rules.split("- alert: ").skip(1).collect();
-    assert_eq!(alerts.len(), 10);
+    assert_eq!(alerts.len(), 11);
     for alert in alerts {
         let name = alert.lines().next().unwrap();
         let runbook = format!("runbook_url: docs/operators.md#{}", name.to_lowercase());

@@ -77,7 +77,7 @@ async fn dead_letters_are_listed_shown_and_replayed() {
     assert!(stdout(&run(&site, &["dead", "replay", "--all", "--dry-run"])).contains("3 would be replayed"));
     assert_eq!(site.depth("dead").await, 3);
     drained(worker).await;
-    site.query(&format!("TRUNCATE {}.outcomes CASCADE", site.name)).await;
+    site.query(&format!("TRUNCATE {0}.outcomes, {0}.verdicts, {0}.failures", site.name)).await;
     let done = stdout(&run(&site, &["dead", "replay", "--submission", "taken", "--rate", "50", "--json"]));
     assert_eq!(serde_json::from_str::<Value>(&done).unwrap()["replayed"], 1);
     let worker = site.worker(&[]).await;

@@ -121,6 +121,32 @@ async fn a_repeated_delivery_publishes_the_same_verdict_and_infers_nothing() {
     rig.end().await;
 }
 
+/// Never a second verdict under the same key.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repetition_of_what_is_not_kept_any_more_fails_as_expired() {
+    let rig = Rig::start(Scripted::default());
+    for key in ["a", "b"] {
+        rig.objects.put(BUCKET, key, images::bmp(30, 200));
+    }
+    rig.submit("old", "a");
+    rig.idle().await;
+    let judged = rig.ledger.outcomes().remove(0);
+    rig.ledger.expire(&judged.key());
+    rig.submit("old", "a");
+    rig.submit("old", "a");
+    rig.idle().await;
+    rig.submit("old", "b");
+    rig.idle().await;
+    let published = rig.broker.published();
+    assert_eq!(published.len(), 3, "the verdict and two answers, which are the same; none for another image");
+    assert_eq!(published[1], published[2]);
+    let answer: Outcome = serde_json::from_slice(&published[1].1.body).unwrap();
+    assert_eq!((failed(&answer), answer.id()), (Some(FailureCode::Expired), judged.id()));
+    assert_eq!(published[1].0, "failure.default.expired");
+    assert_eq!(rig.broker.dead().len(), 1, "a conflict");
+    assert!(rig.ledger.outcomes().is_empty(), "nothing is recorded");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_bytes_are_scored_once_and_get_a_verdict_for_each_submission() {
     let scored = Arc::new(AtomicUsize::new(0));

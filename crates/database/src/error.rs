@@ -144,7 +144,12 @@ pub fn wants_another_try(error: &sqlx::Error) -> bool {
 
 /// The database refuses a value, and with it the statement: whatever else is in it may be well.
 pub fn is_about_a_value(error: &sqlx::Error) -> bool {
-    matches!(error, sqlx::Error::Database(_)) && sqlstate::is_about_a_value(&code(error))
+    matches!(error, sqlx::Error::Database(_)) && sqlstate::is_about_a_value(&code(error)) && !lacks_partition(error)
+}
+
+/// There is no partition for a row. PostgreSQL gives it the code of a check that failed, without a check's name.
+pub fn lacks_partition(error: &sqlx::Error) -> bool {
+    code(error) == "23514" && error.as_database_error().is_some_and(|error| error.constraint().is_none())
 }
 
 /// Somebody else has written a row with this key before.

@@ -14,7 +14,7 @@ mod sqlstate;
 mod statement;
 
 pub use address::{address, exposure};
-pub use error::{DatabaseError, is_about_a_value, is_taken, wants_another_try};
+pub use error::{DatabaseError, is_about_a_value, is_taken, lacks_partition, wants_another_try};
 pub use migrations::migrate;
 pub use pool::Database;
 pub use session::Session;

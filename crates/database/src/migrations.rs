@@ -13,13 +13,14 @@ use crate::session::{self, Place, Told};
 use crate::settings::Settings;
 
 /// `migrations/`, built in. (sqlx's macro for it would have sqlx and its TLS compiled a second time, for the compiler.)
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 7] = [
     ("0001_outcomes", include_str!("../../../migrations/0001_outcomes.sql")),
     ("0002_reuse", include_str!("../../../migrations/0002_reuse.sql")),
     ("0003_workers", include_str!("../../../migrations/0003_workers.sql")),
     ("0004_labels", include_str!("../../../migrations/0004_labels.sql")),
     ("0005_models", include_str!("../../../migrations/0005_models.sql")),
     ("0006_followers", include_str!("../../../migrations/0006_followers.sql")),
+    ("0007_partitions", include_str!("../../../migrations/0007_partitions.sql")),
 ];
 /// What PostgreSQL calls UTF-8.
 pub(crate) const ENCODING: &str = "UTF8";

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use sqlx::Connection;
-use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgListener, PgPool, PgPoolOptions};
 
 use crate::address::{address, options};
 use crate::connect::{in_time, open};
@@ -123,6 +123,26 @@ impl Database {
             (answer, _) => answer,
         };
         answer.map_err(|error| DatabaseError::of(&self.address, error))
+    }
+
+    /// A connection of its own, none of `database.connections`, for what can be in no transaction. Behind a pooler in transaction
+    /// mode there is none.
+    pub async fn outside_transactions(&self) -> Result<PgConnection, DatabaseError> {
+        if self.pooler == Pooler::Transaction {
+            return Err(DatabaseError::failed(
+                "what is to be done here can't go through a pooler in transaction mode: have database.url name PostgreSQL itself, \
+                 with database.pooler = \"none\"",
+            ));
+        }
+        let options = self.pool.connect_options();
+        let mut connection = open(&options, &self.address, self.timeout).await?;
+        let told = self.in_time(self.told.tell(&mut connection)).await;
+        told.map(|()| connection).map_err(|error| self.error(error))
+    }
+
+    /// What an error of a connection's means to whoever waits for it.
+    pub fn error(&self, error: sqlx::Error) -> DatabaseError {
+        DatabaseError::of(&self.address, error)
     }
 
     /// Receives what is announced on a channel, over a connection of its own that is none of `database.connections`. Behind a

@@ -37,9 +37,7 @@ impl Told {
         // The name of the schema was found to be plain.
         let mut text = format!("{set} search_path TO \"{}\"", self.schema);
         if let Some(limit) = self.limit {
-            // Every question of the worker goes by an index; a planner that knows a table from its first rows may believe
-            // that reading all of it is cheaper.
-            text += &format!("; {set} statement_timeout TO '{}ms'; {set} enable_seqscan TO off", limit.as_millis());
+            text += &format!("; {set} statement_timeout TO '{}ms'", limit.as_millis());
         }
         text
     }

@@ -91,7 +91,9 @@ impl Labels for Postgres {
 async fn record(connection: &mut PgConnection, labels: &[Label]) -> Result<Vec<Recorded>, sqlx::Error> {
     let mut transaction = connection.begin().await?;
     query(LOCK).execute(&mut *transaction).await?;
+    // Planned anew each time: a plan made while the table was small would go on reading all of it.
     let last = query(LAST)
+        .persistent(false)
         .bind(column(labels, |label| label.sha256.as_str()))
         .bind(column(labels, |label| label.source.as_str()))
         .bind(column(labels, |label| label.actor.as_str()))

@@ -1,7 +1,8 @@
 //! The outcomes of submissions, kept for good: the port to their database.
 //!
 //! Promises that every implementation keeps, and that `tests/it/contracts.rs` checks on each:
-//! - a submission key has at most one outcome, ever; the first one recorded stands;
+//! - a submission key has at most one outcome, for as long as the key is kept; the first one recorded stands;
+//! - a key whose outcome is not kept any more is taken all the same, and nothing is recorded under it;
 //! - what `record` returned as new or standing survives a crash; after an error all of it may be recorded again;
 //! - a value that the database refuses spoils no outcome but its own;
 //! - order of answers is order of questions, also with the same key twice in one call;
@@ -9,21 +10,30 @@
 //!
 //! [`workers`] is a port of its own.
 
+mod expired;
+pub mod maintenance;
 pub mod memory;
 pub mod postgres;
+pub mod retention;
 pub mod workers;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
+use time::OffsetDateTime;
 
 use domain::{ImageRef, ModelRef, Outcome, OutcomeId, SubmissionKey, Verdict};
 
 pub use database::DatabaseError as LedgerError;
+pub use expired::Expired;
 
 /// What the ledger knows of a submission before it is judged.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Found {
     /// The outcome that stands for exactly this key.
     pub standing: Option<Outcome>,
+    /// There was one, and it is not kept any more.
+    pub expired: Option<Expired>,
     /// The outcome of the latest earlier generation of the same submission.
     pub predecessor: Option<OutcomeId>,
 }
@@ -43,6 +53,8 @@ pub enum Recorded {
     New,
     /// Another one was first, and stands.
     Standing(Box<Outcome>),
+    /// Another one was first, and is not kept any more: nothing was recorded.
+    Expired(Expired),
     /// The database refuses one of its values, and would again. Why, in its words.
     Refused(String),
 }
@@ -56,8 +68,14 @@ pub trait Ledger: Send + Sync {
     /// Records the outcomes, in one transaction unless one of them is refused; one answer for each, in order.
     async fn record(&self, outcomes: &[Outcome]) -> Result<Vec<Recorded>, LedgerError>;
 
-    /// A verdict that this model has scored on each content, in order; `None` where there is none yet.
-    async fn scored(&self, contents: &[Content], model: &ModelRef) -> Result<Vec<Option<Verdict>>, LedgerError>;
+    /// A verdict that this model has scored on each content, in order; `None` where there is none that was recorded within
+    /// so long.
+    async fn scored(
+        &self,
+        contents: &[Content],
+        model: &ModelRef,
+        within: Duration,
+    ) -> Result<Vec<Option<Verdict>>, LedgerError>;
 
     /// The outcome of this id.
     async fn outcome(&self, id: OutcomeId) -> Result<Option<Outcome>, LedgerError>;
@@ -68,6 +86,15 @@ pub trait Ledger: Send + Sync {
     /// Whether the database answers, and lets this user add outcomes.
     async fn prove(&self) -> Result<(), LedgerError>;
 
+    /// How many partitions are there for what will be recorded later.
+    async fn partitions_ahead(&self) -> Result<usize, LedgerError>;
+
     /// Whether the database answers and has the tables of this version.
     async fn check(&self) -> Result<(), LedgerError>;
+}
+
+/// When `within` ago was; the beginning of 1970 where that is earlier.
+fn since(within: Duration) -> OffsetDateTime {
+    let now = OffsetDateTime::now_utc();
+    within.try_into().ok().and_then(|within| now.checked_sub(within)).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }

@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use time::OffsetDateTime;
 
-use super::{Content, Found, Ledger, LedgerError, Recorded};
+use super::{Content, Expired, Found, Ledger, LedgerError, Recorded};
+use crate::expired::binding;
+use crate::maintenance::FEWEST_AHEAD;
 use domain::{ImageRef, ModelRef, Outcome, OutcomeId, SubmissionKey, Verdict};
 
 /// What the ledger was asked to do.
@@ -42,8 +46,28 @@ pub type Script = Box<dyn FnMut(Call) -> Option<Fault> + Send>;
 /// Whether the database refuses a value of an outcome.
 pub type Refusal = Box<dyn Fn(&Outcome) -> bool + Send>;
 
+/// What is kept under a key.
+struct Kept {
+    outcome: Outcome,
+    recorded_at: OffsetDateTime,
+    /// Nothing but the key is left.
+    expired: bool,
+}
+
+impl Kept {
+    fn expired(&self) -> Option<Expired> {
+        let image = self.outcome.image();
+        let (id, image_binding) = (self.outcome.id(), binding(&image.bucket, &image.key));
+        self.expired.then_some(Expired { id, recorded_at: self.recorded_at, image_binding })
+    }
+
+    fn outcome(&self) -> Option<&Outcome> {
+        (!self.expired).then_some(&self.outcome)
+    }
+}
+
 pub struct Memory {
-    outcomes: Mutex<BTreeMap<SubmissionKey, Outcome>>,
+    outcomes: Mutex<BTreeMap<SubmissionKey, Kept>>,
     script: Mutex<Script>,
     refusal: Mutex<Refusal>,
 }
@@ -79,14 +103,21 @@ impl Memory {
 
     /// Everything recorded, in the order of the keys.
     pub fn outcomes(&self) -> Vec<Outcome> {
-        lock(&self.outcomes).values().cloned().collect()
+        lock(&self.outcomes).values().filter_map(Kept::outcome).cloned().collect()
+    }
+
+    /// Keeps nothing but the key, as `[retention]` does.
+    pub fn expire(&self, key: &SubmissionKey) {
+        if let Some(kept) = lock(&self.outcomes).get_mut(key) {
+            kept.expired = true;
+        }
     }
 
     /// Does the work of a call, unless the script has it fail.
     fn answer<T>(
         &self,
         call: Call,
-        work: impl FnOnce(&mut BTreeMap<SubmissionKey, Outcome>) -> T,
+        work: impl FnOnce(&mut BTreeMap<SubmissionKey, Kept>) -> T,
     ) -> Result<T, LedgerError> {
         let fault = (lock(&self.script))(call);
         match fault {
@@ -124,8 +155,10 @@ impl Ledger for Memory {
         self.answer(Call::Find, |outcomes| {
             let found = keys.iter().map(|key| {
                 let oldest = SubmissionKey { generation: 0, ..key.clone() };
-                let predecessor = outcomes.range(&oldest..key).next_back().map(|(_, outcome)| outcome.id());
-                Found { standing: outcomes.get(key).cloned(), predecessor }
+                let predecessor = outcomes.range(&oldest..key).next_back().map(|(_, kept)| kept.outcome.id());
+                let kept = outcomes.get(key);
+                let standing = kept.and_then(Kept::outcome).cloned();
+                Found { standing, expired: kept.and_then(Kept::expired), predecessor }
             });
             found.collect()
         })
@@ -137,19 +170,30 @@ impl Ledger for Memory {
             let answers = outcomes.iter().map(|outcome| match recorded.entry(outcome.key()) {
                 _ if refusal(outcome) => Recorded::Refused("invalid byte sequence for encoding \"UTF8\": 0x00".into()),
                 Entry::Vacant(vacant) => {
-                    vacant.insert(outcome.clone());
+                    let recorded_at = OffsetDateTime::now_utc();
+                    vacant.insert(Kept { outcome: outcome.clone(), recorded_at, expired: false });
                     Recorded::New
                 }
-                Entry::Occupied(standing) => Recorded::Standing(Box::new(standing.get().clone())),
+                Entry::Occupied(kept) => match kept.get().expired() {
+                    Some(expired) => Recorded::Expired(expired),
+                    None => Recorded::Standing(Box::new(kept.get().outcome.clone())),
+                },
             });
             answers.collect()
         })
     }
 
-    async fn scored(&self, contents: &[Content], model: &ModelRef) -> Result<Vec<Option<Verdict>>, LedgerError> {
+    async fn scored(
+        &self,
+        contents: &[Content],
+        model: &ModelRef,
+        within: Duration,
+    ) -> Result<Vec<Option<Verdict>>, LedgerError> {
+        let since = super::since(within);
         self.answer(Call::Scored, |outcomes| {
             let first = |content: &Content| {
-                outcomes.values().find_map(|outcome| match outcome {
+                let recent = outcomes.values().filter(|kept| kept.recorded_at >= since);
+                recent.filter_map(Kept::outcome).find_map(|outcome| match outcome {
                     Outcome::Verdict(verdict) if is_scored(verdict, content, model) => Some((**verdict).clone()),
                     _ => None,
                 })
@@ -159,12 +203,14 @@ impl Ledger for Memory {
     }
 
     async fn outcome(&self, id: OutcomeId) -> Result<Option<Outcome>, LedgerError> {
-        self.answer(Call::Outcome, |outcomes| outcomes.values().find(|outcome| outcome.id() == id).cloned())
+        self.answer(Call::Outcome, |outcomes| {
+            outcomes.values().filter_map(Kept::outcome).find(|outcome| outcome.id() == id).cloned()
+        })
     }
 
     async fn latest(&self, tenant: &str, image: &ImageRef) -> Result<Option<Verdict>, LedgerError> {
         self.answer(Call::Latest, |outcomes| {
-            let verdicts = outcomes.values().filter_map(|outcome| match outcome {
+            let verdicts = outcomes.values().filter_map(Kept::outcome).filter_map(|outcome| match outcome {
                 Outcome::Verdict(verdict) => Some(verdict),
                 Outcome::Failure(_) => None,
             });
@@ -176,6 +222,10 @@ impl Ledger for Memory {
 
     async fn prove(&self) -> Result<(), LedgerError> {
         self.answer(Call::Prove, |_| ())
+    }
+
+    async fn partitions_ahead(&self) -> Result<usize, LedgerError> {
+        Ok(FEWEST_AHEAD)
     }
 
     async fn check(&self) -> Result<(), LedgerError> {

@@ -2,14 +2,27 @@
 //!
 //! Every statement is its own transaction.
 
-mod statements;
+mod insert;
+mod lookup;
+mod moving;
+mod pairing;
+mod partitions;
+mod remainder;
+mod retention;
+mod sizes;
+
+pub use moving::Moved;
+pub use pairing::Pairing;
+pub use sizes::Size;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
 
 use async_trait::async_trait;
 
 use super::{Content, Found, Ledger, LedgerError, Recorded};
-use database::{Database, Settings, is_about_a_value, wants_another_try};
+use crate::maintenance::{Kind, ahead};
+use database::{Database, Settings, is_about_a_value, lacks_partition, wants_another_try};
 use domain::{ImageRef, ModelRef, Outcome, OutcomeId, SubmissionKey, Verdict};
 
 /// Tries of one `record` while the database asks for another one (deadlock, serialization).
@@ -31,6 +44,21 @@ impl Postgres {
         Postgres { database: database.clone() }
     }
 
+    /// How far the move of what was recorded before there were partitions has come.
+    pub async fn moved(&self) -> Result<Moved, LedgerError> {
+        let mut connection = self.database.connection().await?;
+        let answer = self.database.in_time(moving::so_far(&mut connection)).await;
+        self.database.conclude(connection, answer).await
+    }
+
+    /// Moves some of what was recorded before there were partitions.
+    pub async fn move_some(&self) -> Result<Moved, LedgerError> {
+        let mut connection = self.database.connection().await?;
+        // Without our own limit on time: dropping what was moved may take longer.
+        let answer = moving::batch(&mut connection).await;
+        self.database.conclude(connection, answer).await
+    }
+
     /// Inserts outcomes with distinct keys, and tells which keys were free. A value that is refused leaves out its own.
     async fn insert(&self, outcomes: &[&Outcome]) -> Result<Inserted, LedgerError> {
         let mut inserted = Inserted::default();
@@ -39,8 +67,13 @@ impl Postgres {
             let mut tries = 1;
             loop {
                 let mut connection = self.database.connection().await?;
-                match self.database.in_time(statements::insert(&mut connection, some)).await {
+                match self.database.in_time(insert::insert(&mut connection, some)).await {
                     Err(error) if tries < TRIES && wants_another_try(&error) => tries += 1,
+                    Err(error) if tries < TRIES && lacks_partition(&error) => {
+                        drop(connection);
+                        self.make_current_partitions().await?;
+                        tries += 1;
+                    }
                     Err(error) if is_about_a_value(&error) => {
                         match some {
                             [refused] => drop(inserted.refused.insert(refused.key(), words(&error))),
@@ -58,14 +91,17 @@ impl Postgres {
         Ok(inserted)
     }
 
-    /// The outcomes that stand for keys that all have one.
-    async fn standing(&self, keys: Vec<SubmissionKey>) -> Result<HashMap<SubmissionKey, Outcome>, LedgerError> {
+    /// What stands for keys that are all taken.
+    async fn standing(&self, keys: Vec<SubmissionKey>) -> Result<HashMap<SubmissionKey, Recorded>, LedgerError> {
         let found = self.find(&keys).await?;
-        let standing = keys.into_iter().zip(found).map(|(key, found)| match found.standing {
-            Some(outcome) => Ok((key, outcome)),
-            None => Err(LedgerError::failed(format!(
-                "{key:?} is taken in `outcomes`, but has neither a verdict nor a failure"
-            ))),
+        let standing = keys.into_iter().zip(found).map(|(key, found)| match found {
+            Found { standing: Some(outcome), .. } => Ok((key, Recorded::Standing(Box::new(outcome)))),
+            Found { expired: Some(expired), .. } => Ok((key, Recorded::Expired(expired))),
+            // It was there a moment ago: its key has been removed since (`[retention]`).
+            Found { .. } => {
+                let detail = format!("{key:?} was taken in `outcomes`, and was removed meanwhile");
+                Err(LedgerError::Hindered { detail, cause: None })
+            }
         });
         standing.collect()
     }
@@ -100,7 +136,7 @@ impl Ledger for Postgres {
         let mut left = vec![keys];
         while let Some(some) = left.pop() {
             let mut connection = self.database.connection().await?;
-            match self.database.in_time(statements::find(&mut connection, some)).await {
+            match self.database.in_time(lookup::find(&mut connection, some)).await {
                 // No row can have such a key.
                 Err(error) if is_about_a_value(&error) && some.len() == 1 => found.push(Found::default()),
                 Err(error) if is_about_a_value(&error) => left.extend(halves(some)),
@@ -126,7 +162,7 @@ impl Ledger for Postgres {
         let lost = firsts.keys().filter(|&&key| !new.contains(key) && !refused.contains_key(key));
         let standing = self.standing(lost.map(|&key| key.clone()).collect()).await?;
         let answers = keys.iter().enumerate().map(|(index, key)| match (standing.get(key), firsts[key]) {
-            (Some(outcome), _) => Recorded::Standing(Box::new(outcome.clone())),
+            (Some(standing), _) => standing.clone(),
             (None, _) if refused.contains_key(key) => Recorded::Refused(refused[key].clone()),
             (None, first) if first == index => Recorded::New,
             (None, first) => Recorded::Standing(Box::new(outcomes[first].clone())),
@@ -134,30 +170,36 @@ impl Ledger for Postgres {
         Ok(answers.collect())
     }
 
-    async fn scored(&self, contents: &[Content], model: &ModelRef) -> Result<Vec<Option<Verdict>>, LedgerError> {
+    async fn scored(
+        &self,
+        contents: &[Content],
+        model: &ModelRef,
+        within: Duration,
+    ) -> Result<Vec<Option<Verdict>>, LedgerError> {
         if contents.is_empty() {
             return Ok(Vec::new());
         }
+        let since = super::since(within);
         let mut connection = self.database.connection().await?;
-        let answer = self.database.in_time(statements::scored(&mut connection, contents, model)).await;
+        let answer = self.database.in_time(lookup::scored(&mut connection, contents, model, since)).await;
         self.database.conclude(connection, answer).await
     }
 
     async fn outcome(&self, id: OutcomeId) -> Result<Option<Outcome>, LedgerError> {
         let mut connection = self.database.connection().await?;
-        let answer = self.database.in_time(statements::outcome(&mut connection, id)).await;
+        let answer = self.database.in_time(lookup::outcome(&mut connection, id)).await;
         self.database.conclude(connection, answer).await
     }
 
     async fn latest(&self, tenant: &str, image: &ImageRef) -> Result<Option<Verdict>, LedgerError> {
         let mut connection = self.database.connection().await?;
-        let answer = self.database.in_time(statements::latest(&mut connection, tenant, image)).await;
+        let answer = self.database.in_time(lookup::latest(&mut connection, tenant, image)).await;
         self.database.conclude(connection, answer).await
     }
 
     async fn prove(&self) -> Result<(), LedgerError> {
         let mut connection = self.database.connection().await?;
-        let answer = self.database.in_time(statements::forbidden(&mut connection)).await;
+        let answer = self.database.in_time(lookup::forbidden(&mut connection)).await;
         let forbidden = self.database.conclude(connection, answer).await?;
         match forbidden.first() {
             None => Ok(()),
@@ -165,6 +207,11 @@ impl Ledger for Postgres {
                 Err(LedgerError::Forbidden { detail: format!("permission denied for table {table}"), cause: None })
             }
         }
+    }
+
+    async fn partitions_ahead(&self) -> Result<usize, LedgerError> {
+        let (now, partitions) = (self.now().await?, self.partitions().await?);
+        Ok(Kind::ALL.iter().map(|kind| ahead(&partitions, *kind, now)).min().unwrap_or_default())
     }
 
     async fn check(&self) -> Result<(), LedgerError> {

@@ -1,12 +1,20 @@
 //! The promises of `ledger`.
 
+mod moving;
+mod partitions;
 mod postgres;
+mod scale;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use database::migrate;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
 use domain::{ImageRef, ModelRef, Outcome, OutcomeId, SubmissionKey, Verdict};
+use ledger::maintenance::FEWEST_AHEAD;
 use ledger::memory::{Call, Fault, Memory};
 use ledger::postgres::Postgres;
 use ledger::{Content, Found, Ledger, LedgerError, Recorded};
@@ -18,6 +26,8 @@ use crate::support::outcomes::{failure, key, verdict, verdict_of};
 use crate::support::servers::in_own_schema;
 
 type Subject = Arc<dyn Ledger>;
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 macro_rules! suite {
     ($($test:ident)*) => {
@@ -119,27 +129,29 @@ async fn answers_come_in_the_order_of_the_questions(ledger: Subject) {
 }
 
 async fn scores_are_found_by_tenant_bytes_and_model(ledger: Subject) {
+    let digest = |bytes: &str| hex::encode(bytes.repeat(32));
     let on = |id: &str, bytes: &str| {
         let mut verdict = verdict_of(key(id, 0));
-        verdict.image.sha256 = bytes.into();
+        verdict.image.sha256 = digest(bytes);
         verdict
     };
-    let scored = on("scored", "bytes");
+    let scored = on("scored", "b");
     let model = scored.model.clone();
-    let reused = Verdict { reused_from: Some(scored.verdict_id), ..on("reused", "others") };
-    let foreign = Verdict { tenant: "other".into(), ..on("foreign", "foreign") };
-    let old = Verdict { model: ModelRef { version: "old".into(), ..model.clone() }, ..on("old", "old") };
+    let reused = Verdict { reused_from: Some(scored.verdict_id), ..on("reused", "r") };
+    let foreign = Verdict { tenant: "other".into(), ..on("foreign", "f") };
+    let old = Verdict { model: ModelRef { version: "old".into(), ..model.clone() }, ..on("old", "o") };
     let verdicts = [scored.clone(), reused, foreign, old.clone()].map(|verdict| Outcome::Verdict(Box::new(verdict)));
     ledger.record(&verdicts).await.unwrap();
     ledger.record(&[failure(key("failed", 0))]).await.unwrap();
 
-    let contents = ["never", "bytes", "others", "foreign", "old", "bytes"]
-        .map(|sha256| Content { tenant: "acme".into(), sha256: sha256.into() });
-    let found = ledger.scored(&contents, &model).await.unwrap();
+    let contents = ["n", "b", "r", "f", "o", "b"].map(|bytes| Content { tenant: "acme".into(), sha256: digest(bytes) });
+    let found = ledger.scored(&contents, &model, DAY).await.unwrap();
     assert_eq!(found, [None, Some(scored.clone()), None, None, None, Some(scored)]);
-    assert_eq!(ledger.scored(&contents[4..5], &old.model).await.unwrap(), [Some(old.clone())]);
+    assert_eq!(ledger.scored(&contents[4..5], &old.model, DAY).await.unwrap(), [Some(old.clone())]);
+    assert_eq!(ledger.scored(&contents[4..5], &old.model, Duration::MAX).await.unwrap(), [Some(old.clone())]);
+    assert_eq!(ledger.scored(&contents[4..5], &old.model, Duration::ZERO).await.unwrap(), [None]);
     let other_weights = ModelRef { sha256: "c".repeat(64), ..old.model };
-    assert_eq!(ledger.scored(&contents[4..5], &other_weights).await.unwrap(), [None]);
+    assert_eq!(ledger.scored(&contents[4..5], &other_weights, DAY).await.unwrap(), [None]);
 }
 
 async fn an_outcome_is_found_by_its_id(ledger: Subject) {
@@ -243,7 +255,7 @@ async fn many_at_once_agree_on_one_winner_for_each_key(ledger: Subject) {
         match answer {
             Recorded::New => winners.entry(outcome.key()).or_default().push(outcome),
             Recorded::Standing(standing) => losers.push(*standing),
-            Recorded::Refused(reason) => panic!("{reason}"),
+            other => panic!("{other:?}"),
         }
     }
     assert_eq!(winners.len(), KEYS);
@@ -264,6 +276,37 @@ async fn a_large_call_is_one_call(ledger: Subject) {
     assert!(ledger.find(&keys).await.unwrap().iter().all(|found| found.standing.is_some()));
 }
 
+/// `expire` leaves nothing of an outcome but its key.
+async fn a_key_outlives_its_outcome(ledger: Subject, expire: impl Fn(SubmissionKey) -> BoxFuture<'static, ()>) {
+    let (verdict, failure) = (verdict(key("v", 0)), failure(key("f", 0)));
+    ledger.record(&[verdict.clone(), failure.clone()]).await.unwrap();
+    for outcome in [&verdict, &failure] {
+        expire(outcome.key()).await;
+        let found = ledger.find(&[outcome.key()]).await.unwrap().remove(0);
+        let expired = found.expired.clone().expect("the key is taken");
+        assert_eq!((found.standing, expired.id), (None, outcome.id()));
+        assert!(expired.agrees_with(&outcome.image()));
+        assert!(!expired.agrees_with(&ImageRef { key: "u/2.jpg".into(), ..outcome.image() }));
+        let again = ledger.record(std::slice::from_ref(outcome)).await.unwrap();
+        assert_eq!(again, [Recorded::Expired(expired)], "never a second one");
+        assert_eq!(ledger.outcome(outcome.id()).await.unwrap(), None);
+    }
+    let next = ledger.find(&[key("v", 1)]).await.unwrap().remove(0);
+    assert_eq!(next, Found { predecessor: Some(verdict.id()), ..Found::default() });
+    assert_eq!(ledger.latest("acme", &verdict.image()).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn in_memory_a_key_outlives_its_outcome() {
+    let ledger = Arc::new(Memory::new());
+    let kept = ledger.clone();
+    let expire = move |key| {
+        kept.expire(&key);
+        futures_util::future::ready(()).boxed()
+    };
+    a_key_outlives_its_outcome(ledger, expire).await;
+}
+
 async fn asking_nothing_answers_nothing(ledger: Subject) {
     assert_eq!(ledger.find(&[]).await.unwrap(), []);
     assert_eq!(ledger.record(&[]).await.unwrap(), []);
@@ -273,6 +316,7 @@ async fn asking_nothing_answers_nothing(ledger: Subject) {
 async fn a_healthy_ledger_says_so(ledger: Subject) {
     ledger.check().await.unwrap();
     ledger.prove().await.unwrap();
+    assert!(ledger.partitions_ahead().await.unwrap() >= FEWEST_AHEAD);
 }
 
 /// The ledger in memory must be able to fail like the real one in `postgres`.

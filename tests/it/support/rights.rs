@@ -37,7 +37,9 @@ impl Rights {
         let own = format!("rabbitmqctl set_permissions -p {name} {} '.*' '.*' '.*'", own.username());
         rabbitmqctl(&format!("{users}\n{own}"));
         let rights = Rights { site: Site::in_vhost(&name).await, password };
-        let grants = block("sql", "GRANT").replace("SCHEMA assay", &format!("SCHEMA {name}"));
+        let grants = block("sql", "GRANT")
+            .replace("SCHEMA assay", &format!("SCHEMA {name}"))
+            .replace("FUNCTION assay.", &format!("FUNCTION {name}."));
         let grants = grants.replace(" assay.", &format!(" {name}.")).replace("assay_worker", &rights.user("worker"));
         let grants =
             grants.replace("assay_trainer", &rights.user("trainer")).replace("assay_viewer", &rights.user("viewer"));

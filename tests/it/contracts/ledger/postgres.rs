@@ -4,6 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use database::{Settings, address, migrate};
+use domain::{Outcome, SubmissionKey};
+use futures_util::FutureExt;
 use ledger::postgres::Postgres;
 use ledger::{Ledger, LedgerError, Recorded};
 use secrecy::SecretString;
@@ -13,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use url::Url;
 
-use crate::support::outcomes::{failure, key, verdict};
+use crate::support::outcomes::{failure, key, verdict, verdict_of};
 use crate::support::proxy::{Flow, Proxy};
 use crate::support::servers::{in_own_schema, servers, unique};
 use crate::support::within;
@@ -28,20 +30,20 @@ fn migrations() -> Vec<String> {
 }
 
 /// A connection that looks at the test's schema.
-async fn raw(settings: &Settings) -> PgConnection {
+pub(super) async fn raw(settings: &Settings) -> PgConnection {
     let mut connection = PgConnection::connect(servers().database_url()).await.unwrap();
     connection.execute(AssertSqlSafe(format!("SET search_path = {}", settings.schema))).await.unwrap();
     connection
 }
 
 /// The settings, with another address of the same server.
-fn at(settings: &Settings, change: impl FnOnce(&mut Url)) -> Settings {
+pub(super) fn at(settings: &Settings, change: impl FnOnce(&mut Url)) -> Settings {
     let mut url = Url::parse(servers().database_url()).unwrap();
     change(&mut url);
     Settings { url: SecretString::from(url.to_string()), timeout_s: 1, ..settings.clone() }
 }
 
-async fn until_true(connection: &mut PgConnection, question: &'static str) {
+pub(super) async fn until_true(connection: &mut PgConnection, question: &'static str) {
     within(20, async {
         while !sqlx::query_scalar::<_, bool>(question).fetch_one(&mut *connection).await.unwrap() {
             tokio::task::yield_now().await;
@@ -86,7 +88,7 @@ async fn a_database_that_lacks_tables_is_not_migrated() {
         let mut raw = raw(&settings).await;
         raw.execute("INSERT INTO _sqlx_migrations VALUES (9999, 'later', now(), true, '', 0)").await.unwrap();
         ledger.check().await.unwrap();
-        raw.execute("DROP TABLE failures").await.unwrap();
+        raw.execute("DROP TABLE failures CASCADE").await.unwrap();
         not_migrated(ledger.check().await.unwrap_err());
         raw.execute("DELETE FROM _sqlx_migrations WHERE version = 1").await.unwrap();
         not_migrated(ledger.check().await.unwrap_err());
@@ -112,32 +114,58 @@ async fn the_database_itself_refuses_a_second_outcome() {
         let ledger = Postgres::connect(&settings).await.unwrap();
         ledger.record(&[verdict(key("v", 0)), failure(key("f", 0))]).await.unwrap();
         let mut raw = raw(&settings).await;
-        let as_failure = |id: &str, from: &str| {
-            format!(
-                "INSERT INTO failures (tenant, submission_id, generation, failure_id, code, stage, retryable, bucket, \
-                 object_key, purpose, failed_at, document) SELECT tenant, '{id}', generation, gen_random_uuid(), 'c', \
-                 's', false, bucket, object_key, purpose, now(), document FROM {from}"
-            )
-        };
-        let refused = [
-            // A failure beside a verdict, a second failure, a failure that no key stands for.
-            (as_failure("v", "verdicts"), "foreign key"),
-            (as_failure("f", "failures"), "duplicate key"),
-            (as_failure("nobody", "failures"), "foreign key"),
-            // A key can't have both kinds, change its kind, or be deleted before its outcome.
-            (
-                "INSERT INTO outcomes SELECT tenant, submission_id, generation, 'failure', outcome_id FROM outcomes"
-                    .into(),
-                "duplicate key",
-            ),
-            ("UPDATE outcomes SET kind = 'failure' WHERE submission_id = 'v'".into(), "foreign key"),
-            ("DELETE FROM outcomes".into(), "foreign key"),
-            ("UPDATE verdicts SET kind = 'failure'".into(), "generated column"),
-        ];
-        for (statement, reason) in refused {
-            let error = raw.execute(AssertSqlSafe(statement.clone())).await.expect_err(&statement).to_string();
-            assert!(error.contains(reason) || error.contains("can only be updated to DEFAULT"), "{statement}: {error}");
+        let again = "INSERT INTO outcomes SELECT now(), generation, gen_random_uuid(), image_binding, 1 - kind, tenant, \
+                     submission_id FROM outcomes";
+        for (statement, reason) in [(again, "duplicate key"), ("UPDATE outcomes SET kind = 2", "check constraint")] {
+            let error = raw.execute(statement).await.expect_err(statement).to_string();
+            assert!(error.contains(reason), "{statement}: {error}");
         }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_postgres_a_key_outlives_its_outcome() {
+    in_own_schema(|settings| async move {
+        migrate(&settings).await.unwrap();
+        let ledger = Arc::new(Postgres::connect(&settings).await.unwrap());
+        // The row of one is gone, of the other only what no column holds.
+        let expire = move |key: SubmissionKey| {
+            let settings = settings.clone();
+            let expiring = async move {
+                let mut raw = raw(&settings).await;
+                raw.execute("UPDATE verdicts SET remainder = NULL").await.unwrap();
+                if key.submission_id == "f" {
+                    raw.execute("DELETE FROM failures").await.unwrap();
+                }
+            };
+            expiring.boxed()
+        };
+        super::a_key_outlives_its_outcome(ledger, expire).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_document_in_sql_is_the_one_that_was_published() {
+    in_own_schema(|settings| async move {
+        migrate(&settings).await.unwrap();
+        let ledger = Postgres::connect(&settings).await.unwrap();
+        let mut odd = verdict_of(key("it's \u{1} \"odd\"", 3));
+        odd.metadata.insert("a \"b\"".into(), serde_json::json!([u64::MAX, 1e-300, null, {"image": {}}]));
+        odd.score.threshold_low = 1e-7;
+        odd.score.synthetic = f32::MIN_POSITIVE;
+        odd.reused_from = Some(odd.verdict_id);
+        let outcome = Outcome::Verdict(Box::new(odd));
+        ledger.record(std::slice::from_ref(&outcome)).await.unwrap();
+        let mut raw = raw(&settings).await;
+        let text: String =
+            sqlx::query_scalar("SELECT v.document::text FROM verdicts AS v").fetch_one(&mut raw).await.unwrap();
+        assert_eq!(serde_json::from_str::<Outcome>(&text).unwrap(), outcome);
+        raw.execute("UPDATE verdicts SET remainder = NULL").await.unwrap();
+        let gone: Option<String> =
+            sqlx::query_scalar("SELECT v.document::text FROM verdicts AS v").fetch_one(&mut raw).await.unwrap();
+        assert_eq!(gone, None);
     })
     .await;
 }

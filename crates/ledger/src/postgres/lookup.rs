@@ -1,0 +1,281 @@
+//! Looking outcomes up: the register of keys first, then the one partition that it names.
+//!
+//! These statements are planned anew each time, by the sizes that the tables have then: a plan that was made while a table
+//! was small would go on reading all of it when it has grown.
+
+use std::collections::HashMap;
+
+use serde::de::DeserializeOwned;
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{AssertSqlSafe, Row};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::insert::{VERDICT, column};
+use super::remainder::{COLUMNS, verdict};
+use crate::expired::Expired;
+use crate::{Content, Found};
+use database::{query, query_scalar};
+use domain::{ImageRef, ModelRef, Outcome, OutcomeId, SubmissionKey, Verdict};
+
+/// LIMIT keeps the planner to one index look-up for each key.
+const REGISTERED: &str = "
+SELECT
+    known.kind, known.outcome_id, known.recorded_at, known.image_binding,
+    old.verdict::text AS verdict, old.failure::text AS failure
+FROM unnest($1::text[], $2::text[], $3::bigint[]) WITH ORDINALITY
+    AS asked (tenant, submission_id, generation, place)
+LEFT JOIN LATERAL (
+    SELECT kind, outcome_id, recorded_at, image_binding FROM outcomes AS o
+    WHERE (o.tenant, o.submission_id, o.generation) = (asked.tenant, asked.submission_id, asked.generation)
+    LIMIT 1
+) AS known ON true
+LEFT JOIN LATERAL (
+    SELECT verdict, failure FROM earlier AS e
+    WHERE (e.tenant, e.submission_id, e.generation) = (asked.tenant, asked.submission_id, asked.generation)
+    LIMIT 1
+) AS old ON known.outcome_id IS NULL
+ORDER BY asked.place";
+
+/// Of each key the latest earlier generation. Asked only for those that can have one.
+const PREDECESSORS: &str = "
+SELECT coalesce(
+    CASE WHEN moved.generation > old.generation THEN moved.outcome_id ELSE old.outcome_id END,
+    moved.outcome_id
+) AS predecessor
+FROM unnest($1::text[], $2::text[], $3::bigint[]) WITH ORDINALITY
+    AS asked (tenant, submission_id, generation, place)
+LEFT JOIN LATERAL (
+    SELECT outcome_id, generation FROM outcomes AS o
+    WHERE (o.tenant, o.submission_id) = (asked.tenant, asked.submission_id) AND o.generation < asked.generation
+    ORDER BY o.generation DESC
+    LIMIT 1
+) AS moved ON true
+LEFT JOIN LATERAL (
+    SELECT outcome_id, generation FROM earlier AS e
+    WHERE (e.tenant, e.submission_id) = (asked.tenant, asked.submission_id) AND e.generation < asked.generation
+    ORDER BY e.generation DESC
+    LIMIT 1
+) AS old ON true
+ORDER BY asked.place";
+
+const FAILURES: &str = "
+SELECT failure_id, document::text AS document FROM failures
+WHERE recorded_at = ANY($1::timestamptz[]) AND failure_id = ANY($2::uuid[])";
+
+const OF_ID: &str = "
+SELECT kind, outcome_id, recorded_at, image_binding, NULL AS verdict, NULL AS failure
+FROM outcomes WHERE outcome_id = $1
+UNION ALL
+SELECT NULL, outcome_id, recorded_at, NULL, verdict::text, failure::text FROM earlier WHERE outcome_id = $1
+LIMIT 1";
+
+/// The tables that lack the right to add and to read.
+const FORBIDDEN: &str = "
+SELECT name FROM unnest(ARRAY['outcomes', 'verdicts', 'failures']) AS name
+WHERE NOT (has_table_privilege(name, 'INSERT') AND has_table_privilege(name, 'SELECT'))
+UNION ALL
+SELECT name FROM unnest(ARRAY['earlier']) AS name WHERE NOT has_table_privilege(name, 'SELECT')
+ORDER BY name";
+
+/// One answer for each key, in order.
+pub(super) async fn find(connection: &mut PgConnection, keys: &[SubmissionKey]) -> Result<Vec<Found>, sqlx::Error> {
+    let rows = asked(connection, REGISTERED, &keys.iter().collect::<Vec<_>>()).await?;
+    let standing = standing(connection, &rows).await?;
+    let mut found: Vec<Found> = standing
+        .into_iter()
+        .map(|standing| match standing {
+            Some(Standing::Kept(outcome)) => Found { standing: Some(outcome), ..Found::default() },
+            Some(Standing::Expired(expired)) => Found { expired: Some(expired), ..Found::default() },
+            None => Found::default(),
+        })
+        .collect();
+    let later: Vec<usize> = (0..keys.len()).filter(|index| keys[*index].generation > 0).collect();
+    if !later.is_empty() {
+        let keys: Vec<&SubmissionKey> = later.iter().map(|index| &keys[*index]).collect();
+        let rows = asked(connection, PREDECESSORS, &keys).await?;
+        for (index, row) in later.into_iter().zip(rows) {
+            let predecessor: Option<Uuid> = row.try_get("predecessor")?;
+            found[index].predecessor = predecessor.map(OutcomeId);
+        }
+    }
+    Ok(found)
+}
+
+async fn asked(
+    connection: &mut PgConnection,
+    question: &'static str,
+    keys: &[&SubmissionKey],
+) -> Result<Vec<PgRow>, sqlx::Error> {
+    query(question)
+        .persistent(false)
+        .bind(column(keys, |key| key.tenant.as_str()))
+        .bind(column(keys, |key| key.submission_id.as_str()))
+        .bind(column(keys, |key| i64::from(key.generation)))
+        .fetch_all(connection)
+        .await
+}
+
+/// What a key that is taken stands for.
+enum Standing {
+    Kept(Outcome),
+    Expired(Expired),
+}
+
+/// What rows of the register stand for, in order. The partitions are asked by time, so that none but those is looked into.
+async fn standing(connection: &mut PgConnection, rows: &[PgRow]) -> Result<Vec<Option<Standing>>, sqlx::Error> {
+    let mut entries = Vec::with_capacity(rows.len());
+    for row in rows {
+        entries.push(Registered::of(row)?);
+    }
+    let of_kind = |kind: i16| {
+        let of_kind = entries.iter().filter_map(|entry| match entry {
+            Registered::Moved { kind: one, expired } if *one == kind => Some((expired.recorded_at, expired.id.0)),
+            _ => None,
+        });
+        of_kind.unzip()
+    };
+    let (times, ids): (Vec<OffsetDateTime>, Vec<Uuid>) = of_kind(VERDICT);
+    let mut outcomes = HashMap::new();
+    if !ids.is_empty() {
+        let asked = format!(
+            "SELECT {COLUMNS} FROM verdicts WHERE recorded_at = ANY($1::timestamptz[]) AND verdict_id = ANY($2::uuid[])"
+        );
+        let rows = query(AssertSqlSafe(asked)).persistent(false).bind(times).bind(ids);
+        for row in rows.fetch_all(&mut *connection).await? {
+            let outcome = verdict(&row)?.map(|verdict| Outcome::Verdict(Box::new(verdict)));
+            outcomes.extend(outcome.map(|outcome| (outcome.id(), outcome)));
+        }
+    }
+    let (times, ids): (Vec<OffsetDateTime>, Vec<Uuid>) = of_kind(super::insert::FAILURE);
+    if !ids.is_empty() {
+        let rows = query(FAILURES).persistent(false).bind(times).bind(ids);
+        for row in rows.fetch_all(&mut *connection).await? {
+            let outcome = document(&row, "document")?.map(|failure| Outcome::Failure(Box::new(failure)));
+            outcomes.extend(outcome.map(|outcome| (outcome.id(), outcome)));
+        }
+    }
+    let standing = entries.into_iter().map(|entry| match entry {
+        Registered::Free => None,
+        Registered::Earlier(outcome) => Some(Standing::Kept(*outcome)),
+        Registered::Moved { expired, .. } => Some(match outcomes.get(&expired.id) {
+            // The same key may have been asked about twice.
+            Some(outcome) => Standing::Kept(outcome.clone()),
+            None => Standing::Expired(expired),
+        }),
+    });
+    Ok(standing.collect())
+}
+
+/// What the register says of a key.
+enum Registered {
+    Free,
+    /// From before there were partitions.
+    Earlier(Box<Outcome>),
+    Moved {
+        kind: i16,
+        expired: Expired,
+    },
+}
+
+impl Registered {
+    fn of(row: &PgRow) -> Result<Registered, sqlx::Error> {
+        if let Some(kind) = row.try_get("kind")? {
+            let id = OutcomeId(row.try_get("outcome_id")?);
+            let (recorded_at, image_binding) = (row.try_get("recorded_at")?, row.try_get("image_binding")?);
+            return Ok(Registered::Moved { kind, expired: Expired { id, recorded_at, image_binding } });
+        }
+        Ok(earlier(row)?.map_or(Registered::Free, |outcome| Registered::Earlier(Box::new(outcome))))
+    }
+}
+
+/// The outcome of a row of the view `earlier`.
+pub(super) fn earlier(row: &PgRow) -> Result<Option<Outcome>, sqlx::Error> {
+    let verdict = document(row, "verdict")?.map(|verdict| Outcome::Verdict(Box::new(verdict)));
+    let failure = document(row, "failure")?.map(|failure| Outcome::Failure(Box::new(failure)));
+    Ok(verdict.or(failure))
+}
+
+/// One answer for each content, in order, from verdicts that were recorded after `since`.
+pub(super) async fn scored(
+    connection: &mut PgConnection,
+    contents: &[Content],
+    model: &ModelRef,
+    since: OffsetDateTime,
+) -> Result<Vec<Option<Verdict>>, sqlx::Error> {
+    let asked = format!(
+        "SELECT asked.place, same.* FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS asked (tenant, image_sha256, place)
+         CROSS JOIN LATERAL (
+             SELECT {COLUMNS} FROM verdicts AS v
+             WHERE v.image_sha256 = decode(asked.image_sha256, 'hex') AND v.reused_from IS NULL AND v.recorded_at >= $5
+                 AND v.tenant = asked.tenant AND v.model_sha256 = decode($3, 'hex') AND v.model_version = $4
+                 AND v.remainder IS NOT NULL
+             LIMIT 1
+         ) AS same"
+    );
+    let rows = query(AssertSqlSafe(asked))
+        .persistent(false)
+        .bind(column(contents, |content| content.tenant.as_str()))
+        .bind(column(contents, |content| content.sha256.as_str()))
+        .bind(&model.sha256)
+        .bind(&model.version)
+        .bind(since)
+        .fetch_all(connection)
+        .await?;
+    let mut scored = vec![None; contents.len()];
+    for row in &rows {
+        let place: i64 = row.try_get("place")?;
+        scored[usize::try_from(place - 1).expect("places begin at 1")] = verdict(row)?;
+    }
+    Ok(scored)
+}
+
+pub(super) async fn outcome(connection: &mut PgConnection, id: OutcomeId) -> Result<Option<Outcome>, sqlx::Error> {
+    let rows = query(OF_ID).persistent(false).bind(id.0).fetch_all(&mut *connection).await?;
+    let standing = standing(connection, &rows).await?.pop().flatten();
+    Ok(standing.and_then(|standing| match standing {
+        Standing::Kept(outcome) => Some(outcome),
+        Standing::Expired(_) => None,
+    }))
+}
+
+/// The index finds the key; versions and etags are compared by the caller.
+pub(super) async fn latest(
+    connection: &mut PgConnection,
+    tenant: &str,
+    image: &ImageRef,
+) -> Result<Option<Verdict>, sqlx::Error> {
+    let asked = format!(
+        "SELECT {COLUMNS}, decided_at FROM verdicts
+         WHERE object_key = $1 AND bucket = $2 AND tenant = $3 AND remainder IS NOT NULL
+         ORDER BY decided_at DESC LIMIT 100"
+    );
+    let rows = of_image(connection, &asked, tenant, image).await?;
+    let mut found = rows.iter().map(verdict).collect::<Result<Vec<_>, _>>()?;
+    let asked = "SELECT verdict::text AS verdict FROM earlier
+        WHERE object_key = $1 AND bucket = $2 AND tenant = $3 ORDER BY decided_at DESC LIMIT 100";
+    for row in of_image(connection, asked, tenant, image).await? {
+        found.push(document(&row, "verdict")?);
+    }
+    let agreeing = found.into_iter().flatten().filter(|verdict| verdict.image.reference().agrees_with(image));
+    Ok(agreeing.max_by_key(|verdict| verdict.decided_at))
+}
+
+async fn of_image(
+    connection: &mut PgConnection,
+    asked: &str,
+    tenant: &str,
+    image: &ImageRef,
+) -> Result<Vec<PgRow>, sqlx::Error> {
+    let asked = query(AssertSqlSafe(asked.to_string())).persistent(false);
+    asked.bind(&image.key).bind(&image.bucket).bind(tenant).fetch_all(connection).await
+}
+
+pub(super) async fn forbidden(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
+    query_scalar(FORBIDDEN).fetch_all(connection).await
+}
+
+fn document<T: DeserializeOwned>(row: &PgRow, column: &str) -> Result<Option<T>, sqlx::Error> {
+    let text: Option<&str> = row.try_get(column)?;
+    text.map(serde_json::from_str).transpose().map_err(|error| sqlx::Error::Decode(error.into()))
+}
