@@ -22,7 +22,7 @@ use registry::{Acquired, Leases, Run, RunState, TrainingRuns};
 use secrecy::SecretString;
 use serde_json::Value;
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Connection as _, Executor};
+use sqlx::{AssertSqlSafe, Connection as _, Executor, Row as _};
 use uuid::Uuid;
 
 use crate::support::images;
@@ -71,6 +71,9 @@ async fn a_worker_with_nothing_but_its_rights_judges_images() {
     for word in ["\"decision\"", "object_not_found"] {
         assert_eq!(outcomes.matches(word).count(), 1, "{word}: {outcomes}");
     }
+    let rows = site.query(&format!("SELECT submission_id FROM {}.outcomes WHERE kind = 0", site.name)).await;
+    let (shown, _) = rights.run("viewer", ["verdict", rows[0].get("submission_id"), "--json"]);
+    assert!(shown.contains("\"decision\""), "{shown}");
     worker.terminate();
     assert!(worker.ended(Duration::from_secs(25)).await.success(), "{}", worker.log());
     assert_eq!(site.depth("dead").await, 1);
