@@ -7,7 +7,7 @@ use clap::Parser;
 use super::End;
 use super::print::say;
 use crate::config::Config;
-use database::Database;
+use database::{Database, Pooler, Settings};
 use ledger::postgres::{Moved, Postgres};
 
 /// Between two lines that say how far the move has come.
@@ -38,7 +38,9 @@ pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
     if args.no_move {
         return Ok(());
     }
-    let ledger = Postgres::on(&Database::connect(&config.database).await?);
+    // A transaction for each use, which gets through whatever stands between.
+    let settings = Settings { pooler: Pooler::Transaction, ..config.database.clone() };
+    let ledger = Postgres::on(&Database::connect(&settings).await?);
     move_all(&ledger).await
 }
 

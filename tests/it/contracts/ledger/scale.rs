@@ -33,7 +33,7 @@ WITH given AS MATERIALIZED (
 )
 INSERT INTO verdicts
 SELECT
-    at, at, 0, id, NULL, v.synthetic, v.logit, sha256(('c' || i)::bytea), v.model_sha256, 'acme', submission_id,
+    at, at, 0, id, NULL, v.synthetic, v.logit, sha256(('c' || i)::bytea), v.model_sha256, 'acme', given.submission_id,
     (ARRAY['real', 'synthetic', 'uncertain'])[d + 1], CASE d WHEN 1 THEN 'midjourney' END, v.model_version, v.bucket,
     'u/2026/11/30/' || i || '.jpg', 'live', v.remainder
 FROM given JOIN template AS v ON v.submission_id = CASE d WHEN 1 THEN 'named' ELSE 'unnamed' END";
