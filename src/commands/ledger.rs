@@ -38,7 +38,7 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Make partitions ahead, remove what [retention] no longer keeps, and reports of workers that are gone.
+    /// Make partitions ahead, remove what `[retention]` no longer keeps, and reports of workers that are gone.
     ///
     /// As the owner of the tables. One at a time, whoever starts it; a second one says so and ends with 0. Safe to stop anywhere.
     Maintain(Maintain),
@@ -66,7 +66,7 @@ pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
     let ledger = Postgres::on(&database);
     match &args.action {
         Action::Maintain(args) if args.dry_run => tell_plan(&ledger, config, args).await,
-        Action::Maintain(args) => alone(&database, maintain(&ledger, &database, config, args)).await,
+        Action::Maintain(args) => Box::pin(alone(&database, maintain(&ledger, &database, config, args))).await,
         Action::Show { json } => show(&ledger, *json).await,
     }
 }

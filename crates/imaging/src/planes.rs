@@ -76,8 +76,8 @@ impl Planes {
         upsampling: Upsampling,
     ) -> Planes {
         let (left, top) = (window.left.saturating_sub(2) & !1, window.top.saturating_sub(2) & !1);
-        let right = (window.right() + 3 & !1).min(width as usize);
-        let bottom = (window.bottom() + 3 & !1).min(height as usize);
+        let right = ((window.right() + 3) & !1).min(width as usize);
+        let bottom = ((window.bottom() + 3) & !1).min(height as usize);
         let part = Window { left, top, width: right - left, height: bottom - top };
         let (x, y) = chroma.steps();
         let plane = |x: usize, y: usize| {

@@ -107,7 +107,7 @@ impl Settings {
         let short = |what: What, tenant: Option<&str>| (1..partition_days).contains(&self.days(what, tenant));
         let all = std::iter::once(None).chain(self.tenants.keys().map(|tenant| Some(tenant.as_str())));
         for tenant in all {
-            for what in What::ALL.into_iter().filter(|what| short(*what, tenant)) {
+            if let Some(what) = What::ALL.into_iter().find(|what| short(*what, tenant)) {
                 let whose = tenant.map_or(String::new(), |tenant| format!(" of the tenant {tenant}"));
                 return Err(format!(
                     "retention keeps {}{whose} for {} days, which is shorter than a partition ({partition_days} days); raise it, \

@@ -69,6 +69,7 @@ fn decoding_bytes(width: u32, height: u32, each: f64, coded: usize) -> u64 {
     (round(width) * round(height) * each) as u64 + 2 * coded as u64
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "an error ends where it is made into another")]
 fn trouble(trouble: Trouble) -> DecodeError {
     match trouble {
         Trouble::Damaged(detail) => Format::Avif.damaged(detail),
@@ -76,6 +77,7 @@ fn trouble(trouble: Trouble) -> DecodeError {
     }
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "an error ends where it is made into another")]
 fn fault_of(fault: Fault, limits: &Limits) -> DecodeError {
     Format::Avif.damaged(match fault {
         Fault::OutOfMemory => {

@@ -43,7 +43,7 @@ fn new_verdict(number: usize) -> Outcome {
     let mut verdict = verdict_of(key(&format!("timed-{number}"), 0));
     verdict.image.sha256 = format!("{number:064x}");
     verdict.image.key = format!("u/2026/12/01/{number}.jpg");
-    if number % 3 != 0 {
+    if !number.is_multiple_of(3) {
         verdict.generator = None;
     }
     Outcome::Verdict(Box::new(verdict))
@@ -55,6 +55,7 @@ fn quantile(times: &mut [Duration], share: f64) -> f64 {
 }
 
 /// Batches of what is new, of keys that are there and that are not, and of contents.
+#[allow(clippy::print_stdout, reason = "what is measured is for the person who runs it")]
 async fn time(ledger: &Postgres, what: &str, first: usize, rows: u64) {
     let (mut recorded, mut known, mut unknown, mut scored) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for batch in 0..BATCHES {
