@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypeAlias, TypedDict
 
+C2pa: TypeAlias = Literal['present']
+
 
 class Candidate(TypedDict):
     label: str
     score: float
 
 
+Claim: TypeAlias = Literal['claimed_synthetic', 'claimed_edit', 'claimed_capture', 'none']
+
+
 Decision: TypeAlias = Literal['real', 'synthetic', 'uncertain']
 
 
-Format: TypeAlias = Literal['jpeg', 'png', 'webp', 'gif', 'bmp', 'tiff']
+Format: TypeAlias = Literal['jpeg', 'png', 'webp', 'gif', 'bmp', 'tiff', 'avif', 'jxl', 'heic']
+
+
+class Frames(TypedDict):
+    judged: int
+    of: int
 
 
 class GeneratorGuess(TypedDict):
@@ -22,6 +32,9 @@ class GeneratorGuess(TypedDict):
     family: str
     label: str
     novelty: float | None
+
+
+HintKind: TypeAlias = Literal['digital_source_type', 'generator_settings', 'software', 'camera_make']
 
 
 class JudgedImage(TypedDict):
@@ -46,7 +59,7 @@ class ModelRef(TypedDict):
 Purpose: TypeAlias = Literal['live', 'backfill', 'reverdict']
 
 
-Quality: TypeAlias = Literal['low_resolution', 'animated', 'transparent', 'greyscale', 'damaged']
+Quality: TypeAlias = Literal['low_resolution', 'animated', 'transparent', 'greyscale', 'damaged', 'unfamiliar_codec']
 
 
 class Score(TypedDict):
@@ -71,16 +84,33 @@ class WorkerRef(TypedDict):
     version: str
 
 
+class Hint(TypedDict):
+    kind: HintKind
+    name: str | None
+
+
+Provenance = TypedDict(
+    'Provenance',
+    {
+        'c2pa': C2pa | None,
+        'class': Claim,
+        'hints': list[Hint],
+    },
+)
+
+
 class Verdict(TypedDict):
     attempt: int
     batch_size: int
     decided_at: str
     decision: Decision
+    frames: Frames | None
     generation: int
     generator: GeneratorGuess | None
     image: JudgedImage
     metadata: dict[str, Any]
     model: ModelRef
+    provenance: Provenance | None
     purpose: Purpose
     quality: list[Quality]
     reused_from: str | None

@@ -2,6 +2,7 @@
 
 /**
  * Why a submission can't be judged: a word for machines and a title for people.
+ * `expired`: The submission had an outcome before, which is not kept any more; Nothing but its key is kept of what was found then (`[retention]`), and there is never a second verdict under one key.
  * `deadline_exceeded`: The deadline passed before the image could be judged
  * `bucket_not_allowed`: The bucket or the key is not on the allow-list
  * `object_not_found`: The object does not exist
@@ -16,6 +17,7 @@
  * `inference_failed`: The detector could not score the image; The network could not score this one image, though it scored its neighbours.
  */
 export type FailureCode =
+  | "expired"
   | "deadline_exceeded"
   | "bucket_not_allowed"
   | "object_not_found"

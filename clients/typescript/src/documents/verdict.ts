@@ -8,7 +8,20 @@ export type Decision = "real" | "synthetic" | "uncertain";
 /**
  * What the bytes were, by their first ones.
  */
-export type Format = "jpeg" | "png" | "webp" | "gif" | "bmp" | "tiff";
+export type Format = "jpeg" | "png" | "webp" | "gif" | "bmp" | "tiff" | "avif" | "jxl" | "heic";
+/**
+ * Content Credentials.
+ * `present`: There is a manifest; its signature was not checked.
+ */
+export type C2Pa = "present";
+/**
+ * Where a file says it.
+ * `digital_source_type`: IPTC's digital source type, in XMP or in a C2PA manifest.
+ * `generator_settings`: Settings that a front-end of a generative model wrote: `name` says which front-end.
+ * `software`: The program that wrote the file.
+ * `camera_make`: The maker of the camera.
+ */
+export type HintKind = "digital_source_type" | "generator_settings" | "software" | "camera_make";
 /**
  * Why the image is judged.
  * `live`: Somebody has just uploaded it.
@@ -19,12 +32,13 @@ export type Purpose = "live" | "backfill" | "reverdict";
 /**
  * What makes a verdict less sure than its score says.
  * `low_resolution`: A side is shorter than the crop, so it was filled up by reflection.
- * `animated`: Only the first frame was judged.
+ * `animated`: There are several frames, of which some were judged: `frames` says how many.
  * `transparent`: Alpha was dropped.
  * `greyscale`: Stored with one channel.
  * `damaged`: Data is missing or unreadable, so pixels of the crop may be made up.
+ * `unfamiliar_codec`: The codec is one on whose images the detector has not been measured.
  */
-export type Quality = "low_resolution" | "animated" | "transparent" | "greyscale" | "damaged";
+export type Quality = "low_resolution" | "animated" | "transparent" | "greyscale" | "damaged" | "unfamiliar_codec";
 
 /**
  * The document `assay.verdict.v1`: what was decided of an image. It is the submission's one outcome.
@@ -35,11 +49,15 @@ export interface Verdict {
    */
   attempt: number;
   /**
-   * Images that were scored together; 0 if scores were used again.
+   * Images that were scored together, each frame of an animation counted; 0 if scores were used again.
    */
   batch_size: number;
   decided_at: string;
   decision: Decision;
+  /**
+   * null for a still image, and in verdicts of versions before this field.
+   */
+  frames: Frames | null;
   generation: number;
   /**
    * null unless the decision is synthetic and the model names generators.
@@ -53,6 +71,11 @@ export interface Verdict {
     [k: string]: unknown;
   };
   model: ModelRef;
+  /**
+   * What the file says of itself. Anybody can write or remove such words: the score does not know them. null in verdicts of
+   * versions before this field.
+   */
+  provenance: Provenance | null;
   purpose: Purpose;
   /**
    * What makes the verdict less sure than its score says.
@@ -76,6 +99,20 @@ export interface Verdict {
    */
   verdict_id: string;
   worker: WorkerRef;
+  [k: string]: unknown;
+}
+/**
+ * How much of an animation was judged.
+ */
+export interface Frames {
+  /**
+   * The first, the middle and the last, as far as they could be decoded.
+   */
+  judged: number;
+  /**
+   * How many the file shows.
+   */
+  of: number;
   [k: string]: unknown;
 }
 /**
@@ -157,6 +194,35 @@ export interface ModelRef {
   [k: string]: unknown;
 }
 /**
+ * What a file says of where it comes from. Nothing of it is checked: anybody can write such words into a file, or remove them.
+ */
+export interface Provenance {
+  /**
+   * null where there is none.
+   */
+  c2pa: C2Pa | null;
+  /**
+   * What the hints come to.
+   */
+  class: "claimed_synthetic" | "claimed_edit" | "claimed_capture" | "none";
+  /**
+   * What was found, each once. Only words that are known are named, and nothing is quoted.
+   */
+  hints: Hint[];
+  [k: string]: unknown;
+}
+/**
+ * One thing that a file says.
+ */
+export interface Hint {
+  kind: HintKind;
+  /**
+   * Which one it is, if it is a known one: `trainedAlgorithmicMedia`, `Photoshop`, `Canon`.
+   */
+  name: string | null;
+  [k: string]: unknown;
+}
+/**
  * How the decision came about.
  */
 export interface Score {
@@ -165,7 +231,7 @@ export interface Score {
    */
   calibrated: boolean;
   /**
-   * What the network said, uncalibrated: above 0 leans synthetic.
+   * What the network said, uncalibrated: above 0 leans synthetic. Of several frames it is the median.
    */
   logit: number;
   /**
