@@ -35,7 +35,8 @@ pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
     let Args { submission, tenant, json } = args;
     let found = Submissions::on(&Database::connect(&config.database).await?).look_up(tenant, submission).await?;
     if *json {
-        say!("{:#}", serde_json::to_value(&found).map_err(End::work)?);
+        // Not by way of a value, which would write a probability with digits that were never published.
+        say!("{}", serde_json::to_string_pretty(&found).map_err(End::work)?);
     } else if !found.outcomes.is_empty() {
         tell(&found.outcomes, &found.labels);
     }

@@ -177,13 +177,15 @@ async fn doctor_tells_what_to_correct_from_what_is_away() {
     };
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let held = taken.local_addr().unwrap().to_string();
+    // Of this run alone: an S3 server may make the bucket that somebody writes to.
+    let nowhere = format!("nowhere-{}", uuid::Uuid::new_v4().simple());
     let cases = [
         ("ASSAY__DATABASE__URL", database(|url| url.set_password(Some("wrong")).unwrap()), "WRONG  database", 2),
         ("ASSAY__DATABASE__URL", database(|url| url.set_path("/nowhere")), "\"nowhere\" does not exist", 2),
         ("ASSAY__DATABASE__URL", database(|url| url.set_port(Some(1)).unwrap()), "WRONG  database", 3),
         ("AWS_SECRET_ACCESS_KEY", "wrong".into(), "refuses the credentials", 2),
         ("AWS_ACCESS_KEY_ID", "nobody".into(), "refuses the credentials", 2),
-        ("ASSAY__OBJECTS__ALLOWED_BUCKETS", "no-such-bucket".into(), "create it, or correct its name", 2),
+        ("ASSAY__OBJECTS__ALLOWED_BUCKETS", nowhere, "create it, or correct its name", 2),
         ("ASSAY__OBJECTS__ENDPOINT", "http://127.0.0.1:1".into(), "can't be reached", 3),
         ("ASSAY__ADMIN__LISTEN", held.clone(), held.as_str(), 2),
         ("ASSAY__DETECTOR__MODEL", "registry".into(), "WRONG  registry", 2),

@@ -227,7 +227,7 @@ mod tests {
         let decision = decide_on([0.6, 0.9, 0.6], [0.95, 0.6, 0.95]);
         assert!(!decision.passed);
         let words = against(&decision);
-        assert!(words.contains("gan, clean") && words.contains("beyond the noise"), "{words}");
+        assert!(words.contains("gan, clean") && words.contains("; worse (p = "), "{words}");
         assert!(!words.contains("sdxl-1.0"), "{words}");
     }
 
