@@ -261,7 +261,7 @@ fn conflict(request: &Request, outcome: &Outcome) -> Result<(), String> {
 fn log_outcome(request: &Request, context: &Context, outcome: &Outcome, source: Source, total: Duration) {
     let Request { key, image, .. } = request;
     let total_ms = total.as_millis() as u64;
-    let again = source == Source::Ledger;
+    let duplicate = source == Source::Ledger;
     let trace = context.trace.id();
     let place = format!("s3://{}/{}", image.bucket, image.key);
     match outcome {
@@ -288,7 +288,7 @@ fn log_outcome(request: &Request, context: &Context, outcome: &Outcome, source: 
                 model = %verdict.model.version,
                 attempt = context.attempt,
                 cached = verdict.reused_from.is_some(),
-                again,
+                duplicate,
                 trace,
                 "verdict"
             );
@@ -302,7 +302,7 @@ fn log_outcome(request: &Request, context: &Context, outcome: &Outcome, source: 
             image = place,
             total_ms,
             attempt = context.attempt,
-            again,
+            duplicate,
             trace,
             "failure"
         ),

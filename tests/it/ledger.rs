@@ -49,8 +49,8 @@ async fn a_ledger_is_maintained_by_one_at_a_time_and_shown() {
     assert!(code > 0 && said.contains("1 rows have no key and 1 keys no row"), "{said}");
     let (code, said) = run(&site, &["ledger", "show"], &[]);
     assert!(code == 0 && said.contains("verdicts: 5 partitions"), "{said}");
-    let (_, json) = run(&site, &["ledger", "show", "--json"], &[]);
-    let document: Value = serde_json::from_str(&json).unwrap();
+    let shown = site.command().args(["ledger", "show", "--json"]).output().unwrap();
+    let document: Value = serde_json::from_slice(&shown.stdout).unwrap();
     assert_eq!(document["partitions"].as_array().unwrap().len(), 10);
     assert_eq!(document["all_moved"], true);
     site.close().await;

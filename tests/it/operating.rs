@@ -127,7 +127,7 @@ async fn a_dead_letter_of_unknown_origin_is_replayed_only_to_a_named_queue() {
 #[tokio::test(flavor = "multi_thread")]
 async fn status_shows_queues_and_workers() {
     let site = Site::open().await;
-    let nobody = stdout(&run(&site, &["status"]));
+    let nobody = stdout(&run(&site, &["status", "--all"]));
     assert!(nobody.contains("no workers") && nobody.contains(".images.bulk"), "{nobody}");
     let key = site.put("a.bmp", images::bmp(256, 80)).await;
     site.submit([request("one", &key)]).await;
