@@ -6,8 +6,10 @@ a part may come out later than it went in, never in another order.
 
 import struct
 
-# The document of a verdict, wherever it goes by.
+# The document of a verdict, on its way to the broker.
 MARK = b"assay.verdict.v1"
+# What of it the database has in no column, on its way there.
+ROW_MARK = b'"batch_size"'
 
 RECORD, RECORDED = "record", "recorded"
 PUBLISH, CONFIRM, ACK = "publish", "confirm", "ack"
@@ -41,9 +43,9 @@ class PostgresWatcher(Watcher):
         if data == self.SSL_REQUEST:
             self.refusal_due = True
         seen = self.tail + data
-        self.tail = seen[-len(MARK) + 1:]
+        self.tail = seen[-len(ROW_MARK) + 1:]
         # Only once for each statement, however many verdicts it holds.
-        found = not self.recording and MARK in seen
+        found = not self.recording and ROW_MARK in seen
         self.recording |= found
         return [(RECORD if found else None, data)]
 
