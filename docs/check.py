@@ -17,27 +17,12 @@ sys.path.insert(0, str(ROOT / "tests" / "roles"))
 
 import blocks as runs  # noqa: E402
 
-SHELL = {"sh", "bash", "shell", "console"}
 ENDS = {"|", "||", "&&", ";", "&", ">", ">>", "<", "2>"}
 
 
 def markdown() -> list[pathlib.Path]:
     skipped = {".git", ".local", "target", "node_modules", "model", "models"}
     return sorted(path for path in ROOT.rglob("*.md") if not skipped & set(path.relative_to(ROOT).parts))
-
-
-def blocks(text: str):
-    """Fenced blocks: the language (may be empty), the number of the first line, the lines."""
-    language, first, lines = None, 0, []
-    for number, line in enumerate(text.splitlines(), 1):
-        fence = re.match(r"\s*```\s*(\S*)", line)
-        if fence is None:
-            lines.append(line)
-        elif language is None:
-            language, first, lines = fence[1], number + 1, []
-        else:
-            yield language, first, lines
-            language = None
 
 
 def commands(lines: list[str], first: int):
@@ -146,9 +131,9 @@ def lost(path: pathlib.Path, target: str) -> str | None:
     return None
 
 
-def unmarked(path: pathlib.Path):
+def unmarked(found: list[runs.Block]):
     """(number, what is wrong) of each shell block that nobody runs, without a word why."""
-    for block in runs.blocks(path):
+    for block in found:
         if block.mark is None:
             yield block.line, "nobody runs this block: say before it `<!-- run: ROLE -->`, `<!-- run by: FILE -->` or `<!-- not run: WHY -->`"
         elif block.mark[0] == "run" and not (ROOT / "tests" / "roles" / "run.py").read_text().count(f'"{block.mark[1]}":'):
@@ -166,8 +151,9 @@ def main() -> int:
     complaints, counted = [], {"commands": 0, "links": 0}
     for path in markdown():
         name = path.relative_to(ROOT)
-        for language, first, lines in blocks(path.read_text()):
-            for number, words in commands(lines, first) if language in SHELL else []:
+        found = runs.blocks(path)
+        for block in found:
+            for number, words in commands(block.text.splitlines(), block.line):
                 counted["commands"] += 1
                 if trouble := wrong_with(words, binary):
                     complaints.append(f"{name}:{number}: {trouble}")
@@ -175,7 +161,7 @@ def main() -> int:
             counted["commands"] += 1
             if trouble := wrong_with(words, binary):
                 complaints.append(f"{name}:{number}: {trouble}")
-        complaints += [f"{name}:{number}: {trouble}" for number, trouble in unmarked(path)]
+        complaints += [f"{name}:{number}: {trouble}" for number, trouble in unmarked(found)]
         for number, target in links(path):
             counted["links"] += 1
             if trouble := lost(path, target):

@@ -33,7 +33,7 @@ def annotations(folder: pathlib.Path) -> pathlib.Path:
 
 
 def main() -> None:
-    packages.install([] if packages.shutil.which("chromium") else ["chromium"])
+    packages.install(packages.missing({"chromium": "chromium"}))
     OUT.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         folder = pathlib.Path(scratch)

@@ -66,17 +66,21 @@ def pip_missing() -> list[str]:
     return [] if importlib.util.find_spec("pip") else ["python3-pip"]
 
 
+def missing(tools: dict[str, str]) -> list[str]:
+    """The packages of those commands that are not there."""
+    return [package for command, package in tools.items() if shutil.which(command) is None]
+
+
 def missing_for_build() -> list[str]:
-    missing = [package for command, package in BUILD_TOOLS.items() if shutil.which(command) is None]
-    return missing + pip_missing() + missing_for_heic()
+    return missing(BUILD_TOOLS) + pip_missing() + missing_for_heic()
 
 
 def missing_for_node() -> list[str]:
-    return [package for command, package in NODE_TOOLS.items() if shutil.which(command) is None]
+    return missing(NODE_TOOLS)
 
 
 def missing_for_roles() -> list[str]:
-    return [package for command, package in ROLE_TOOLS.items() if shutil.which(command) is None]
+    return missing(ROLE_TOOLS)
 
 
 def missing_for_heic() -> list[str]:
