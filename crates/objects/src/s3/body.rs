@@ -14,7 +14,8 @@ const MAGIC: [u8; 2] = [0x1f, 0x8b];
 pub(super) struct Body {
     /// Bytes as they are stored, so far.
     pub stored: u64,
-    stored_digest: Sha256,
+    /// Where they may differ from what is held.
+    stored_digest: Option<Sha256>,
     state: State,
 }
 
@@ -48,12 +49,14 @@ impl Body {
         let room = if packed { limit } else { expected.unwrap_or(limit).min(limit) };
         let held = Held { bytes: BytesMut::with_capacity(room as usize), digest: Sha256::new(), limit, too_many: None };
         let state = if packed { State::Beginning(Vec::new(), held) } else { State::Plain(held) };
-        Body { stored: 0, stored_digest: Sha256::new(), state }
+        Body { stored: 0, stored_digest: packed.then(Sha256::new), state }
     }
 
     pub(super) fn take(&mut self, chunk: &[u8]) -> Result<(), TooMany> {
         self.stored += chunk.len() as u64;
-        self.stored_digest.update(chunk);
+        if let Some(digest) = &mut self.stored_digest {
+            digest.update(chunk);
+        }
         let state = std::mem::replace(&mut self.state, State::Over(Held::default()));
         self.state = match state {
             State::Beginning(mut first, held) => {
@@ -80,8 +83,9 @@ impl Body {
             State::Plain(held) | State::Over(held) => held,
             State::Packed(decoder) => finished(decoder)?,
         };
-        let stored_sha256 = hex::encode(self.stored_digest.finalize());
-        Ok(Taken { bytes: held.bytes.freeze(), sha256: hex::encode(held.digest.finalize()), stored_sha256 })
+        let sha256 = hex::encode(held.digest.finalize());
+        let stored_sha256 = self.stored_digest.map_or_else(|| sha256.clone(), |digest| hex::encode(digest.finalize()));
+        Ok(Taken { bytes: held.bytes.freeze(), sha256, stored_sha256 })
     }
 }
 
