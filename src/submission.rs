@@ -105,11 +105,8 @@ impl Submission {
 }
 
 fn location(outcome: &Outcome) -> String {
-    let (bucket, key) = match outcome {
-        Outcome::Verdict(verdict) => (&verdict.image.bucket, &verdict.image.key),
-        Outcome::Failure(failure) => (&failure.image.bucket, &failure.image.key),
-    };
-    format!("s3://{bucket}/{key}")
+    let image = outcome.image();
+    format!("s3://{}/{}", image.bucket, image.key)
 }
 
 #[cfg(test)]

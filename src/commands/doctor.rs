@@ -188,7 +188,7 @@ fn heic(pool: &Pool) -> String {
         Ok((library, _, attempts)) => (library, attempts),
         Err(decoder::Error::NotStarted(error)) => {
             let detail = error.detail;
-            return format!("MIND: HEIC, iPhones' photographs, end as unsupported_format: {detail}\n{HEIC_MEND}");
+            return format!("MIND: HEIC, iPhones' photographs, end as unsupported_format: {detail}\n{HEIC_FIX}");
         }
         Err(error) => return format!("MIND: the decoder of HEIC does not work: {error}"),
     };
@@ -198,7 +198,7 @@ fn heic(pool: &Pool) -> String {
     lines.join("\n")
 }
 
-const HEIC_MEND: &str =
+const HEIC_FIX: &str =
     "to have them judged, install libheif 1.15 or newer (Debian: libheif1) and keep assay-decoder-heif beside assay";
 
 fn describe_decoder(start: Duration, idle: &[IdleDecoder], protections: &Protections, attempts: &[Attempt]) -> String {

@@ -1,10 +1,12 @@
 //! `assay ledger`: partitions, sizes, and what is not to be kept any longer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use serde_json::json;
 use time::OffsetDateTime;
+use tokio_util::sync::CancellationToken;
 
 use super::End;
 use super::actor::actor;
@@ -14,7 +16,7 @@ use database::Database;
 use ledger::maintenance::{AHEAD_DAYS, FEWEST_AHEAD, Kind, Partition, ahead, outlived};
 use ledger::postgres::{Moved, Postgres, Size};
 use ledger::workers::{self, REMOVED_AFTER, Workers};
-use registry::{Acquired, Lease, Leases};
+use registry::{Acquired, HeldLease, Leases};
 
 /// Of whoever maintains: after this long without a word another one may.
 const LEASE: Duration = Duration::from_secs(120);
@@ -73,7 +75,7 @@ pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
 
 /// Works with the lease, or says who has it.
 async fn alone(database: &Database, work: impl Future<Output = Result<(), End>>) -> Result<(), End> {
-    let leases = registry::postgres::Postgres::on(database);
+    let leases: Arc<dyn Leases> = Arc::new(registry::postgres::Postgres::on(database));
     let holder = format!("{}/{}", actor(), std::process::id());
     let lease = match leases.acquire("ledger", &holder, LEASE).await? {
         Acquired::Mine(lease) => lease,
@@ -82,23 +84,16 @@ async fn alone(database: &Database, work: impl Future<Output = Result<(), End>>)
             return Ok(());
         }
     };
+    let taken_over = CancellationToken::new();
+    let held = HeldLease::keep(leases, lease, LEASE, taken_over.clone());
     let end = tokio::select! {
         end = work => end,
-        end = renewed(&leases, &lease) => end,
+        () = taken_over.cancelled() => {
+            Err(End::work("another `assay ledger maintain` has taken over, since this one had said nothing for too long; it does the rest"))
+        }
     };
-    leases.release(&lease).await?;
+    held.release().await;
     end
-}
-
-/// Keeps the lease; ends when somebody else has it.
-async fn renewed(leases: &dyn Leases, lease: &Lease) -> Result<(), End> {
-    loop {
-        tokio::time::sleep(LEASE / 4).await;
-        leases.renew(lease, LEASE).await.map_err(|error| match error {
-            registry::LeaseError::Database(error) => error.into(),
-            error => End::work(error),
-        })?;
-    }
 }
 
 async fn maintain(ledger: &Postgres, database: &Database, config: &Config, args: &Maintain) -> Result<(), End> {

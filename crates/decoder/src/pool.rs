@@ -54,13 +54,13 @@ impl Pool {
 
     /// Has a decoder try what it must not be able to do, and tells what it is kept from.
     pub fn probe(&self) -> Result<(Protections, Vec<Attempt>), Error> {
-        self.usual.probe()
+        let (_, protections, attempts) = self.usual.probe()?;
+        Ok((protections, attempts))
     }
 
     /// The same of a decoder of HEIC, with the name and version of its library.
     pub fn probe_libheif(&self) -> Result<(String, Protections, Vec<Attempt>), Error> {
-        let (protections, attempts) = self.with_libheif.probe()?;
-        let library = self.with_libheif.idle().last().and_then(|process| process.library.clone());
+        let (library, protections, attempts) = self.with_libheif.probe()?;
         Ok((library.unwrap_or_default(), protections, attempts))
     }
 
@@ -96,10 +96,11 @@ impl Crew {
         Ok(Crew { settings, idle: Mutex::default(), starter })
     }
 
-    fn probe(&self) -> Result<(Protections, Vec<Attempt>), Error> {
+    /// With the name of the library that the decoder opened, if it opens one.
+    fn probe(&self) -> Result<(Option<String>, Protections, Vec<Attempt>), Error> {
         self.with_decoder(|process| {
             let attempts = process.probe(self.settings.timeout)?;
-            Ok((process.protections.clone(), attempts))
+            Ok((process.library.clone(), process.protections.clone(), attempts))
         })
     }
 

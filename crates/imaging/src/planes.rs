@@ -124,6 +124,11 @@ impl Planes {
         Some(())
     }
 
+    /// Bits of a sample, and how many samples of chroma there are.
+    pub(crate) fn kind(&self) -> (u8, Chroma) {
+        (self.depth, self.chroma)
+    }
+
     /// RGB of the window.
     pub(crate) fn to_rgb(&self, window: &Window, colour: Cicp) -> Option<Vec<u8>> {
         let way = Way::of(colour, self.depth)?;

@@ -4,6 +4,7 @@
 //! in a [`Store`]; [`lifecycle`] joins store and registry.
 
 mod error;
+mod held_lease;
 mod leases;
 pub mod lifecycle;
 pub mod memory;
@@ -16,6 +17,7 @@ mod training_runs;
 mod versions;
 
 pub use error::RegistryError;
+pub use held_lease::HeldLease;
 pub use leases::{Acquired, By, Fenced, Lease, LeaseError, Leases};
 pub use lifecycle::{Candidate, fetch_active, promote, register, roll_back};
 pub use model::{Model, NewModel, Registered};

@@ -17,13 +17,18 @@ pub(super) const NAME: &str = "metrics.jsonl";
 /// checkpoint are done, and stand there, again: the later line of a step counts.
 pub(super) struct MetricsFile {
     path: PathBuf,
-    /// `None` after trouble: a training does not end for want of a curve.
+    /// `None` where nothing is written, and after trouble: a training does not end for want of a curve.
     file: Option<File>,
     /// From 1 on while a fold is left out.
     fold: Option<usize>,
 }
 
 impl MetricsFile {
+    /// Of a training whose steps are not written.
+    pub(super) fn nowhere() -> MetricsFile {
+        MetricsFile { path: PathBuf::new(), file: None, fold: None }
+    }
+
     pub(super) fn append_in(folder: &Path) -> MetricsFile {
         let path = folder.join(NAME);
         let opened =

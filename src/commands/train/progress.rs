@@ -22,7 +22,7 @@ pub(in crate::commands) struct Progress {
     told: Instant,
     /// Of the present stage.
     estimate: Estimate,
-    metrics: Option<MetricsFile>,
+    metrics: MetricsFile,
 }
 
 impl Progress {
@@ -31,12 +31,12 @@ impl Progress {
         let style = ProgressStyle::with_template("{prefix} {bar:24} {pos}/{len}  {msg}");
         bar.set_style(style.expect("the template is well formed"));
         let now = Instant::now();
-        Progress { bar, told: now, estimate: Estimate::begin(0, now), metrics: None }
+        Progress { bar, told: now, estimate: Estimate::begin(0, now), metrics: MetricsFile::nowhere() }
     }
 
     /// Each step is written into the metrics file of this folder, too.
     pub(super) fn also_into(&mut self, folder: &Path) {
-        self.metrics = Some(MetricsFile::append_in(folder));
+        self.metrics = MetricsFile::append_in(folder);
     }
 
     pub(crate) fn begin_reading(&mut self, file: &Path) {
@@ -51,9 +51,7 @@ impl Progress {
 
     /// What follows is the model itself.
     pub(super) fn folds_ended(&mut self) {
-        if let Some(metrics) = &mut self.metrics {
-            metrics.fold(None);
-        }
+        self.metrics.fold(None);
     }
 
     #[allow(clippy::print_stderr, reason = "for the person who watches")]
@@ -71,9 +69,7 @@ impl Progress {
 
     pub(crate) fn end(&mut self, out: &Path, manifest: &Manifest, run: &TrainingRun<'_>) {
         self.bar.finish_and_clear();
-        if let Some(metrics) = &mut self.metrics {
-            metrics.finish(out, manifest);
-        }
+        self.metrics.finish(out, manifest);
         let lost = run.train.lost().len() + run.held_out.lost().len();
         if lost > 0 {
             say!("{lost} images could not be decoded; the log names them");
@@ -121,9 +117,7 @@ impl TrainingObserver for Progress {
     fn step_done(&mut self, done: &StepDone) {
         let StepDone { epoch, epochs, step, steps, images, loss, rate } = *done;
         self.estimate.add_images(images as u64);
-        if let Some(metrics) = &mut self.metrics {
-            metrics.step(done);
-        }
+        self.metrics.step(done);
         let pace = self.pace(step, steps);
         let epoch = epoch + 1;
         self.tell("training", step, steps, format!("epoch {epoch}/{epochs}  loss {loss:.4}  rate {rate:.1e}  {pace}"));
@@ -134,9 +128,7 @@ impl TrainingObserver for Progress {
     }
 
     fn fold_begun(&mut self, fold: usize, folds: usize) {
-        if let Some(metrics) = &mut self.metrics {
-            metrics.fold(Some(fold + 1));
-        }
+        self.metrics.fold(Some(fold + 1));
         self.bar.suspend(|| tracing::info!("fold {} of {folds}: its sources and generators are left out", fold + 1));
     }
 

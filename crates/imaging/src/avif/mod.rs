@@ -6,23 +6,21 @@ mod tests;
 
 use av1::{Fault, Frame};
 
-use super::heif::{Still, Trouble};
+use super::heif::Still;
 use super::planes::{Chroma, Planes, Upsampling};
-use super::{DecodeError, DecoderOutput, Format, Limits, Quality};
+use super::{DecodeError, DecoderOutput, Format, Limits};
 
 pub(super) fn decode(bytes: &[u8], side: usize, limits: &Limits) -> Result<DecoderOutput, DecodeError> {
-    let still = Still::read(bytes, *b"av01").map_err(trouble)?;
+    let still = Still::admitted(bytes, Format::Avif, *b"av01", limits)?;
     let (width, height) = (still.width, still.height);
-    limits.admit(Format::Avif, width, height)?;
-    limits.admit(Format::Avif, still.tile_width, still.tile_height)?;
 
     let window = still.window(side);
-    let mut planes: Option<(Planes, u8, Chroma)> = None;
+    let mut planes: Option<Planes> = None;
     let mut colour = still.colour;
     // The neighbours of the window's border, whatever the chroma.
     let around = Planes::around(&window, width, height, (8, Chroma::None), Upsampling::Smooth);
     for tile in still.tiles_under(around.part()) {
-        let tile = tile.map_err(trouble)?;
+        let tile = tile.map_err(|trouble| trouble.of(Format::Avif))?;
         let most = u64::from(still.tile_width) * u64::from(still.tile_height);
         let each = av1::bytes_per_pixel(&tile.bytes).map_err(|fault| fault_of(fault, limits))?;
         limits.afford(decoding_bytes(still.tile_width, still.tile_height, each, tile.bytes.len()))?;
@@ -30,11 +28,9 @@ pub(super) fn decode(bytes: &[u8], side: usize, limits: &Limits) -> Result<Decod
         if (frame.width(), frame.height()) != (still.tile_width as usize, still.tile_height as usize) {
             return Err(Format::Avif.damaged("a frame of it has other sides than its header says"));
         }
-        let (planes, depth, chroma) = planes.get_or_insert_with(|| {
-            let (depth, chroma) = (frame.depth(), frame.chroma());
-            (Planes::around(&window, width, height, (depth, chroma), Upsampling::Smooth), depth, chroma)
-        });
-        if (frame.depth(), frame.chroma()) != (*depth, *chroma) {
+        let kind = (frame.depth(), frame.chroma());
+        let planes = planes.get_or_insert_with(|| Planes::around(&window, width, height, kind, Upsampling::Smooth));
+        if planes.kind() != kind {
             return Err(Format::Avif.damaged("its tiles are of different kinds"));
         }
         colour = colour.or_else(|| frame.colour());
@@ -42,39 +38,15 @@ pub(super) fn decode(bytes: &[u8], side: usize, limits: &Limits) -> Result<Decod
             .put(&frame.planes(), tile.left, tile.top, frame.width(), frame.height())
             .ok_or_else(|| Format::Avif.damaged("a frame of it has too few samples"))?;
     }
-    let (planes, _, chroma) = planes.ok_or_else(|| Format::Avif.damaged("it holds no picture"))?;
+    let planes = planes.ok_or_else(|| Format::Avif.damaged("it holds no picture"))?;
     let colour = colour.ok_or_else(|| Format::Avif.damaged("it does not say what its colours are"))?;
-    let pixels = planes
-        .to_rgb(&window, colour)
-        .ok_or_else(|| Format::Avif.unsupported(format_args!("colours by the matrix {}", colour.matrix)))?;
-
-    let mut quality = Vec::new();
-    if still.is_animated {
-        quality.push(Quality::Animated);
-    }
-    if still.has_alpha {
-        quality.push(Quality::Transparent);
-    }
-    if chroma == Chroma::None {
-        quality.push(Quality::Greyscale);
-    }
-    quality.push(Quality::UnfamiliarCodec);
-    let (width, height) = (still.shown.width as u32, still.shown.height as u32);
-    Ok(DecoderOutput { width, height, window: pixels, quality })
+    still.output(Format::Avif, &window, &planes, colour)
 }
 
 /// What rav1d allocates for a frame, at most: it rounds sides up to whole blocks; and a copy of the coded bytes.
 fn decoding_bytes(width: u32, height: u32, each: f64, coded: usize) -> u64 {
     let round = |side: u32| f64::from(side) + 128.0;
     (round(width) * round(height) * each) as u64 + 2 * coded as u64
-}
-
-#[allow(clippy::needless_pass_by_value, reason = "an error ends where it is made into another")]
-fn trouble(trouble: Trouble) -> DecodeError {
-    match trouble {
-        Trouble::Damaged(detail) => Format::Avif.damaged(detail),
-        Trouble::Unsupported(detail) => Format::Avif.unsupported(detail),
-    }
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "an error ends where it is made into another")]

@@ -13,9 +13,9 @@ use std::sync::OnceLock;
 use libloading::Library;
 
 use super::format::unsupported;
-use super::heif::{Still, Trouble};
+use super::heif::Still;
 use super::planes::{Chroma, Cicp, Planes, Samples, Upsampling};
-use super::{DecodeError, DecoderOutput, Format, Limits, Quality};
+use super::{DecodeError, DecoderOutput, Format, Limits};
 
 /// The library's file: its name has been this since version 1.0.
 const FILE: &str = "libheif.so.1";
@@ -49,13 +49,8 @@ pub fn not_supported(bytes: &[u8]) -> DecodeError {
 
 pub(super) fn decode(bytes: &[u8], side: usize, limits: &Limits) -> Result<DecoderOutput, DecodeError> {
     let Some(library) = LIBHEIF.get() else { return Err(not_supported(bytes)) };
-    let still = Still::read(bytes, *b"hvc1").map_err(|trouble| match trouble {
-        Trouble::Damaged(detail) => Format::Heic.damaged(detail),
-        Trouble::Unsupported(detail) => Format::Heic.unsupported(detail),
-    })?;
+    let still = Still::admitted(bytes, Format::Heic, *b"hvc1", limits)?;
     let (width, height) = (still.width, still.height);
-    limits.admit(Format::Heic, width, height)?;
-    limits.admit(Format::Heic, still.tile_width, still.tile_height)?;
     limits.afford(decoding_bytes(&still))?;
 
     let image = library.decode(bytes, still.chroma_of_hevc().into())?;
@@ -75,23 +70,7 @@ pub(super) fn decode(bytes: &[u8], side: usize, limits: &Limits) -> Result<Decod
         FIRST_OF_RGB => Cicp { matrix: 0, ..UNSAID },
         _ => still.colour.or_else(|| image.colour()).unwrap_or(UNSAID),
     };
-    let pixels = planes
-        .to_rgb(&window, colour)
-        .ok_or_else(|| Format::Heic.unsupported(format_args!("colours by the matrix {}", colour.matrix)))?;
-
-    let mut quality = Vec::new();
-    if still.is_animated {
-        quality.push(Quality::Animated);
-    }
-    if still.has_alpha {
-        quality.push(Quality::Transparent);
-    }
-    if chroma == Chroma::None {
-        quality.push(Quality::Greyscale);
-    }
-    quality.push(Quality::UnfamiliarCodec);
-    let (width, height) = (still.shown.width as u32, still.shown.height as u32);
-    Ok(DecoderOutput { width, height, window: pixels, quality })
+    still.output(Format::Heic, &window, &planes, colour)
 }
 
 /// What a file means that says nothing of its colours.

@@ -14,7 +14,8 @@ use items::Items;
 
 use super::brands::{self, Codec};
 use super::crop::Window;
-use super::planes::Cicp;
+use super::planes::{Chroma, Cicp, Planes};
+use super::{DecodeError, DecoderOutput, Format, Limits, Quality};
 
 /// The picture that a file is about.
 pub(super) struct Still<'a> {
@@ -104,6 +105,19 @@ impl<'a> Still<'a> {
         Ok(still)
     }
 
+    /// Reads a file, unless its sides are beyond the limits.
+    pub(crate) fn admitted(
+        file: &'a [u8],
+        format: Format,
+        codec: [u8; 4],
+        limits: &Limits,
+    ) -> Result<Still<'a>, DecodeError> {
+        let still = Still::read(file, codec).map_err(|trouble| trouble.of(format))?;
+        limits.admit(format, still.width, still.height)?;
+        limits.admit(format, still.tile_width, still.tile_height)?;
+        Ok(still)
+    }
+
     fn read_grid(&mut self, grid: u32) -> Result<(), Trouble> {
         let bytes = self.items.bytes(grid, self.file)?;
         let mut body = Body(&bytes);
@@ -129,6 +143,32 @@ impl<'a> Still<'a> {
         Window { left: window.left + self.shown.left, top: window.top + self.shown.top, ..window }
     }
 
+    /// What becomes of the samples around a window.
+    pub(crate) fn output(
+        &self,
+        format: Format,
+        window: &Window,
+        planes: &Planes,
+        colour: Cicp,
+    ) -> Result<DecoderOutput, DecodeError> {
+        let pixels = planes
+            .to_rgb(window, colour)
+            .ok_or_else(|| format.unsupported(format_args!("colours by the matrix {}", colour.matrix)))?;
+        let mut quality = Vec::new();
+        if self.is_animated {
+            quality.push(Quality::Animated);
+        }
+        if self.has_alpha {
+            quality.push(Quality::Transparent);
+        }
+        if planes.kind().1 == Chroma::None {
+            quality.push(Quality::Greyscale);
+        }
+        quality.push(Quality::UnfamiliarCodec);
+        let (width, height) = (self.shown.width as u32, self.shown.height as u32);
+        Ok(DecoderOutput { width, height, window: pixels, quality })
+    }
+
     /// Of HEVC, how many samples of chroma there are: 0 none, 1 for 4:2:0, 2 for 4:2:2, 3 for 4:4:4.
     pub(crate) fn chroma_of_hevc(&self) -> u8 {
         let configuration = self.items.properties(self.tiles[0], *b"hvcC").next();
@@ -151,9 +191,20 @@ impl<'a> Still<'a> {
 }
 
 /// Why a picture can't be had.
+#[derive(Clone, Copy)]
 pub(super) enum Trouble {
     Damaged(Fault),
     Unsupported(&'static str),
+}
+
+impl Trouble {
+    /// Of a file of this format.
+    pub(crate) fn of(self, format: Format) -> DecodeError {
+        match self {
+            Trouble::Damaged(detail) => format.damaged(detail),
+            Trouble::Unsupported(detail) => format.unsupported(detail),
+        }
+    }
 }
 
 impl From<Fault> for Trouble {

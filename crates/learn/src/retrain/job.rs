@@ -17,7 +17,6 @@ use super::error::RetrainError;
 use super::file_cache::{Fetched, FileCache};
 use super::gate::{self, GateDecision, Trial};
 use super::image_cache::{ImageCache, Limits};
-use super::lease::HeldLease;
 use super::likenesses::Likenesses;
 use super::observer::{Observer, Stage};
 use super::outcome::{Mode, Outcome};
@@ -33,7 +32,7 @@ use artefact::Manifest;
 use decoder::Pool;
 use labels::{Labels, Vocabulary};
 use objects::{Allowed, Objects};
-use registry::{Acquired, Lease, Leases, Model, Registry, Store, TrainingRuns};
+use registry::{Acquired, HeldLease, Lease, Leases, Model, Registry, Store, TrainingRuns};
 
 /// Of which there is one for each database.
 const LEASE: &str = "retrain";

@@ -25,7 +25,6 @@ mod first_weights;
 pub mod gate;
 pub mod image_cache;
 pub mod job;
-mod lease;
 pub mod likenesses;
 pub mod observer;
 pub mod outcome;

@@ -54,11 +54,10 @@ mod tests {
 
     use super::*;
     use crate::retrain::dataset::LabelledImage;
-    use crate::retrain::lease::HeldLease;
     use crate::retrain::snapshot::{Shares, Side, SnapshotImage};
     use domain::LabelledOrigin;
     use objects::Allowed;
-    use registry::{Acquired, Leases};
+    use registry::{Acquired, HeldLease, Leases};
 
     const LEASE: &str = "retrain";
     const DEADLINE: Duration = Duration::from_secs(20);

@@ -6,11 +6,11 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use registry::{Lease, LeaseError, Leases};
+use super::{Lease, LeaseError, Leases};
 
 /// A lease that a task of its own renews, whatever the job waits for meanwhile. Dropped, it is renewed no more and ends by
 /// itself.
-pub(super) struct HeldLease {
+pub struct HeldLease {
     leases: Arc<dyn Leases>,
     lease: Lease,
     renewal: JoinHandle<()>,
@@ -19,17 +19,17 @@ pub(super) struct HeldLease {
 impl HeldLease {
     /// Renews a lease from now on, three times as often as it would expire. If another job has taken it over, `stop` is
     /// cancelled.
-    pub(super) fn keep(leases: Arc<dyn Leases>, lease: Lease, ttl: Duration, stop: CancellationToken) -> HeldLease {
+    pub fn keep(leases: Arc<dyn Leases>, lease: Lease, ttl: Duration, stop: CancellationToken) -> HeldLease {
         let renewal = tokio::spawn(renew(Arc::clone(&leases), lease.clone(), ttl, stop));
         HeldLease { leases, lease, renewal }
     }
 
-    pub(super) fn lease(&self) -> &Lease {
+    pub fn lease(&self) -> &Lease {
         &self.lease
     }
 
     /// Gives it back, so that the next job need not wait until it ends.
-    pub(super) async fn release(self) {
+    pub async fn release(self) {
         self.renewal.abort();
         if let Err(error) = self.leases.release(&self.lease).await {
             tracing::warn!(%error, "the lease could not be given back; it ends by itself");
