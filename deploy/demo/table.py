@@ -19,7 +19,7 @@ class Table:
         self.expected = expected
         self.untrained = False
         headings = [fit(title, width, title) for title, width in COLUMNS] + [title.rjust(6) for title in TIMES]
-        say("\n  " + coloured("  ".join(headings) + "  ms", "bold"))
+        say("\n  " + coloured("  ".join(headings) + "  (ms)", "bold"))
 
     def outcome(self, one: Submission, document: dict) -> None:
         if "code" in document:

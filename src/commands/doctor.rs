@@ -125,9 +125,15 @@ async fn broker(config: &Config) -> Vec<Finding> {
     };
     let row = |depth: &Depth| format!("{} {} ({} consumers)", depth.queue, depth.ready, depth.consumers);
     let queues: Vec<_> = survey.depths.iter().map(row).collect();
-    let well = format!("answers; messages ready:\n{}", queues.join("\n"));
+    let mut well = format!("answers; messages ready:\n{}", queues.join("\n"));
+    let policies = rabbit::policies(&config.broker).await.unwrap_or_else(|why| {
+        well += &format!("\nMIND: {why}");
+        Vec::new()
+    });
     let mut findings = vec![Finding { subject: "broker".into(), took: started.elapsed(), result: Ok(well) }];
-    findings.extend(survey.remarks.into_iter().map(|remark| Finding::now("results", Err(End::usage(remark)))));
+    let remarks = survey.remarks.into_iter().map(|remark| ("results", remark));
+    let remarks = remarks.chain(policies.into_iter().map(|remark| ("policies", remark)));
+    findings.extend(remarks.map(|(subject, remark)| Finding::now(subject, Err(End::usage(remark)))));
     findings
 }
 

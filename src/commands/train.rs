@@ -7,6 +7,7 @@ use clap::{Parser, ValueEnum};
 use tokio_util::sync::CancellationToken;
 
 mod estimate;
+mod events_file;
 mod metrics_file;
 mod progress;
 pub(super) mod unseen;

@@ -199,15 +199,7 @@ pub async fn run(
     };
     let batcher = Batcher::new(batch_size, Duration::from_millis(plan.worker.batch_max_delay_ms));
     let batching = batcher::run(batcher, prepared, batches_sender, shutdown.abandon.clone());
-    let settler = settlement::Settler {
-        exchange: broker.exchange(),
-        broker: broker.clone(),
-        ledger: ledger.clone(),
-        condition: condition.clone(),
-        outage_wait: plan.outage_wait,
-        most: plan.worker.settle_batch,
-        abandon: shutdown.abandon.clone(),
-    };
+    let settler = settler(&broker, &ledger, &condition, &plan, &shutdown);
     let preparer = prepare::Preparer {
         store: store.clone(),
         reuse,
@@ -244,6 +236,24 @@ pub async fn run(
     }
     // A batch that outlasts the grace period can't be called back from the device, and is not waited for.
     of_inference(end.or_else(|| inference_end.try_recv().map(Ok).ok()))
+}
+
+fn settler(
+    broker: &Arc<dyn Broker>,
+    ledger: &Arc<dyn Ledger>,
+    condition: &Arc<Condition>,
+    plan: &WorkerPlan,
+    shutdown: &Shutdown,
+) -> settlement::Settler {
+    settlement::Settler {
+        exchange: broker.exchange(),
+        broker: broker.clone(),
+        ledger: ledger.clone(),
+        condition: condition.clone(),
+        outage_wait: plan.outage_wait,
+        most: plan.worker.settle_batch,
+        abandon: shutdown.abandon.clone(),
+    }
 }
 
 impl From<condition::Reason> for WorkerError {

@@ -24,6 +24,7 @@ mod observability;
 mod operating;
 mod outages;
 mod pipeline;
+mod policies;
 mod pooler;
 mod real_broker;
 mod real_tls;

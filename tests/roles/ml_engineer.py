@@ -44,7 +44,7 @@ def prepare(place) -> list[tuple[str, str]]:
     subprocess.run([assay, "migrate"], env=os.environ | place.variables(), check=True, stdout=subprocess.DEVNULL)
     store(place)
     return [
-        ("--recipe imaginet --arch resnet50-nodown", f"--recipe ./{RECIPE} --arch {ARCHITECTURE}"),
+        ("--recipe small --arch resnet50-half --out", f"--recipe ./{RECIPE} --arch {ARCHITECTURE} --out"),
         ("--arch resnet50-half", f"--arch {ARCHITECTURE}"),
         ("--recipe small --folds-by source", f"--recipe ./{RECIPE} --folds-by source --folds 2"),
         ("models/mine", "mine"),

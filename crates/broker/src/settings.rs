@@ -16,6 +16,8 @@ pub struct Settings {
     pub url: SecretString,
     /// "" for the system's authorities.
     pub ca_file: String,
+    /// Of the management plugin's HTTP API; "" for where it listens by default. Only `assay doctor` asks there.
+    pub management_url: String,
     pub topology: TopologyMode,
     pub prefix: String,
     pub prefetch: u16,
@@ -87,6 +89,15 @@ impl Settings {
                 "broker.results_max_messages may be at most {MAX_MESSAGES} and broker.results_max_age_s {MAX_AGE_S}; 0 is no limit"
             ));
         }
+        let management = Url::parse(&self.management_url).ok();
+        let is_http = |url: &Url| url.scheme() == "http" && url.host_str().is_some() && url.password().is_none();
+        if !self.management_url.is_empty() && !management.as_ref().is_some_and(is_http) {
+            return Err(
+                "broker.management_url must be http://host:port, without user and password (those of broker.url are \
+                        used), or \"\" for port 15672 of the broker"
+                    .into(),
+            );
+        }
         for (bucket, tenant) in &self.tenants {
             validate_tenant(tenant).map_err(|error| format!("broker.tenants.{bucket}: {error}"))?;
         }
@@ -150,6 +161,7 @@ mod tests {
             bulk_prefetch: 1,
             retry_delays_s: Vec::new(),
             delivery_limit: 1,
+            management_url: String::new(),
             consumer_timeout_s: 1,
             connect_timeout_s: 1,
             publish_timeout_s: 1,

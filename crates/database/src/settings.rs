@@ -48,7 +48,23 @@ impl Settings {
                     .into(),
             );
         }
+        if self.names_several_hosts() {
+            return Err("database.url names several hosts, and none would be tried after the first: name one, which always leads \
+                        to the primary (a virtual address, a name that the failover moves, HAProxy or PgBouncer before them)"
+                .into());
+        }
         Ok(())
+    }
+
+    /// As libpq takes them: `postgres://one:5432,other:5432/assay`, or `?host=one,other`.
+    fn names_several_hosts(&self) -> bool {
+        let url = self.url.expose_secret();
+        let (_, rest) = url.split_once("://").unwrap_or_default();
+        let (address, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let authority = address.split('/').next().unwrap_or_default();
+        let hosts = authority.rsplit('@').next().unwrap_or_default();
+        let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+        hosts.contains(',') || pairs.any(|(name, value)| matches!(&*name, "host" | "hostaddr") && value.contains(','))
     }
 
     /// Whether a raw `#`, `/` or `?` in the password ended the host early, so that a piece of it may be taken for the host.
@@ -65,15 +81,35 @@ mod tests {
     use super::*;
     use crate::address::{address, exposure};
 
-    #[test]
-    fn no_piece_of_a_password_is_shown_wherever_it_cuts_the_url() {
-        let settings = |url: &str| Settings {
+    fn settings(url: &str) -> Settings {
+        Settings {
             url: SecretString::from(url),
             schema: "assay".into(),
             connections: 1,
             timeout_s: 1,
             pooler: Pooler::None,
-        };
+        }
+    }
+
+    #[test]
+    fn several_hosts_are_refused_by_name() {
+        for url in [
+            "postgres://user:word@one:5432,other:5433/assay",
+            "postgres://user:word@one,other/assay",
+            "postgres://one,other",
+            "postgres:///assay?host=one,other",
+            "postgres://user@one/assay?sslmode=require&hostaddr=10.0.0.1%2C10.0.0.2",
+        ] {
+            let error = settings(url).validate().unwrap_err();
+            assert!(error.contains("several hosts") && !error.contains("word"), "{url}: {error}");
+        }
+        for url in ["postgres://user:a,b@host/d", "postgres://user@host/a,b", "postgres://user@host/d?options=a,b"] {
+            assert_eq!(settings(url).validate(), Ok(()), "{url}");
+        }
+    }
+
+    #[test]
+    fn no_piece_of_a_password_is_shown_wherever_it_cuts_the_url() {
         for url in [
             "postgres://user:12#34@host.example/d",
             "postgres://user:hu@34#56@host.example/d",

@@ -1,7 +1,8 @@
 // What tch does not bind: oneDNN's convolution with what follows it in one pass, and a CPU allocator that keeps
 // the pages of large tensors between batches. Called from fused.rs; errors come back as a status.
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
 #include <ATen/core/List.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <c10/core/CPUAllocator.h>

@@ -2,7 +2,9 @@
 // kernel for each, and between them they read and write the largest tensors of training several times over. Called from
 // norm.rs; errors come back as a status.
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 

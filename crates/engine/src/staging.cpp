@@ -2,7 +2,8 @@
 // next images cross while the ones before are computed. It uses libtorch's interface for any device: CUDA's headers are not needed,
 // and what is CUDA's own comes with libtorch_cuda when that is opened. Called from staging.rs; errors come back as a status.
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
 #include <c10/core/Event.h>
 #include <c10/core/StreamGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>

@@ -2,7 +2,8 @@
 // outputs, which take 144 otherwise. F(4×4, 3×3) of Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2015
 // (arXiv 1509.09308). Called from winograd.rs, which transforms the weights; errors come back as a status.
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
 #include <ATen/Parallel.h>
 
 #include <algorithm>

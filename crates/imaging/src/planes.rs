@@ -25,15 +25,6 @@ pub(super) enum Chroma {
     HalfBoth,
 }
 
-/// How chroma is brought to full size.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Upsampling {
-    /// A sample counts for its pixels alone, as in libheif.
-    Nearest,
-    /// Its neighbours count too, as in libavif.
-    Smooth,
-}
-
 /// Samples as a decoder left them.
 pub(super) struct Samples<'a> {
     pub bytes: &'a [u8],
@@ -48,7 +39,6 @@ pub(super) struct Planes {
     part: Window,
     /// Of the whole picture.
     width: usize,
-    upsampling: Upsampling,
     /// Bits of a sample, 8 to 16.
     depth: u8,
     chroma: Chroma,
@@ -68,13 +58,7 @@ struct Plane {
 
 impl Planes {
     /// Room for a window and the neighbours that upsampling its chroma looks at.
-    pub(crate) fn around(
-        window: &Window,
-        width: u32,
-        height: u32,
-        (depth, chroma): (u8, Chroma),
-        upsampling: Upsampling,
-    ) -> Planes {
+    pub(crate) fn around(window: &Window, width: u32, height: u32, (depth, chroma): (u8, Chroma)) -> Planes {
         let (left, top) = (window.left.saturating_sub(2) & !1, window.top.saturating_sub(2) & !1);
         let right = ((window.right() + 3) & !1).min(width as usize);
         let bottom = ((window.bottom() + 3) & !1).min(height as usize);
@@ -89,7 +73,7 @@ impl Planes {
             Chroma::None => [plane(1, 1), Plane::default(), Plane::default()],
             _ => [plane(1, 1), plane(x, y), plane(x, y)],
         };
-        Planes { part, width: width as usize, upsampling, depth, chroma, planes }
+        Planes { part, width: width as usize, depth, chroma, planes }
     }
 
     /// What is wanted of the picture.
@@ -156,12 +140,10 @@ impl Planes {
         // libyuv mixes the last column, though not the last row, with nothing, also where a pixel is left over.
         let far_x = if x + 1 == self.width { near_x } else { beside(x, plane.left, plane.width) };
         let far_y = beside(y, plane.top, plane.height);
-        let mixed = match (self.chroma, self.upsampling) {
-            (Chroma::None | Chroma::Whole, _) => at(x, y),
-            (Chroma::HalfWide, Upsampling::Nearest) => at(near_x, y),
-            (Chroma::HalfBoth, Upsampling::Nearest) => at(near_x, near_y),
-            (Chroma::HalfWide, Upsampling::Smooth) => (3 * at(near_x, y) + at(far_x, y) + 2) >> 2,
-            (Chroma::HalfBoth, Upsampling::Smooth) => {
+        let mixed = match self.chroma {
+            Chroma::None | Chroma::Whole => at(x, y),
+            Chroma::HalfWide => (3 * at(near_x, y) + at(far_x, y) + 2) >> 2,
+            Chroma::HalfBoth => {
                 let near = 9 * at(near_x, near_y) + 3 * at(far_x, near_y);
                 (near + 3 * at(near_x, far_y) + at(far_x, far_y) + 8) >> 4
             }

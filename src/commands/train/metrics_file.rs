@@ -1,4 +1,4 @@
-//! How a training went, as a file that plotting tools read: a JSON object a line.
+//! How a training went, as files that plotting tools read: a JSON object a line, and the curves for TensorBoard.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -8,17 +8,21 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::events_file::EventsFile;
 use artefact::Manifest;
 use learn::retrain::observer::StepDone;
 
-pub(super) const NAME: &str = "metrics.jsonl";
+const NAME: &str = "metrics.jsonl";
+/// TensorBoard reads what has `tfevents` in its name.
+const EVENTS: &str = "events.out.tfevents.assay";
 
 /// Written as the training goes, and moved into the model's folder at its end. After an interruption the steps since the last
 /// checkpoint are done, and stand there, again: the later line of a step counts.
 pub(super) struct MetricsFile {
-    path: PathBuf,
+    folder: PathBuf,
     /// `None` where nothing is written, and after trouble: a training does not end for want of a curve.
     file: Option<File>,
+    events: Option<EventsFile>,
     /// From 1 on while a fold is left out.
     fold: Option<usize>,
 }
@@ -26,7 +30,7 @@ pub(super) struct MetricsFile {
 impl MetricsFile {
     /// Of a training whose steps are not written.
     pub(super) fn nowhere() -> MetricsFile {
-        MetricsFile { path: PathBuf::new(), file: None, fold: None }
+        MetricsFile { folder: PathBuf::new(), file: None, events: None, fold: None }
     }
 
     pub(super) fn append_in(folder: &Path) -> MetricsFile {
@@ -34,7 +38,9 @@ impl MetricsFile {
         let opened =
             std::fs::create_dir_all(folder).and_then(|()| OpenOptions::new().create(true).append(true).open(&path));
         let file = opened.inspect_err(|error| trouble(&path, error)).ok();
-        MetricsFile { path, file, fold: None }
+        let path = folder.join(EVENTS);
+        let events = EventsFile::append_to(&path).inspect_err(|error| trouble(&path, error)).ok();
+        MetricsFile { folder: folder.into(), file, events, fold: None }
     }
 
     /// The steps that follow are of this fold; `None` for the model itself.
@@ -47,15 +53,22 @@ impl MetricsFile {
         self.line(&json!({
             "at": now(), "fold": self.fold, "epoch": epoch + 1, "step": step, "images": images, "loss": loss, "learning_rate": rate,
         }));
+        let Some(events) = &mut self.events else { return };
+        let curves = self.fold.map_or_else(String::new, |fold| format!("fold {fold}/"));
+        let points = [(format!("{curves}loss"), loss), (format!("{curves}learning_rate"), rate)];
+        if let Err(error) = events.scalars(step, &points) {
+            trouble(&self.folder.join(EVENTS), &error);
+            self.events = None;
+        }
     }
 
-    /// The figures of the finished model as the last line, and the file into its folder.
+    /// The figures of the finished model as the last line, and the files into its folder.
     pub(super) fn finish(&mut self, out: &Path, manifest: &Manifest) {
         self.line(&json!({"at": now(), "version": manifest.version, "metrics": manifest.metrics}));
-        if self.file.take().is_some() {
-            let kept = out.join(NAME);
-            let copied = std::fs::copy(&self.path, &kept);
-            if let Err(error) = copied {
+        let written = [(NAME, self.file.take().is_some()), (EVENTS, self.events.take().is_some())];
+        for (name, _) in written.into_iter().filter(|(_, is_written)| *is_written) {
+            let kept = out.join(name);
+            if let Err(error) = std::fs::copy(self.folder.join(name), &kept) {
                 trouble(&kept, &error);
             }
         }
@@ -65,7 +78,7 @@ impl MetricsFile {
         let Some(file) = &mut self.file else { return };
         // In one piece: what is killed in between leaves whole lines.
         if let Err(error) = file.write_all(format!("{line}\n").as_bytes()) {
-            trouble(&self.path, &error);
+            trouble(&self.folder.join(NAME), &error);
             self.file = None;
         }
     }
@@ -97,6 +110,7 @@ mod tests {
         let found: Vec<_> = lines.iter().map(|line| (line["fold"].clone(), line["step"].clone())).collect();
         assert_eq!(found, [(json!(1), json!(1)), (Value::Null, json!(2))]);
         assert!(lines[0]["learning_rate"].is_number() && lines[0]["epoch"] == 1 && lines[0]["at"].is_string());
+        assert!(folder.join(EVENTS).metadata().unwrap().len() > 0);
         std::fs::remove_dir_all(folder).unwrap();
     }
 

@@ -84,6 +84,8 @@ async fn what_is_recorded_is_found_unchanged(ledger: Subject) {
     odd.metadata.insert(awkward.into(), json!(["\0", 1e19, 1.0, 1e-300, u64::MAX, i64::MIN, null, {"": []}]));
     let roots: Vec<f64> = (1..200).map(|n| f64::from(n).sqrt()).collect();
     odd.metadata.insert("roots".into(), json!(roots));
+    let digits = serde_json::from_str("[12345678901234567890123, 1.10, 1E2, 1e400, -0.0]").unwrap();
+    odd.metadata.insert("digits".into(), digits);
     let plain = Verdict { generator: None, ..verdict_of(key("plain", 0)) };
     let outcomes = [Outcome::Verdict(Box::new(odd)), Outcome::Verdict(Box::new(plain)), failure(key(awkward, 8))];
     assert_eq!(ledger.record(&outcomes).await.unwrap(), [Recorded::New, Recorded::New, Recorded::New]);

@@ -49,6 +49,7 @@ pub fn settings(url: &str) -> Settings {
         bulk_prefetch: 4,
         retry_delays_s: vec![1],
         delivery_limit: 100,
+        management_url: String::new(),
         consumer_timeout_s: 1800,
         connect_timeout_s: 10,
         publish_timeout_s: 30,

@@ -34,6 +34,7 @@ impl<'a> Machine<'a> {
     }
 
     /// One opcode; the letters are those of Python's `pickletools`.
+    #[expect(clippy::too_many_lines, reason = "a table: an arm for each opcode")]
     fn step(&mut self, code: u8) -> Result<(), String> {
         match code {
             0x80 => drop(self.take(1)?),

@@ -66,6 +66,13 @@ fn half_a_surrogate_pair_in_metadata_is_replaced_and_in_a_name_refused() {
 }
 
 #[test]
+fn numbers_in_metadata_come_back_digit_for_digit() {
+    let sent = r#"{"amount":1.10,"big":12345678901234567890123,"far":1e+400,"hundred":1e+2,"zero":-0.0}"#;
+    let request = each(&with_metadata(sent), None).unwrap().requests.remove(0);
+    assert_eq!(serde_json::to_string(&request.metadata).unwrap(), sent);
+}
+
+#[test]
 fn a_time_in_the_wrong_unit_is_no_time() {
     let sent = |seconds: Option<u64>, milliseconds: Option<&str>| {
         let headers = milliseconds.map(|text| (headers::TIMESTAMP_MS.to_string(), text.to_string())).into_iter();

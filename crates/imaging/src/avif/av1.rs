@@ -16,8 +16,8 @@ use rav1d::src::lib::{
 
 use super::super::planes::{Chroma, Cicp, Samples};
 
-/// Bytes for each pixel that decoding a coded image takes at most, by the header of its sequence: its planes, twice where grain is
-/// laid over them, and what is noted of each block.
+/// Bytes for each pixel that decoding a coded image takes at most, by the header of its sequence: its planes, once more where it may
+/// be scaled up and where grain is laid over it, and what is noted of each block.
 pub(super) fn bytes_per_pixel(bytes: &[u8]) -> Result<f64, Fault> {
     let mut header = std::mem::MaybeUninit::<Dav1dSequenceHeader>::zeroed();
     // SAFETY: there is room for the header, of which all zeros is a value; pointer and length are those of one slice.
@@ -39,7 +39,8 @@ pub(super) fn bytes_per_pixel(bytes: &[u8]) -> Result<f64, Fault> {
         _ => 3.0,
     };
     let of_planes = samples * if header.hbd > 0 { 2.0 } else { 1.0 };
-    Ok(if header.film_grain_present != 0 { 2.0 * of_planes } else { of_planes } + OF_BLOCKS)
+    let pictures = 1 + u8::from(header.super_res != 0) + u8::from(header.film_grain_present != 0);
+    Ok(f64::from(pictures) * of_planes + OF_BLOCKS)
 }
 
 /// For each pixel: of what rav1d notes of blocks, filters and motion.

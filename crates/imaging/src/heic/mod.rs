@@ -1,7 +1,7 @@
 //! HEIC by the system's libheif, which is opened at run time, and only in a process that does nothing else.
 //!
-//! The file is read here first, so limits hold before libheif sees a byte. libheif gives the planes as they are coded; what
-//! becomes of them is the same as for AVIF. (Asked for none in particular, it makes them RGB.) Of its functions those are declared that every version since 1.15 has.
+//! The file is read here first, so limits hold before libheif sees a byte. libheif makes the RGB, as for everybody who shows
+//! the file by it. Of its functions those are declared that every version since 1.15 has.
 
 #[cfg(test)]
 mod tests;
@@ -12,9 +12,9 @@ use std::sync::OnceLock;
 
 use libloading::Library;
 
+use super::crop::Window;
 use super::format::unsupported;
 use super::heif::Still;
-use super::planes::{Chroma, Cicp, Planes, Samples, Upsampling};
 use super::{DecodeError, DecoderOutput, Format, Limits};
 
 /// The library's file: its name has been this since version 1.0.
@@ -53,35 +53,23 @@ pub(super) fn decode(bytes: &[u8], side: usize, limits: &Limits) -> Result<Decod
     let (width, height) = (still.width, still.height);
     limits.afford(decoding_bytes(&still))?;
 
-    let image = library.decode(bytes, still.chroma_of_hevc().into())?;
-    let chroma = image.chroma()?;
+    let image = library.decode(bytes)?;
     // An encoder that pads a side, or a tile, may leave more pixels than the header says, but never fewer.
-    if image.side(Libheif::width, image.first) < width as usize
-        || image.side(Libheif::height, image.first) < height as usize
-    {
+    if image.width() < width as usize || image.height() < height as usize {
         return Err(Format::Heic.damaged("its picture has fewer pixels than its header says"));
     }
     let window = still.window(side);
-    let mut planes = Planes::around(&window, width, height, (image.depth()?, chroma), Upsampling::Nearest);
-    planes
-        .put(&image.planes(), 0, 0, width as usize, height as usize)
-        .ok_or_else(|| Format::Heic.damaged("its picture has too few samples"))?;
-    let colour = match image.first {
-        FIRST_OF_RGB => Cicp { matrix: 0, ..UNSAID },
-        _ => still.colour.or_else(|| image.colour()).unwrap_or(UNSAID),
-    };
-    still.output(Format::Heic, &window, &planes, colour)
+    let pixels = image.rgb(&window).ok_or_else(|| Format::Heic.damaged("its picture has too few samples"))?;
+    Ok(still.output(pixels, still.chroma_of_hevc() == 0))
 }
 
-/// What a file means that says nothing of its colours.
-const UNSAID: Cicp = Cicp { primaries: 2, matrix: 2, is_full_range: true };
-
-/// What libheif and its decoder allocate, at most: the picture, a tile on its way into it and its references, in samples of two
-/// bytes.
+/// What libheif and its decoder allocate, at most: the picture and its RGB, a tile on its way into it and its references. Samples
+/// of more than eight bits, and transparency, take further pictures on the way to RGB.
 fn decoding_bytes(still: &Still) -> u64 {
     let pixels = u64::from(still.width) * u64::from(still.height);
     let tile = u64::from(still.tile_width) * u64::from(still.tile_height);
-    pixels * 6 + tile * 18
+    let is_plain = still.depth_of_hevc() == 8 && still.chroma_of_hevc() < 2 && !still.has_alpha();
+    pixels * if is_plain { 8 } else { 20 } + tile * 18
 }
 
 /// What each function answers: 0, or what went wrong.
@@ -97,15 +85,8 @@ struct Answer {
 struct Options {
     version: u8,
     ignore_transformations: u8,
-}
-
-#[repr(C)]
-struct Nclx {
-    version: u8,
-    primaries: c_int,
-    transfer: c_int,
-    matrix: c_int,
-    is_full_range: u8,
+    progress: [*const c_void; 4],
+    convert_hdr_to_8bit: u8,
 }
 
 /// Declares libheif's functions, and finds each in it by its name.
@@ -137,22 +118,20 @@ functions! {
     free_options = heif_decoding_options_free(*mut Options);
     decode = heif_decode_image(*mut c_void, *mut *mut c_void, c_int, c_int, *const Options) -> Answer;
     release_image = heif_image_release(*mut c_void);
-    chroma = heif_image_get_chroma_format(*const c_void) -> c_int;
     width = heif_image_get_width(*const c_void, c_int) -> c_int;
     height = heif_image_get_height(*const c_void, c_int) -> c_int;
-    depth = heif_image_get_bits_per_pixel_range(*const c_void, c_int) -> c_int;
     plane = heif_image_get_plane_readonly(*const c_void, c_int, *mut c_int) -> *const u8;
-    colour = heif_image_get_nclx_color_profile(*const c_void, *mut *mut Nclx) -> Answer;
-    free_colour = heif_nclx_color_profile_free(*mut Nclx);
 }
 
 /// As libheif numbers them.
 const HEVC: c_int = 1;
-const YCBCR: c_int = 0;
 const RGB: c_int = 1;
-const MONOCHROME: c_int = 2;
+/// Three bytes a pixel, in one plane.
+const INTERLEAVED_RGB: c_int = 10;
+const INTERLEAVED: &[c_int] = &[10];
+/// A plane for each colour.
 const WHOLE: c_int = 3;
-const FIRST_OF_RGB: c_int = 3;
+const PLANES: &[c_int] = &[3, 4, 5];
 const UNSUPPORTED_FEATURE: c_int = 4;
 
 struct Libheif {
@@ -184,8 +163,8 @@ impl Libheif {
         unsafe { CStr::from_ptr((self.functions.version)()) }.to_string_lossy().into_owned()
     }
 
-    /// The file's own picture, neither turned nor cut, in planes of luma and so much chroma.
-    fn decode(&self, bytes: &[u8], chroma: c_int) -> Result<Image<'_>, DecodeError> {
+    /// The file's own picture, neither turned nor cut, as RGB.
+    fn decode(&self, bytes: &[u8]) -> Result<Image<'_>, DecodeError> {
         let functions = &self.functions;
         // SAFETY: the context, which points into `bytes`, ends with this function; what is decoded does not need it. Every
         // pointer is checked or comes with an answer that is.
@@ -202,28 +181,18 @@ impl Libheif {
             let options = Owned((functions.new_options)(), functions.free_options);
             if !options.0.is_null() {
                 (*options.0).ignore_transformations = 1;
+                (*options.0).convert_hdr_to_8bit = 1;
             }
-            let space = if chroma == 0 { MONOCHROME } else { YCBCR };
-            let mut image = Image { library: self, pointer: null_mut(), first: 0 };
-            let mut answer = (functions.decode)(handle.0, &mut image.pointer, space, chroma, options.0);
+            let mut image = Image { functions, pointer: null_mut(), planes: INTERLEAVED };
+            let mut answer = (functions.decode)(handle.0, &mut image.pointer, RGB, INTERLEAVED_RGB, options.0);
             if answer.code == UNSUPPORTED_FEATURE {
-                // Some kinds of transparency; but everything can be made RGB.
-                image.first = FIRST_OF_RGB;
+                // Some kinds of transparency; in planes everything can be had.
+                image.planes = PLANES;
                 answer = (functions.decode)(handle.0, &mut image.pointer, RGB, WHOLE, options.0);
             }
             answer.check()?;
             if image.pointer.is_null() { Err(Format::Heic.damaged("libheif gave no picture")) } else { Ok(image) }
         }
-    }
-
-    fn width(&self, image: *const c_void, channel: c_int) -> c_int {
-        // SAFETY: only `Image::side` calls it, with an image that is alive.
-        unsafe { (self.functions.width)(image, channel) }
-    }
-
-    fn height(&self, image: *const c_void, channel: c_int) -> c_int {
-        // SAFETY: as `width`.
-        unsafe { (self.functions.height)(image, channel) }
     }
 }
 
@@ -254,70 +223,49 @@ impl<T> Drop for Owned<T> {
 }
 
 struct Image<'a> {
-    library: &'a Libheif,
+    functions: &'a Functions,
     pointer: *mut c_void,
-    /// The number of its first plane: luma's, or red's.
-    first: c_int,
+    /// The numbers of those that it has: one of all colours, or one for each.
+    planes: &'static [c_int],
 }
 
 impl Image<'_> {
-    fn chroma(&self) -> Result<Chroma, DecodeError> {
+    fn width(&self) -> usize {
         // SAFETY: the image is alive.
-        match unsafe { (self.library.functions.chroma)(self.pointer) } {
-            0 => Ok(Chroma::None),
-            1 => Ok(Chroma::HalfBoth),
-            2 => Ok(Chroma::HalfWide),
-            3 => Ok(Chroma::Whole),
-            other => Err(Format::Heic.unsupported(format_args!("samples in libheif's order {other}"))),
-        }
+        usize::try_from(unsafe { (self.functions.width)(self.pointer, self.planes[0]) }).unwrap_or_default()
     }
 
-    fn side(&self, of: fn(&Libheif, *const c_void, c_int) -> c_int, channel: c_int) -> usize {
-        usize::try_from(of(self.library, self.pointer, channel)).unwrap_or_default()
+    fn height(&self) -> usize {
+        // SAFETY: as `width`.
+        usize::try_from(unsafe { (self.functions.height)(self.pointer, self.planes[0]) }).unwrap_or_default()
     }
 
-    fn depth(&self) -> Result<u8, DecodeError> {
-        // SAFETY: the image is alive.
-        let depth = unsafe { (self.library.functions.depth)(self.pointer, self.first) };
-        let known = u8::try_from(depth).ok().filter(|depth| (8..=16).contains(depth));
-        known.ok_or_else(|| Format::Heic.unsupported(format_args!("{depth} bits a sample")))
-    }
-
-    /// Luma, and chroma where there is any.
-    fn planes(&self) -> Vec<Samples<'_>> {
-        let plane = |channel: c_int| {
-            let mut stride = 0;
-            // SAFETY: the image is alive, and so is the variable.
-            let start = unsafe { (self.library.functions.plane)(self.pointer, channel, &mut stride) };
-            let (stride, rows) = (usize::try_from(stride).ok()?, self.side(Libheif::height, channel));
-            // SAFETY: the image is alive.
-            let depth = unsafe { (self.library.functions.depth)(self.pointer, channel) };
-            if start.is_null() {
-                return None;
+    /// Of a window. `None` where a plane is smaller than that.
+    fn rgb(&self, window: &Window) -> Option<Vec<u8>> {
+        let planes: Vec<(&[u8], usize)> =
+            self.planes.iter().map(|&number| self.plane(number)).collect::<Option<_>>()?;
+        let pixel = 3 / planes.len();
+        let mut pixels = Vec::with_capacity(window.bytes());
+        for row in window.top..window.bottom() {
+            let rows = planes.iter().map(|(plane, stride)| {
+                plane.get(row * stride..(row + 1) * stride)?.get(window.left * pixel..window.right() * pixel)
+            });
+            match rows.collect::<Option<Vec<_>>>()?.as_slice() {
+                [red, green, blue] => (0..red.len()).for_each(|x| pixels.extend([red[x], green[x], blue[x]])),
+                rows => rows.iter().for_each(|row| pixels.extend_from_slice(row)),
             }
-            // SAFETY: libheif keeps `stride` bytes for each row of a plane while the image lives.
-            let bytes = unsafe { std::slice::from_raw_parts(start, stride * rows) };
-            Some(Samples { bytes, stride, is_wide: depth > 8 })
-        };
-        // Green, blue and red are luma and chroma of the identity.
-        let order = if self.first == 0 { [0, 1, 2] } else { [4, 5, 3] };
-        order.into_iter().map_while(plane).collect()
+        }
+        Some(pixels)
     }
 
-    /// What the picture itself says of its colours.
-    fn colour(&self) -> Option<Cicp> {
-        let mut nclx = Owned(null_mut(), self.library.functions.free_colour);
-        // SAFETY: image and variable are alive; if the answer is 0, it is filled in.
-        let nclx = unsafe {
-            let found = (self.library.functions.colour)(self.pointer, &mut nclx.0);
-            if found.code != 0 { None } else { nclx.0.as_ref() }
-        }?;
-        let number = |number: c_int| u16::try_from(number).unwrap_or(2);
-        Some(Cicp {
-            primaries: number(nclx.primaries),
-            matrix: number(nclx.matrix),
-            is_full_range: nclx.is_full_range != 0,
-        })
+    /// A plane and the bytes of its rows.
+    fn plane(&self, number: c_int) -> Option<(&[u8], usize)> {
+        let mut stride = 0;
+        // SAFETY: the image is alive, and so is the variable.
+        let start = unsafe { (self.functions.plane)(self.pointer, number, &mut stride) };
+        let stride = usize::try_from(stride).ok().filter(|_| !start.is_null())?;
+        // SAFETY: libheif keeps `stride` bytes for each row of a plane while the image lives.
+        Some((unsafe { std::slice::from_raw_parts(start, stride * self.height()) }, stride))
     }
 }
 
@@ -325,7 +273,7 @@ impl Drop for Image<'_> {
     fn drop(&mut self) {
         if !self.pointer.is_null() {
             // SAFETY: it came from libheif and is given back once.
-            unsafe { (self.library.functions.release_image)(self.pointer) };
+            unsafe { (self.functions.release_image)(self.pointer) };
         }
     }
 }

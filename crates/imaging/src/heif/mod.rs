@@ -14,7 +14,7 @@ use items::Items;
 
 use super::brands::{self, Codec};
 use super::crop::Window;
-use super::planes::{Chroma, Cicp, Planes};
+use super::planes::Cicp;
 use super::{DecodeError, DecoderOutput, Format, Limits, Quality};
 
 /// The picture that a file is about.
@@ -143,17 +143,8 @@ impl<'a> Still<'a> {
         Window { left: window.left + self.shown.left, top: window.top + self.shown.top, ..window }
     }
 
-    /// What becomes of the samples around a window.
-    pub(crate) fn output(
-        &self,
-        format: Format,
-        window: &Window,
-        planes: &Planes,
-        colour: Cicp,
-    ) -> Result<DecoderOutput, DecodeError> {
-        let pixels = planes
-            .to_rgb(window, colour)
-            .ok_or_else(|| format.unsupported(format_args!("colours by the matrix {}", colour.matrix)))?;
+    /// The picture, of whose window these are the pixels.
+    pub(crate) fn output(&self, window: Vec<u8>, is_grey: bool) -> DecoderOutput {
         let mut quality = Vec::new();
         if self.is_animated {
             quality.push(Quality::Animated);
@@ -161,19 +152,32 @@ impl<'a> Still<'a> {
         if self.has_alpha {
             quality.push(Quality::Transparent);
         }
-        if planes.kind().1 == Chroma::None {
+        if is_grey {
             quality.push(Quality::Greyscale);
         }
         quality.push(Quality::UnfamiliarCodec);
         let (width, height) = (self.shown.width as u32, self.shown.height as u32);
-        Ok(DecoderOutput { width, height, window: pixels, quality })
+        DecoderOutput { width, height, window, quality }
     }
 
     /// Of HEVC, how many samples of chroma there are: 0 none, 1 for 4:2:0, 2 for 4:2:2, 3 for 4:4:4.
     pub(crate) fn chroma_of_hevc(&self) -> u8 {
-        let configuration = self.items.properties(self.tiles[0], *b"hvcC").next();
         // Nearly all have 4:2:0.
-        configuration.and_then(|body| body.0.get(16).map(|byte| byte & 3)).unwrap_or(1)
+        self.byte_of_hevc(16).map_or(1, |byte| byte & 3)
+    }
+
+    /// Of HEVC, the bits of a sample of luma.
+    pub(crate) fn depth_of_hevc(&self) -> u8 {
+        8 + self.byte_of_hevc(17).map_or(0, |byte| byte & 7)
+    }
+
+    fn byte_of_hevc(&self, place: usize) -> Option<u8> {
+        self.items.properties(self.tiles[0], *b"hvcC").next()?.0.get(place).copied()
+    }
+
+    /// Whether another picture says how transparent it is.
+    pub(crate) fn has_alpha(&self) -> bool {
+        self.has_alpha
     }
 
     /// The coded images that a part of the picture is made of; each is of `tile_width` × `tile_height` pixels.

@@ -151,13 +151,16 @@ pub(super) fn heat(confusion: &Confusion) -> Result<String, PlotError> {
     let rows: Vec<usize> = (0..labels.len()).filter(|row| confusion.row(*row) > 0.0).collect();
     let longest = labels.iter().map(|label| label.chars().count()).max().unwrap_or_default() as i32;
     let (left, cell) = (24 + longest * 8, (560 / labels.len().max(1) as i32).clamp(44, 110));
-    let (tall, top) = (46, 30 + longest * 5);
-    let (width, height) = (left + cell * labels.len() as i32 + 8 + longest * 4, top + tall * rows.len() as i32 + 8);
+    // A label that is wider than its column stands upright.
+    let is_upright = longest * 8 > cell;
+    let (tall, top) = (46, if is_upright { 20 + longest * 8 } else { 30 });
+    let (width, height) = (left + cell * labels.len() as i32 + 8, top + tall * rows.len() as i32 + 8);
     drawn((width as u32, height as u32), |area| {
         for (column, label) in labels.iter().enumerate() {
             let at = (left + cell * column as i32 + cell / 2, top - 8);
-            // Slanted by the page, where there is no room for it lying.
-            area.draw(&Text::new(label.clone(), at, style(if cell < 100 { HPos::Left } else { HPos::Center })))?;
+            let style =
+                if is_upright { style(HPos::Left).transform(FontTransform::Rotate270) } else { style(HPos::Center) };
+            area.draw(&Text::new(label.clone(), at, style))?;
         }
         for (line, &row) in rows.iter().enumerate() {
             let y = top + tall * line as i32;
