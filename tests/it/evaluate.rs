@@ -129,9 +129,7 @@ fn the_same_seed_gives_the_same_evaluation_and_a_network_is_asked_for_generators
     assert!(made.status.success(), "{}", words(&made.stderr));
     let evaluated = |seed| document(&set.evaluate(&model, &["--json", "--perturb", "social", "--seed", seed]));
     let (first, other) = (evaluated("3"), evaluated("4"));
-    // Kernels are chosen by measurement, on a busy machine not always the same ones, and these differ in the last digits.
-    let alike = (0..5).map(|_| evaluated("3")).find(|again| again["engine"] == first["engine"]);
-    assert_eq!(Some(&first), alike.as_ref());
+    assert_eq!(first, again(&first, || evaluated("3")));
     assert_ne!(first["curves"], other["curves"]);
     for key in ["auc", "balanced_accuracy", "by_content_type", "by_generator", "generator_top1", "ece", "auc_interval"]
     {
@@ -146,6 +144,15 @@ fn the_same_seed_gives_the_same_evaluation_and_a_network_is_asked_for_generators
     for word in ["AUC", "photos", "dall-e-3", "top-1", "blur 7", "untrained"] {
         assert!(text.contains(word), "{word} is not in\n{text}");
     }
+}
+
+/// A second evaluation by the same kernels as the first: they are chosen by measurement, on a busy machine not always the same
+/// ones, and differ in the last digits.
+fn again(first: &Value, evaluated: impl Fn() -> Value) -> Value {
+    let mut tries = (0..8).map(|_| evaluated());
+    tries
+        .find(|again| again["engine"] == first["engine"])
+        .expect("the kernels of the first evaluation are chosen again")
 }
 
 #[test]
@@ -178,7 +185,7 @@ fn an_attack_on_a_trained_network_is_scored_by_the_engine_and_nothing_else_is_at
     assert_eq!((of_each("epsilon"), of_each("images")), (vec![0.0, 1.0, 2.0, 4.0], vec![2.0; 4]));
     assert_eq!((of_each("steps"), points[0]["flipped"].as_f64()), (vec![2.0; 4], Some(0.0)));
     assert!(of_each("auc").is_sorted_by(|before, after| before >= after), "{points:#?}");
-    assert_eq!(found, attacked());
+    assert_eq!(found, again(&found, attacked));
     assert!(std::fs::read_to_string(page).unwrap().contains("Under attack"));
     let text = words(&set.evaluate(&model, &few).stdout);
     assert!(text.contains("PGD of 2 steps") && text.contains("by up to 4 of 255"), "{text}");
