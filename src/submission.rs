@@ -66,7 +66,8 @@ impl Submissions {
         // What comes before the last of all numbers is the latest.
         let keys: Vec<SubmissionKey> = (0..GENERATIONS).chain([u32::MAX]).map(key).collect();
         let mut found = self.ledger.find(&keys).await?;
-        let latest = found.pop().and_then(|last| last.standing.map(|outcome| outcome.id()).or(last.predecessor));
+        let latest =
+            found.pop().and_then(|last| last.standing.map(|outcome| outcome.id()).or(last.predecessors.latest));
         let mut outcomes: Vec<Outcome> = found.into_iter().filter_map(|found| found.standing).collect();
         if let Some(latest) = latest.filter(|id| outcomes.iter().all(|outcome| outcome.id() != *id)) {
             outcomes.extend(self.ledger.outcome(latest).await?);

@@ -54,7 +54,7 @@ impl Found {
         }
         if found.images.is_empty() && found.unreadable.is_empty() {
             return Err(End::usage(format!(
-                "no images found in {}; {} other files there",
+                "no images found in {} (other files there: {})",
                 patterns.join(", "),
                 found.others
             )));

@@ -17,8 +17,8 @@ use crate::config::Config;
 use crate::decoding;
 use decoder::Pool;
 use domain::{
-    Context, Evidence, Failure, FailureCode, Grounds, ImageRef, Judge, JudgedImage, Observed, Outcome, Purpose,
-    Request, SubmissionKey, Timing,
+    Context, Evidence, Failure, FailureCode, Grounds, ImageRef, Judge, JudgedImage, Observed, Outcome, Predecessors,
+    Purpose, Request, SubmissionKey, Timing,
 };
 use engine::{Detector, score_images};
 use imaging::Crop;
@@ -186,7 +186,7 @@ fn score(
             (Ok(scores), infer, batch_size) => {
                 let timing = Timing { infer, ..timing };
                 let grounds = Grounds::Scored { scores, batch_size };
-                let evidence = Evidence { observed, grounds, timing, supersedes: None };
+                let evidence = Evidence { observed, grounds, timing, predecessors: Predecessors::default() };
                 Outcome::Verdict(Box::new(judge.verdict(&request, evidence, now)))
             }
             (Err(error), ..) => failure(FailureCode::InferenceFailed, error.to_string()),
@@ -251,10 +251,7 @@ impl Report {
             let seconds = self.started.elapsed().as_secs_f64();
             let all = self.judged + self.failed;
             let rate = all as f64 / seconds.max(1e-9);
-            let mut last = format!(
-                "{all} files, {} judged, {} failed, {seconds:.1} s, {rate:.1} files/s",
-                self.judged, self.failed
-            );
+            let mut last = format!("{} judged, {} failed, {seconds:.1} s, {rate:.1} files/s", self.judged, self.failed);
             if let Some(note) = self.table.footnote() {
                 last = format!("{note}\n{last}");
             }
@@ -272,7 +269,7 @@ impl Report {
 fn not_judged(found: &Found) -> String {
     let mut words = String::new();
     if found.others > 0 {
-        words += &format!("; {} other files are no images", found.others);
+        words += &format!("; left out, being no images: {}", found.others);
     }
     if !found.unreadable.is_empty() {
         words += &format!("; {} could not be looked at:", found.unreadable.len());

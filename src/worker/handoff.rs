@@ -8,7 +8,7 @@ use tracing::Span;
 use super::batcher::Load;
 use super::condition::InFlight;
 use domain::delivery::Job;
-use domain::{Evidence, FailureCode, Judge, Observed, Outcome, OutcomeId, Request, Timing};
+use domain::{Evidence, FailureCode, Judge, Observed, Outcome, Predecessors, Request, Timing};
 use imaging::Crop;
 use ledger::Expired;
 
@@ -16,7 +16,7 @@ use ledger::Expired;
 pub(super) struct Arrived {
     pub job: Job<Request>,
     pub since: Instant,
-    pub supersedes: Option<OutcomeId>,
+    pub predecessors: Predecessors,
     /// Time in the queue, if the submitter said when it was published.
     pub queued: Option<Duration>,
     /// Dropped with the job: the metrics of images in flight count it.

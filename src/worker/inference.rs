@@ -181,8 +181,8 @@ fn score(
         let conclusion = match scores {
             Ok(scores) => {
                 let grounds = Grounds::Scored { scores, batch_size: batch_size as u32 };
-                let supersedes = arrived.supersedes;
-                let evidence = Box::new(Evidence { observed, grounds, timing, supersedes });
+                let predecessors = arrived.predecessors.clone();
+                let evidence = Box::new(Evidence { observed, grounds, timing, predecessors });
                 Conclusion::Judged { evidence, judge: judge.clone() }
             }
             Err(error) => Conclusion::Failed { code: FailureCode::InferenceFailed, detail: error.to_string() },

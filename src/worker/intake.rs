@@ -12,17 +12,15 @@ use super::condition::Condition;
 use super::edges::Edges;
 use super::guard::guarded;
 use super::handoff::{Arrived, Concluded, Conclusion};
+use super::pace::{Pace, TOGETHER};
 use super::prepare::Preparer;
 use super::retry::{OutageWait, retry_while_transient};
 use crate::shutdown::Shutdown;
 use crate::telemetry::traces;
 use broker::{Consumer, Health, RequestQueue};
 use domain::delivery::{Job, Settlement};
-use domain::{OutcomeId, Request, SubmissionKey};
+use domain::{Predecessors, Request, SubmissionKey};
 use ledger::{Found, Ledger, LedgerError};
-
-/// Requests looked up in the ledger with one question.
-const LOOKUP: usize = 64;
 
 pub(super) struct Intake {
     pub live: Consumer,
@@ -47,8 +45,9 @@ impl Intake {
     /// Takes requests until the shutdown or the end of the consumers, then waits for the images that are being prepared.
     pub(crate) async fn run(mut self) {
         let tasks = TaskTracker::new();
+        let mut pace = Pace::new();
         loop {
-            let Some(taken) = self.take().await else { break };
+            let Some(taken) = self.take(&mut pace).await else { break };
             self.look_up(taken, &tasks).await;
         }
         self.stop_taking();
@@ -66,7 +65,9 @@ impl Intake {
             Ok(found) => self.admit_all(taken, found, tasks).await,
             Err(panicked) if taken.len() == 1 => {
                 for taken in taken {
-                    self.preparer.end_panicked(self.arrive(taken, None).0, panicked.words.clone()).await;
+                    self.preparer
+                        .end_panicked(self.arrive(taken, Predecessors::default()).0, panicked.words.clone())
+                        .await;
                 }
             }
             Err(_) => {
@@ -75,7 +76,9 @@ impl Intake {
                     match guarded(self.find(std::slice::from_ref(&key))).await {
                         Ok(found) => self.admit_all(vec![taken], found, tasks).await,
                         Err(panicked) => {
-                            self.preparer.end_panicked(self.arrive(taken, None).0, panicked.words).await;
+                            self.preparer
+                                .end_panicked(self.arrive(taken, Predecessors::default()).0, panicked.words)
+                                .await;
                         }
                     }
                 }
@@ -105,17 +108,18 @@ impl Intake {
         }
     }
 
-    /// Waits for a free slot and a request, then takes what else is there without waiting.
+    /// Waits for a free slot and a request, then, when it is time to ask about them, takes what else is there.
     /// `None`: time to stop.
-    async fn take(&mut self) -> Option<Vec<Taken>> {
+    async fn take(&mut self, pace: &mut Pace) -> Option<Vec<Taken>> {
         let stop = self.shutdown.stop.clone();
         let first = tokio::select! {
             biased;
             () = stop.cancelled() => return None,
             taken = self.take_one() => taken?,
         };
+        pace.wait().await;
         let mut taken = vec![first];
-        while taken.len() < LOOKUP {
+        while taken.len() < TOGETHER {
             let Ok(slot) = self.slots.clone().try_acquire_owned() else { break };
             let live = self.live.jobs.try_recv().ok().map(|job| (RequestQueue::Live, job));
             let bulk = || Some((RequestQueue::Bulk, self.bulk.as_mut()?.jobs.try_recv().ok()?));
@@ -154,7 +158,7 @@ impl Intake {
     }
 
     async fn admit(&self, taken: Taken, found: Found, tasks: &TaskTracker) {
-        let (arrived, slot) = self.arrive(taken, found.predecessor);
+        let (arrived, slot) = self.arrive(taken, found.predecessors);
         let standing = found.standing.map(|outcome| Conclusion::Standing(Box::new(outcome)));
         if let Some(conclusion) = standing.or(found.expired.map(Conclusion::Expired)) {
             let _ = self.preparer.concluded.send(Concluded { arrived, conclusion, at: Instant::now() }).await;
@@ -167,7 +171,7 @@ impl Intake {
         });
     }
 
-    fn arrive(&self, taken: Taken, supersedes: Option<OutcomeId>) -> (Arrived, OwnedSemaphorePermit) {
+    fn arrive(&self, taken: Taken, predecessors: Predecessors) -> (Arrived, OwnedSemaphorePermit) {
         let Taken { job, slot, request_queue, span } = taken;
         let context = &job.request.context;
         if context.redelivered {
@@ -178,7 +182,7 @@ impl Intake {
             self.condition.record_queue_wait(request_queue, queued);
         }
         let in_flight = self.condition.begin();
-        (Arrived { job, since: Instant::now(), supersedes, queued, in_flight, span }, slot)
+        (Arrived { job, since: Instant::now(), predecessors, queued, in_flight, span }, slot)
     }
 
     /// Tells the broker to send no more, and puts back what was sent but not taken.

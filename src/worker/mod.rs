@@ -12,6 +12,7 @@ mod guard;
 mod handoff;
 mod inference;
 mod intake;
+mod pace;
 mod prepare;
 mod proof;
 mod recovery;

@@ -168,8 +168,8 @@ impl Preparer {
                 frames: earlier.frames,
                 provenance: earlier.provenance.clone().unwrap_or_default(),
             };
-            let (grounds, supersedes) = (Grounds::Earlier(earlier), arrived.supersedes);
-            return Ok(Fetched::Known(Evidence { observed, grounds, timing, supersedes }, judge));
+            let (grounds, predecessors) = (Grounds::Earlier(earlier), arrived.predecessors.clone());
+            return Ok(Fetched::Known(Evidence { observed, grounds, timing, predecessors }, judge));
         }
 
         let started = Instant::now();

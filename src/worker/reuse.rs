@@ -8,13 +8,11 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::pace::{Pace, TOGETHER};
 use domain::{Judge, Purpose, Request, Verdict};
 use ledger::{Content, Ledger};
 
-/// Images asked about with one question.
-const LOOKUP: usize = 64;
-
-/// Looks for earlier verdicts. While one question is on its way the next ones gather, and go together.
+/// Looks for earlier verdicts. Those that come in a stream gather, and go together.
 pub(super) struct Reuse {
     questions: mpsc::Sender<Question>,
 }
@@ -30,7 +28,7 @@ struct Question {
 impl Reuse {
     /// Starts the task that asks the ledger; it ends when this is dropped.
     pub(crate) fn new(ledger: Arc<dyn Ledger>, judge: watch::Receiver<Arc<Judge>>, within: Duration) -> Reuse {
-        let (questions, asked) = mpsc::channel(LOOKUP);
+        let (questions, asked) = mpsc::channel(TOGETHER);
         tokio::spawn(answer(ledger, judge, within, asked));
         Reuse { questions }
     }
@@ -55,8 +53,16 @@ async fn answer(
     within: Duration,
     mut asked: mpsc::Receiver<Question>,
 ) {
-    let mut questions = Vec::with_capacity(LOOKUP);
-    while asked.recv_many(&mut questions, LOOKUP).await > 0 {
+    let mut pace = Pace::new();
+    let mut questions = Vec::with_capacity(TOGETHER);
+    while let Some(first) = asked.recv().await {
+        pace.wait().await;
+        questions.push(first);
+        while questions.len() < TOGETHER
+            && let Ok(question) = asked.try_recv()
+        {
+            questions.push(question);
+        }
         let contents: Vec<_> = questions.iter().map(|question| question.content.clone()).collect();
         let judge = in_service.borrow().clone();
         match ledger.scored(&contents, &judge.model, within).await {

@@ -226,7 +226,7 @@ type Durable = Vec<(Arrived, Outcome, Source)>;
 type Refused = Vec<(Arrived, String)>;
 
 fn failure(arrived: &Arrived, code: FailureCode, detail: String, at: OffsetDateTime) -> Failure {
-    Failure { supersedes: arrived.supersedes, ..Failure::new(&arrived.job.request, code, detail, at) }
+    Failure { supersedes: arrived.predecessors.latest, ..Failure::new(&arrived.job.request, code, detail, at) }
 }
 
 /// Where an outcome comes from.

@@ -9,7 +9,7 @@ use assay::worker::WorkerError;
 use broker::RequestQueue;
 use broker::memory::Fault as BrokerFault;
 use broker::wire::Message;
-use domain::{FailureCode, Outcome};
+use domain::{FailureCode, Outcome, Previous};
 use engine::{ScoreError, Scripted, TorchError, TorchErrorKind};
 use imaging::Crop;
 use ledger::memory::{Call, Fault as LedgerFault};
@@ -241,6 +241,8 @@ async fn the_next_generation_gets_a_verdict_of_its_own_that_names_the_one_before
     };
     let first = outcomes.iter().find(|outcome| outcome.key().generation == 0).unwrap();
     assert_eq!(second.supersedes, Some(first.id()));
+    let Outcome::Verdict(before) = first else { panic!("a verdict") };
+    assert_eq!((&before.previous, &second.previous), (&None, &Some(Previous::of(before))));
     assert_ne!(second.verdict_id, first.id());
 }
 

@@ -56,6 +56,13 @@ class ModelRef(TypedDict):
     version: str
 
 
+class Previous(TypedDict):
+    decision: Decision
+    model_version: str
+    outcome_id: str
+    synthetic: float
+
+
 Purpose: TypeAlias = Literal['live', 'backfill', 'reverdict']
 
 
@@ -110,6 +117,7 @@ class Verdict(TypedDict):
     image: JudgedImage
     metadata: dict[str, Any]
     model: ModelRef
+    previous: Previous | None
     provenance: Provenance | None
     purpose: Purpose
     quality: list[Quality]

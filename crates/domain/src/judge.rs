@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::{
-    Candidate, Decision, Frames, GeneratorGuess, JudgedImage, ModelRef, OutcomeId, Policy, Provenance, QualityFlag,
-    Request, Score, Scores, ThresholdSettings, Timing, Verdict, WorkerRef,
+    Candidate, Decision, Frames, GeneratorGuess, JudgedImage, ModelRef, OutcomeId, Policy, Predecessors, Provenance,
+    QualityFlag, Request, Score, Scores, ThresholdSettings, Timing, Verdict, WorkerRef,
 };
 
 /// How many generators a verdict names as candidates.
@@ -41,7 +41,7 @@ pub struct Evidence {
     pub observed: Observed,
     pub grounds: Grounds,
     pub timing: Timing,
-    pub supersedes: Option<OutcomeId>,
+    pub predecessors: Predecessors,
 }
 
 /// What was found of an image beside its scores, none of which it touches.
@@ -74,7 +74,7 @@ pub struct Finding {
 
 impl Judge {
     pub fn verdict(&self, request: &Request, evidence: Evidence, decided_at: OffsetDateTime) -> Verdict {
-        let Evidence { observed, grounds, timing, supersedes } = evidence;
+        let Evidence { observed, grounds, timing, predecessors } = evidence;
         let Observed { image, quality, frames, provenance } = observed;
         let (finding, batch_size, reused_from) = match grounds {
             Grounds::Scored { scores, batch_size } => (self.find(&scores, &request.key.tenant), batch_size, None),
@@ -104,7 +104,8 @@ impl Judge {
             purpose: request.purpose,
             generation: request.key.generation,
             reused_from,
-            supersedes,
+            supersedes: predecessors.latest,
+            previous: predecessors.verdict,
             attempt: request.context.attempt,
             timing_ms: timing,
             batch_size,
@@ -216,7 +217,7 @@ mod tests {
             height: 1,
         };
         let observed = Observed { image, quality: Vec::new(), frames: None, provenance: Provenance::default() };
-        let evidence = Evidence { observed, grounds, timing: Timing::default(), supersedes: None };
+        let evidence = Evidence { observed, grounds, timing: Timing::default(), predecessors: Predecessors::default() };
         judge().verdict(&request, evidence, OffsetDateTime::UNIX_EPOCH)
     }
 

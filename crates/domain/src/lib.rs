@@ -29,6 +29,6 @@ pub use request::{Context, ImageRef, Purpose, Request, RequestError, SubmissionK
 pub use scores::Scores;
 pub use threshold_settings::{TenantThresholds, ThresholdSettings};
 pub use verdict::{
-    Candidate, Frames, GeneratorGuess, ImageFormat, JudgedImage, ModelRef, QualityFlag, Score, Timing, Verdict,
-    WorkerRef,
+    Candidate, Frames, GeneratorGuess, ImageFormat, JudgedImage, ModelRef, Predecessors, Previous, QualityFlag, Score,
+    Timing, Verdict, WorkerRef,
 };

@@ -203,6 +203,9 @@ pub struct Verdict {
     pub reused_from: Option<OutcomeId>,
     /// The outcome of the latest earlier generation, if there is one.
     pub supersedes: Option<OutcomeId>,
+    /// The latest verdict among earlier generations: what people have been told so far. null where there is none, and in verdicts of
+    /// versions before this field.
+    pub previous: Option<Previous>,
     /// Which try it was that ended so, from 1.
     pub attempt: u32,
     pub timing_ms: Timing,
@@ -214,6 +217,36 @@ pub struct Verdict {
     pub worker: WorkerRef,
     /// What the request said, as it was.
     pub metadata: Map<String, Value>,
+}
+
+/// A verdict of an earlier generation, as far as those want it who tell people of a change.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Previous {
+    pub outcome_id: OutcomeId,
+    pub decision: Decision,
+    /// Its probability that the image is synthetic, from 0 to 1.
+    pub synthetic: f32,
+    pub model_version: String,
+}
+
+impl Previous {
+    pub fn of(verdict: &Verdict) -> Previous {
+        Previous {
+            outcome_id: verdict.verdict_id,
+            decision: verdict.decision,
+            synthetic: verdict.score.synthetic,
+            model_version: verdict.model.version.clone(),
+        }
+    }
+}
+
+/// What there is of a submission's earlier generations.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Predecessors {
+    /// The outcome of the latest of them.
+    pub latest: Option<OutcomeId>,
+    /// The latest verdict among them.
+    pub verdict: Option<Previous>,
 }
 
 impl Verdict {

@@ -22,7 +22,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use time::OffsetDateTime;
 
-use domain::{ImageRef, ModelRef, Outcome, OutcomeId, SubmissionKey, Verdict};
+use domain::{ImageRef, ModelRef, Outcome, OutcomeId, Predecessors, SubmissionKey, Verdict};
 
 pub use database::DatabaseError as LedgerError;
 pub use expired::Expired;
@@ -34,8 +34,7 @@ pub struct Found {
     pub standing: Option<Outcome>,
     /// There was one, and it is not kept any more.
     pub expired: Option<Expired>,
-    /// The outcome of the latest earlier generation of the same submission.
-    pub predecessor: Option<OutcomeId>,
+    pub predecessors: Predecessors,
 }
 
 /// An image by its bytes, and its tenant: tenants learn nothing of each other's images.

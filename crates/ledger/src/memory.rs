@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use super::{Content, Expired, Found, Ledger, LedgerError, Recorded};
 use crate::expired::binding;
 use crate::maintenance::FEWEST_AHEAD;
-use domain::{ImageRef, ModelRef, Outcome, OutcomeId, SubmissionKey, Verdict};
+use domain::{ImageRef, ModelRef, Outcome, OutcomeId, Predecessors, Previous, SubmissionKey, Verdict};
 
 /// What the ledger was asked to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -155,10 +155,19 @@ impl Ledger for Memory {
         self.answer(Call::Find, |outcomes| {
             let found = keys.iter().map(|key| {
                 let oldest = SubmissionKey { generation: 0, ..key.clone() };
-                let predecessor = outcomes.range(&oldest..key).next_back().map(|(_, kept)| kept.outcome.id());
+                let mut earlier = outcomes.range(&oldest..key).rev().map(|(_, kept)| kept).peekable();
+                let latest = earlier.peek().map(|kept| kept.outcome.id());
+                let verdict = earlier.find_map(|kept| match &kept.outcome {
+                    Outcome::Verdict(verdict) => Some(Previous::of(verdict)),
+                    Outcome::Failure(_) => None,
+                });
                 let kept = outcomes.get(key);
                 let standing = kept.and_then(Kept::outcome).cloned();
-                Found { standing, expired: kept.and_then(Kept::expired), predecessor }
+                Found {
+                    standing,
+                    expired: kept.and_then(Kept::expired),
+                    predecessors: Predecessors { latest, verdict },
+                }
             });
             found.collect()
         })

@@ -13,7 +13,7 @@ use database::migrate;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use domain::{ImageRef, ModelRef, Outcome, OutcomeId, SubmissionKey, Verdict};
+use domain::{ImageRef, ModelRef, Outcome, OutcomeId, Predecessors, Previous, SubmissionKey, Verdict};
 use ledger::maintenance::FEWEST_AHEAD;
 use ledger::memory::{Call, Fault, Memory};
 use ledger::postgres::Postgres;
@@ -195,9 +195,17 @@ async fn the_predecessor_is_the_latest_earlier_generation(ledger: Subject) {
     ledger.record(&others).await.unwrap();
     ledger.record(&[verdict(key("a", 10)), failure(key("a", 0)), verdict(key("a", 9))]).await.unwrap();
     let asked = [0, 1, 9, 10, 11, u32::MAX].map(|generation| key("a", generation));
-    let found: Vec<_> = ledger.find(&asked).await.unwrap().into_iter().map(|found| found.predecessor).collect();
+    let found = ledger.find(&asked).await.unwrap();
     let id = |generation| Some(OutcomeId::of(&key("a", generation)));
-    assert_eq!(found, [None, id(0), id(0), id(9), id(10), id(10)]);
+    let latest: Vec<_> = found.iter().map(|found| found.predecessors.latest).collect();
+    assert_eq!(latest, [None, id(0), id(0), id(9), id(10), id(10)]);
+    // A failure takes no verdict back.
+    ledger.record(&[failure(key("a", 11))]).await.unwrap();
+    let asked = [1, 9, 10, 11, 12].map(|generation| key("a", generation));
+    let found: Vec<_> =
+        ledger.find(&asked).await.unwrap().into_iter().map(|found| found.predecessors.verdict).collect();
+    let of = |generation| Some(Previous::of(&verdict_of(key("a", generation))));
+    assert_eq!(found, [None, None, of(9), of(10), of(10)]);
 }
 
 async fn keys_that_differ_anywhere_are_different_keys(ledger: Subject) {
@@ -294,7 +302,10 @@ async fn a_key_outlives_its_outcome(ledger: Subject, expire: impl Fn(SubmissionK
         assert_eq!(ledger.outcome(outcome.id()).await.unwrap(), None);
     }
     let next = ledger.find(&[key("v", 1)]).await.unwrap().remove(0);
-    assert_eq!(next, Found { predecessor: Some(verdict.id()), ..Found::default() });
+    // What people were told is in columns, which stay.
+    let Outcome::Verdict(judged) = &verdict else { panic!("a verdict") };
+    let predecessors = Predecessors { latest: Some(verdict.id()), verdict: Some(Previous::of(judged)) };
+    assert_eq!(next, Found { predecessors, ..Found::default() });
     assert_eq!(ledger.latest("acme", &verdict.image()).await.unwrap(), None);
 }
 

@@ -72,6 +72,11 @@ export interface Verdict {
   };
   model: ModelRef;
   /**
+   * The latest verdict among earlier generations: what people have been told so far. null where there is none, and in verdicts of
+   * versions before this field.
+   */
+  previous: Previous | null;
+  /**
    * What the file says of itself. Anybody can write or remove such words: the score does not know them. null in verdicts of
    * versions before this field.
    */
@@ -191,6 +196,22 @@ export interface ModelRef {
    */
   trained: boolean;
   version: string;
+  [k: string]: unknown;
+}
+/**
+ * A verdict of an earlier generation, as far as those want it who tell people of a change.
+ */
+export interface Previous {
+  decision: Decision;
+  model_version: string;
+  /**
+   * The id of an outcome: the `verdict_id` of a verdict, the `failure_id` of a failure.
+   */
+  outcome_id: string;
+  /**
+   * Its probability that the image is synthetic, from 0 to 1.
+   */
+  synthetic: number;
   [k: string]: unknown;
 }
 /**

@@ -1,11 +1,12 @@
 //! Looking outcomes up: the register of keys first, then the one partition that it names.
 //!
-//! These statements are planned anew each time, by the sizes that the tables have then: a plan that was made while a table
-//! was small would go on reading all of it when it has grown.
+//! The two that every message asks are prepared once: planning them costs as much as answering. The others are planned each time, by
+//! the sizes that the tables have then.
 
 use std::collections::HashMap;
 
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Row};
 use time::OffsetDateTime;
@@ -16,7 +17,7 @@ use super::remainder::{COLUMNS, verdict};
 use crate::expired::Expired;
 use crate::{Content, Found};
 use database::{query, query_scalar};
-use domain::{ImageRef, ModelRef, Outcome, OutcomeId, SubmissionKey, Verdict};
+use domain::{ImageRef, ModelRef, Outcome, OutcomeId, Predecessors, Previous, SubmissionKey, Verdict};
 
 /// LIMIT keeps the planner to one index look-up for each key.
 const REGISTERED: &str = "
@@ -37,12 +38,13 @@ LEFT JOIN LATERAL (
 ) AS old ON known.outcome_id IS NULL
 ORDER BY asked.place";
 
-/// Of each key the latest earlier generation. Asked only for those that can have one.
+/// Of each key the latest earlier generation, and the latest that is a verdict. Asked only for keys that can have one.
 const PREDECESSORS: &str = "
-SELECT coalesce(
-    CASE WHEN moved.generation > old.generation THEN moved.outcome_id ELSE old.outcome_id END,
-    moved.outcome_id
-) AS predecessor
+SELECT
+    CASE WHEN old.generation > moved.generation THEN old.outcome_id ELSE coalesce(moved.outcome_id, old.outcome_id) END
+        AS latest,
+    judged.outcome_id AS verdict_id, judged.recorded_at, judged.generation, before.generation AS earlier_generation,
+    before.verdict::text AS verdict
 FROM unnest($1::text[], $2::text[], $3::bigint[]) WITH ORDINALITY
     AS asked (tenant, submission_id, generation, place)
 LEFT JOIN LATERAL (
@@ -52,12 +54,31 @@ LEFT JOIN LATERAL (
     LIMIT 1
 ) AS moved ON true
 LEFT JOIN LATERAL (
+    SELECT outcome_id, generation, recorded_at FROM outcomes AS o
+    WHERE (o.tenant, o.submission_id) = (asked.tenant, asked.submission_id) AND o.generation < asked.generation
+        AND o.kind = 0
+    ORDER BY o.generation DESC
+    LIMIT 1
+) AS judged ON true
+LEFT JOIN LATERAL (
     SELECT outcome_id, generation FROM earlier AS e
     WHERE (e.tenant, e.submission_id) = (asked.tenant, asked.submission_id) AND e.generation < asked.generation
     ORDER BY e.generation DESC
     LIMIT 1
 ) AS old ON true
+LEFT JOIN LATERAL (
+    SELECT verdict, generation FROM earlier AS e
+    WHERE (e.tenant, e.submission_id) = (asked.tenant, asked.submission_id) AND e.generation < asked.generation
+        AND e.verdict IS NOT NULL
+    ORDER BY e.generation DESC
+    LIMIT 1
+) AS before ON true
 ORDER BY asked.place";
+
+/// Of verdicts what stays when their documents are removed.
+const PREVIOUS: &str = "
+SELECT verdict_id, decision, synthetic, model_version FROM verdicts
+WHERE recorded_at = ANY($1::timestamptz[]) AND verdict_id = ANY($2::uuid[])";
 
 const FAILURES: &str = "
 SELECT failure_id, document::text AS document FROM failures
@@ -94,9 +115,8 @@ pub(super) async fn find(connection: &mut PgConnection, keys: &[SubmissionKey]) 
     if !later.is_empty() {
         let keys: Vec<&SubmissionKey> = later.iter().map(|index| &keys[*index]).collect();
         let rows = asked(connection, PREDECESSORS, &keys).await?;
-        for (index, row) in later.into_iter().zip(rows) {
-            let predecessor: Option<Uuid> = row.try_get("predecessor")?;
-            found[index].predecessor = predecessor.map(OutcomeId);
+        for (index, predecessors) in later.into_iter().zip(predecessors(connection, &rows).await?) {
+            found[index].predecessors = predecessors;
         }
     }
     Ok(found)
@@ -108,12 +128,50 @@ async fn asked(
     keys: &[&SubmissionKey],
 ) -> Result<Vec<PgRow>, sqlx::Error> {
     query(question)
-        .persistent(false)
         .bind(column(keys, |key| key.tenant.as_str()))
         .bind(column(keys, |key| key.submission_id.as_str()))
         .bind(column(keys, |key| i64::from(key.generation)))
         .fetch_all(connection)
         .await
+}
+
+/// What rows of [`PREDECESSORS`] stand for, in order.
+async fn predecessors(connection: &mut PgConnection, rows: &[PgRow]) -> Result<Vec<Predecessors>, sqlx::Error> {
+    let mut judged: Vec<Option<(OffsetDateTime, Uuid)>> = Vec::with_capacity(rows.len());
+    for row in rows {
+        judged.push(match row.try_get("verdict_id")? {
+            Some(id) => Some((row.try_get("recorded_at")?, id)),
+            None => None,
+        });
+    }
+    let (times, ids): (Vec<OffsetDateTime>, Vec<Uuid>) = judged.iter().flatten().copied().unzip();
+    let mut kept = HashMap::new();
+    if !ids.is_empty() {
+        let rows = query(PREVIOUS).persistent(false).bind(times).bind(ids);
+        for row in rows.fetch_all(&mut *connection).await? {
+            let previous = previous(&row)?;
+            kept.insert(previous.outcome_id, previous);
+        }
+    }
+    let one = |(row, judged): (&PgRow, Option<(OffsetDateTime, Uuid)>)| {
+        let latest: Option<Uuid> = row.try_get("latest")?;
+        let registered = judged.and_then(|(_, id)| kept.get(&OutcomeId(id)).cloned());
+        let is_later = row.try_get::<Option<i64>, _>("earlier_generation")? > row.try_get("generation")?;
+        let earlier: Option<Verdict> = if is_later { document(row, "verdict")? } else { None };
+        let verdict = earlier.as_ref().map(Previous::of).or(registered);
+        Ok(Predecessors { latest: latest.map(OutcomeId), verdict })
+    };
+    rows.iter().zip(judged).map(one).collect()
+}
+
+fn previous(row: &PgRow) -> Result<Previous, sqlx::Error> {
+    let decision = Value::from(row.try_get::<&str, _>("decision")?);
+    Ok(Previous {
+        outcome_id: OutcomeId(row.try_get("verdict_id")?),
+        decision: serde_json::from_value(decision).map_err(|error| sqlx::Error::Decode(error.into()))?,
+        synthetic: row.try_get("synthetic")?,
+        model_version: row.try_get("model_version")?,
+    })
 }
 
 /// What a key that is taken stands for.
@@ -214,7 +272,6 @@ pub(super) async fn scored(
          ) AS same"
     );
     let rows = query(AssertSqlSafe(asked))
-        .persistent(false)
         .bind(column(contents, |content| content.tenant.as_str()))
         .bind(column(contents, |content| content.sha256.as_str()))
         .bind(&model.sha256)

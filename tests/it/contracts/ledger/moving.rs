@@ -86,7 +86,11 @@ async fn is_whole(ledger: &Postgres, outcomes: &[Outcome]) {
     }
     let next = ledger.find(&[key("both", 2), key("both", 1)]).await.unwrap();
     let wanted = [failure(key("both", 1)).id(), verdict(key("both", 0)).id()].map(Some);
-    assert_eq!(next.into_iter().map(|found| found.predecessor).collect::<Vec<_>>(), wanted);
+    assert_eq!(next.iter().map(|found| found.predecessors.latest).collect::<Vec<_>>(), wanted);
+    let judged = Some(verdict(key("both", 0)).id());
+    for found in next {
+        assert_eq!(found.predecessors.verdict.map(|previous| previous.outcome_id), judged);
+    }
     assert_eq!(ledger.outcome(outcomes[0].id()).await.unwrap().as_ref(), Some(&outcomes[0]));
     let image = ImageRef { bucket: "uploads".into(), key: "u/odd.jpg".into(), ..ImageRef::default() };
     let latest: Option<Verdict> = ledger.latest("acme", &image).await.unwrap();
