@@ -117,6 +117,8 @@ enum Sweep {
     All,
     Jpeg,
     Webp,
+    /// Needs the system's libheif, which makes the files.
+    Avif,
     Resize,
     Blur,
     Noise,
@@ -160,6 +162,7 @@ pub(super) struct Measured<'a> {
 
 /// Reads the annotations, opens decoders and detector, and has every image judged.
 pub(super) fn measure(asked: &Asked, of: &Measured<'_>, config: &Config) -> Result<(Evaluation, Vec<Mistake>), End> {
+    asked.axes.iter().try_for_each(|axis| axis.check()).map_err(End::usage)?;
     let annotations = read_annotations(of.annotations, config)?;
     let conditions = asked.conditions();
     let decoders = Pool::open(config.decoders())?;
@@ -222,6 +225,7 @@ impl Args {
                 Sweep::All => true,
                 Sweep::Jpeg => *axis == Axis::Jpeg,
                 Sweep::Webp => *axis == Axis::Webp,
+                Sweep::Avif => *axis == Axis::Avif,
                 Sweep::Resize => *axis == Axis::Resize,
                 Sweep::Blur => *axis == Axis::Blur,
                 Sweep::Noise => *axis == Axis::Noise,

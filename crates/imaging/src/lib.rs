@@ -27,6 +27,7 @@ pub mod heic;
 mod heif;
 mod jpeg;
 mod jxl;
+pub mod libheif;
 mod naming;
 mod overlay;
 mod picture;

@@ -1,24 +1,20 @@
 //! HEIC by the system's libheif, which is opened at run time, and only in a process that does nothing else.
 //!
 //! The file is read here first, so limits hold before libheif sees a byte. libheif makes the RGB, as for everybody who shows
-//! the file by it. Of its functions those are declared that every version since 1.15 has.
+//! the file by it.
 
 #[cfg(test)]
 mod tests;
 
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ffi::{c_int, c_void};
 use std::ptr::{null, null_mut};
 use std::sync::OnceLock;
-
-use libloading::Library;
 
 use super::crop::Window;
 use super::format::unsupported;
 use super::heif::Still;
+use super::libheif::{Answer, FILE, INTERLEAVED, INTERLEAVED_RGB, Opened, Owned, RGB, functions};
 use super::{DecodeError, DecoderOutput, Format, Limits};
-
-/// The library's file: its name has been this since version 1.0.
-const FILE: &str = "libheif.so.1";
 
 static LIBHEIF: OnceLock<Libheif> = OnceLock::new();
 
@@ -32,7 +28,7 @@ pub fn open() -> Result<String, String> {
             LIBHEIF.get_or_init(|| opened)
         }
     };
-    Ok(library.version())
+    Ok(library.opened.version())
 }
 
 /// Whether these bytes can be decoded only where [`open`] succeeds.
@@ -72,14 +68,6 @@ fn decoding_bytes(still: &Still) -> u64 {
     pixels * if is_plain { 8 } else { 20 } + tile * 18
 }
 
-/// What each function answers: 0, or what went wrong.
-#[repr(C)]
-struct Answer {
-    code: c_int,
-    subcode: c_int,
-    message: *const c_char,
-}
-
 /// The first fields of libheif's; what follows them is left as it is.
 #[repr(C)]
 struct Options {
@@ -89,24 +77,7 @@ struct Options {
     convert_hdr_to_8bit: u8,
 }
 
-/// Declares libheif's functions, and finds each in it by its name.
-macro_rules! functions {
-    ($($name:ident = $symbol:ident($($argument:ty),*) $(-> $result:ty)?;)*) => {
-        struct Functions { $($name: unsafe extern "C" fn($($argument),*) $(-> $result)?,)* }
-
-        impl Functions {
-            /// # Safety
-            /// The library must be libheif, and outlive what comes of this.
-            unsafe fn find(library: &Library) -> Result<Functions, libloading::Error> {
-                Ok(Functions { $($name: *unsafe { library.get(stringify!($symbol).as_bytes()) }?,)* })
-            }
-        }
-    };
-}
-
 functions! {
-    version = heif_get_version() -> *const c_char;
-    initialise = heif_init(*mut c_void) -> Answer;
     has_decoder = heif_have_decoder_for_format(c_int) -> c_int;
     new_context = heif_context_alloc() -> *mut c_void;
     free_context = heif_context_free(*mut c_void);
@@ -123,12 +94,8 @@ functions! {
     plane = heif_image_get_plane_readonly(*const c_void, c_int, *mut c_int) -> *const u8;
 }
 
-/// As libheif numbers them.
+/// As libheif numbers it.
 const HEVC: c_int = 1;
-const RGB: c_int = 1;
-/// Three bytes a pixel, in one plane.
-const INTERLEAVED_RGB: c_int = 10;
-const INTERLEAVED: &[c_int] = &[10];
 /// A plane for each colour.
 const WHOLE: c_int = 3;
 const PLANES: &[c_int] = &[3, 4, 5];
@@ -137,30 +104,20 @@ const UNSUPPORTED_FEATURE: c_int = 4;
 struct Libheif {
     functions: Functions,
     /// Keeps the functions where they are.
-    _library: Library,
+    opened: Opened,
 }
 
 impl Libheif {
     fn open() -> Result<Libheif, String> {
-        // SAFETY: the system's libheif runs what its authors have run on loading; the functions are those of its public header,
-        // and live as long as the library, which is never closed.
+        let opened = Opened::new()?;
+        // SAFETY: it is libheif, and lives as long as its functions.
         unsafe {
-            let library = Library::new(FILE).map_err(|error| error.to_string())?;
-            let functions = Functions::find(&library).map_err(|error| error.to_string())?;
-            let begun = (functions.initialise)(null_mut());
-            if begun.code != 0 {
-                return Err(begun.words());
-            }
+            let functions = Functions::find(opened.library()).map_err(|error| error.to_string())?;
             if (functions.has_decoder)(HEVC) == 0 {
                 return Err("it has no decoder for HEVC (Debian's package libheif-plugin-libde265)".into());
             }
-            Ok(Libheif { functions, _library: library })
+            Ok(Libheif { functions, opened })
         }
-    }
-
-    fn version(&self) -> String {
-        // SAFETY: a string that lies in the library.
-        unsafe { CStr::from_ptr((self.functions.version)()) }.to_string_lossy().into_owned()
     }
 
     /// The file's own picture, neither turned nor cut, as RGB.
@@ -175,49 +132,23 @@ impl Libheif {
             }
             // On this thread: a decoder may start no others.
             (functions.set_threads)(context.0, 0);
-            (functions.read)(context.0, bytes.as_ptr(), bytes.len(), null()).check()?;
+            (functions.read)(context.0, bytes.as_ptr(), bytes.len(), null()).result().map_err(damaged)?;
             let mut handle = Owned(null_mut(), functions.release_handle);
-            (functions.primary)(context.0, &mut handle.0).check()?;
+            (functions.primary)(context.0, &mut handle.0).result().map_err(damaged)?;
             let options = Owned((functions.new_options)(), functions.free_options);
             if !options.0.is_null() {
                 (*options.0).ignore_transformations = 1;
                 (*options.0).convert_hdr_to_8bit = 1;
             }
-            let mut image = Image { functions, pointer: null_mut(), planes: INTERLEAVED };
+            let mut image = Image { functions, pointer: null_mut(), planes: &[INTERLEAVED] };
             let mut answer = (functions.decode)(handle.0, &mut image.pointer, RGB, INTERLEAVED_RGB, options.0);
             if answer.code == UNSUPPORTED_FEATURE {
                 // Some kinds of transparency; in planes everything can be had.
                 image.planes = PLANES;
                 answer = (functions.decode)(handle.0, &mut image.pointer, RGB, WHOLE, options.0);
             }
-            answer.check()?;
+            answer.result().map_err(damaged)?;
             if image.pointer.is_null() { Err(Format::Heic.damaged("libheif gave no picture")) } else { Ok(image) }
-        }
-    }
-}
-
-impl Answer {
-    fn check(self) -> Result<(), DecodeError> {
-        if self.code == 0 { Ok(()) } else { Err(Format::Heic.damaged(self.words())) }
-    }
-
-    fn words(&self) -> String {
-        if self.message.is_null() {
-            return format!("libheif's error {}.{}", self.code, self.subcode);
-        }
-        // SAFETY: libheif's messages are strings that end in a zero byte, and live at least until it is called again.
-        unsafe { CStr::from_ptr(self.message) }.to_string_lossy().into_owned()
-    }
-}
-
-/// Something of libheif's, and how it is given back.
-struct Owned<T>(*mut T, unsafe extern "C" fn(*mut T));
-
-impl<T> Drop for Owned<T> {
-    fn drop(&mut self) {
-        if !self.0.is_null() {
-            // SAFETY: it came from libheif and is given back once.
-            unsafe { (self.1)(self.0) };
         }
     }
 }
@@ -276,4 +207,8 @@ impl Drop for Image<'_> {
             unsafe { (self.functions.release_image)(self.pointer) };
         }
     }
+}
+
+fn damaged(words: String) -> DecodeError {
+    Format::Heic.damaged(words)
 }

@@ -5,7 +5,7 @@ use std::ffi::c_int;
 use libwebp_sys as webp;
 use turbojpeg_sys as tj;
 
-use imaging::{Limits, Picture};
+use imaging::{Limits, Picture, libheif};
 
 /// What we wrote ourselves needs no limits.
 const ANY: Limits = Limits { max_pixels: u64::MAX, max_decoded_bytes: u64::MAX };
@@ -30,6 +30,10 @@ pub trait Codecs {
     /// The same with the colour as it is said.
     fn through_jpeg_with(&self, quality: u8, chroma: Chroma) -> Picture;
 
+    /// What is left of it after AVIF, 4:2:0, at a quality of 0 to 100 as the system's libheif counts it. The same bytes only by the
+    /// same libheif; callers have made sure that there is one ([`libheif::encode::avif`]).
+    fn through_avif(&self, quality: u8) -> Picture;
+
     /// What is left of it after lossy WebP at a quality of 0 to 100, as libwebp's simple encoder writes it, and so OpenCV.
     fn through_webp(&self, quality: u8) -> Picture;
 }
@@ -41,6 +45,13 @@ impl Codecs for Picture {
 
     fn through_jpeg_with(&self, quality: u8, chroma: Chroma) -> Picture {
         decoded(&to_jpeg(self, quality, chroma))
+    }
+
+    fn through_avif(&self, quality: u8) -> Picture {
+        let encoder = libheif::encode::avif().expect("whoever asks for AVIF has made sure of an encoder");
+        decoded(
+            &encoder.encode(self, quality).expect("libheif writes any picture of such sides unless memory runs out"),
+        )
     }
 
     fn through_webp(&self, quality: u8) -> Picture {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::codecs::Chroma;
 use crate::augment::{Codecs, Geometry, Qualities, Rng};
-use imaging::Picture;
+use imaging::{Picture, libheif};
 
 /// Coefficients of JPEG lie on a grid of eight pixels; a cut moves it by up to seven.
 const SHIFT: (usize, usize) = (1, 7);
@@ -28,6 +28,9 @@ pub struct History {
     /// Share of these that goes through WebP instead of JPEG, and its quality.
     pub webp: f64,
     pub webp_quality: [u8; 2],
+    /// Share of these that goes through AVIF, and its quality: what libheif is needed for.
+    pub avif: f64,
+    pub avif_quality: [u8; 2],
     /// Share of JPEGs with 4:4:4; the others have 4:2:0.
     pub full_chroma: f64,
     /// Share that is compressed twice, with a cut of 1 to 7 pixels at the left and at the top between.
@@ -42,6 +45,8 @@ impl Default for History {
             quality: [45, 95],
             webp: 0.25,
             webp_quality: [50, 95],
+            avif: 0.0,
+            avif_quality: [40, 90],
             full_chroma: 0.2,
             twice: 0.2,
         }
@@ -50,7 +55,17 @@ impl Default for History {
 
 impl History {
     pub(super) fn validate(&self) -> Result<(), String> {
-        for (name, [low, high]) in [("quality", self.quality), ("webp_quality", self.webp_quality)] {
+        if self.avif > 0.0 {
+            let wanted = |error| format!("augmentation.history.avif = {}: {error}; or set it to 0", self.avif);
+            libheif::encode::avif().map_err(wanted)?;
+        }
+        if self.webp + self.avif > 1.0 {
+            let (webp, avif) = (self.webp, self.avif);
+            return Err(format!("augmentation.history.webp = {webp} and avif = {avif} are shares of one whole"));
+        }
+        let qualities =
+            [("quality", self.quality), ("webp_quality", self.webp_quality), ("avif_quality", self.avif_quality)];
+        for (name, [low, high]) in qualities {
             if !(1 <= low && low <= high && high <= 100) {
                 return Err(format!(
                     "augmentation.history.{name} = [{low}, {high}] must be in order between 1 and 100"
@@ -61,11 +76,12 @@ impl History {
     }
 
     /// Shares by their names in a recipe.
-    pub(super) fn shares(&self) -> [(&'static str, f64); 5] {
+    pub(super) fn shares(&self) -> [(&'static str, f64); 6] {
         [
             ("history.matched", self.matched),
             ("history.share", self.share),
             ("history.webp", self.webp),
+            ("history.avif", self.avif),
             ("history.full_chroma", self.full_chroma),
             ("history.twice", self.twice),
         ]
@@ -89,13 +105,15 @@ impl History {
     }
 
     fn compressed(&self, picture: &Picture, rng: &mut Rng) -> Picture {
-        let by_webp = rng.chance(self.webp);
-        let [low, high] = if by_webp { self.webp_quality } else { self.quality };
-        let quality = rng.between(low.into(), high.into()) as u8;
-        if by_webp {
-            return picture.through_webp(quality);
+        let format = rng.unit();
+        let mut quality = |[low, high]: [u8; 2]| rng.between(low.into(), high.into()) as u8;
+        if format < self.webp {
+            picture.through_webp(quality(self.webp_quality))
+        } else if format < self.webp + self.avif {
+            picture.through_avif(quality(self.avif_quality))
+        } else {
+            picture.through_jpeg_with(quality(self.quality), self.chroma(rng))
         }
-        picture.through_jpeg_with(quality, self.chroma(rng))
     }
 
     fn chroma(&self, rng: &mut Rng) -> Chroma {

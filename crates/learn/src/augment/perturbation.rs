@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::blocks::shuffled;
 use crate::augment::Rng;
 use crate::augment::{Codecs, Filters, Geometry, Kernel, Resize};
-use imaging::{CROP_SIDE, Crop, Picture};
+use imaging::{CROP_SIDE, Crop, Picture, libheif};
 
 /// Longest side of the square that social conditions cut out.
 const SOCIAL_SQUARE: usize = 1000;
@@ -44,6 +44,10 @@ pub enum Perturbation {
     Webp {
         quality: u8,
     },
+    /// Only where there is an encoder: [`Axis::check`].
+    Avif {
+        quality: u8,
+    },
     /// All sides scaled by so many twelfths; 12 changes nothing.
     Resize {
         twelfths: u8,
@@ -74,6 +78,7 @@ impl Perturbation {
             Perturbation::Shuffled => shuffled(&middle(), SHUFFLED_BLOCK, rng).to_crop(),
             Perturbation::Jpeg { quality } => middle().through_jpeg(quality).to_crop(),
             Perturbation::Webp { quality } => middle().through_webp(quality).to_crop(),
+            Perturbation::Avif { quality } => middle().through_avif(quality).to_crop(),
             Perturbation::Resize { twelfths } => {
                 picture.centre(before_resizing(twelfths)).resized(CROP_SIDE, CROP_SIDE).to_crop()
             }
@@ -107,6 +112,7 @@ impl Perturbation {
             Perturbation::Shuffled => "shuffled blocks".into(),
             Perturbation::Jpeg { quality } => format!("jpeg {quality}"),
             Perturbation::Webp { quality } => format!("webp {quality}"),
+            Perturbation::Avif { quality } => format!("avif {quality}"),
             Perturbation::Resize { twelfths } => format!("resize {twelfths}/12"),
             Perturbation::Blur { kernel } => format!("blur {kernel}"),
             Perturbation::Noise { variance } => format!("noise {variance}"),
@@ -175,6 +181,7 @@ fn before_resizing(twelfths: u8) -> usize {
 pub enum Axis {
     Jpeg,
     Webp,
+    Avif,
     Resize,
     Blur,
     Noise,
@@ -182,7 +189,12 @@ pub enum Axis {
 }
 
 impl Axis {
-    pub const ALL: [Axis; 6] = [Axis::Jpeg, Axis::Webp, Axis::Resize, Axis::Blur, Axis::Noise, Axis::Crop];
+    pub const ALL: [Axis; 7] = [Axis::Jpeg, Axis::Webp, Axis::Avif, Axis::Resize, Axis::Blur, Axis::Noise, Axis::Crop];
+
+    /// Whether it can be gone along on this machine; the error says what to install.
+    pub fn check(self) -> Result<(), String> {
+        if self == Axis::Avif { libheif::encode::avif().map(drop) } else { Ok(()) }
+    }
 
     /// Each with its place on the axis, in the order of the places.
     pub fn points(self) -> Vec<(f64, Perturbation)> {
@@ -193,6 +205,7 @@ impl Axis {
         match self {
             Axis::Jpeg => each(&qualities, |quality| Perturbation::Jpeg { quality }),
             Axis::Webp => each(&qualities, |quality| Perturbation::Webp { quality }),
+            Axis::Avif => each(&qualities, |quality| Perturbation::Avif { quality }),
             Axis::Resize => (2..=PARTS as u8)
                 .map(|twelfths| (f64::from(twelfths) / PARTS as f64, Perturbation::Resize { twelfths }))
                 .collect(),
@@ -209,6 +222,7 @@ impl Axis {
         match self {
             Axis::Jpeg => "JPEG quality",
             Axis::Webp => "WebP quality",
+            Axis::Avif => "AVIF quality",
             Axis::Resize => "size, of the original's",
             Axis::Blur => "blur kernel, pixels",
             Axis::Noise => "variance of the noise",
@@ -220,6 +234,7 @@ impl Axis {
         match self {
             Axis::Jpeg => "jpeg",
             Axis::Webp => "webp",
+            Axis::Avif => "avif",
             Axis::Resize => "resize",
             Axis::Blur => "blur",
             Axis::Noise => "noise",

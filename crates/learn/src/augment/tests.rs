@@ -222,6 +222,19 @@ fn the_bytes_are_those_of_every_machine() {
 }
 
 #[test]
+fn a_history_of_avif_is_what_libheif_leaves_of_the_picture() {
+    let picture = sample(320, 200);
+    let history =
+        History { share: 1.0, webp: 0.0, avif: 1.0, avif_quality: [60, 60], twice: 0.0, ..History::default() };
+    let all = |rng: &mut Rng| history.apply(Cow::Borrowed(&picture), Qualities::UNKNOWN, rng).into_owned();
+    let seen = all(&mut Rng::new(1));
+    assert_eq!(seen, picture.through_avif(60));
+    assert_ne!(seen, picture);
+    let good = Augmentation { history: Some(history), ..Augmentation::default() };
+    good.validate().unwrap();
+}
+
+#[test]
 fn parameters_that_make_no_sense_are_refused() {
     let good = Augmentation::default();
     good.validate().unwrap();
@@ -231,6 +244,11 @@ fn parameters_that_make_no_sense_are_refused() {
         (Augmentation { sides: vec![96, 0], ..good.clone() }, "sides"),
         (Augmentation { degradations: Vec::new(), ..good.clone() }, "degradations"),
         (Augmentation { history: Some(History { twice: 2.0, ..History::default() }), ..good.clone() }, "history.twice"),
+        (Augmentation { history: Some(History { avif: 0.9, ..History::default() }), ..good.clone() }, "history.webp"),
+        (
+            Augmentation { history: Some(History { avif_quality: [9, 8], ..History::default() }), ..good.clone() },
+            "history.avif_quality",
+        ),
         (
             Augmentation { history: Some(History { quality: [0, 9], ..History::default() }), ..good.clone() },
             "history.quality",
