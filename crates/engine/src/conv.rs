@@ -1,6 +1,6 @@
 //! Convolutions with their batch norm folded in, and what follows them in the same pass.
 
-use std::cell::OnceCell;
+use std::sync::OnceLock;
 
 use tch::{Device, Kind, TchError, Tensor};
 
@@ -45,7 +45,7 @@ enum Kernel {
     OneDnn {
         weight: Tensor,
         /// Made when the first input shows its shape.
-        packed: OnceCell<Tensor>,
+        packed: OnceLock<Tensor>,
     },
     /// 3×3 in fp32, on processors where that is faster.
     Winograd(Filter),
@@ -117,7 +117,7 @@ impl Conv {
         &self,
         input: &Tensor,
         weight: &Tensor,
-        packed: &'a OnceCell<Tensor>,
+        packed: &'a OnceLock<Tensor>,
     ) -> Result<&'a Tensor, TorchError> {
         if let Some(packed) = packed.get() {
             return Ok(packed);
@@ -136,7 +136,7 @@ impl Kernel {
         let may_be_winograd = place.uses_winograd() && shape.kernel == 3 && shape.stride == 1;
         match may_be_winograd.then(|| Filter::new(&weight)).flatten() {
             Some(filter) => Kernel::Winograd(filter),
-            None => Kernel::OneDnn { weight: channels_last(&to_place(weight)), packed: OnceCell::new() },
+            None => Kernel::OneDnn { weight: channels_last(&to_place(weight)), packed: OnceLock::new() },
         }
     }
 }

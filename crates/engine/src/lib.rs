@@ -8,6 +8,7 @@ pub mod backbone;
 pub mod buckets;
 pub mod checkpoint;
 pub mod conv;
+mod data_parallel;
 pub mod device;
 pub mod fused;
 pub mod heads;

@@ -7,6 +7,7 @@ use tch::{Device, Kind, Tensor};
 use crate::backbone::Backbone;
 use crate::buckets::{self, Buckets, SubBatch};
 use crate::conv::Placement;
+use crate::data_parallel::DataParallel;
 use crate::heads::{Generators, Origin};
 use crate::novelty::Novelty;
 use crate::pixels::Pixels;
@@ -37,6 +38,8 @@ pub struct Engine {
     buckets: Buckets,
     /// On a GPU only.
     staging: Option<Staging>,
+    /// On a CPU with several threads.
+    parallel: Option<DataParallel>,
     backbone: Backbone,
     origin: Origin,
     generators: Option<Generators>,
@@ -55,13 +58,16 @@ impl Engine {
 
     fn new(manifest: &Manifest, weights: &Weights, place: Placement) -> Result<Engine, TorchError> {
         let _no_grad = tch::no_grad_guard();
-        let (buckets, staging) = match place.device {
+        let (buckets, staging, parallel) = match place.device {
             Device::Cuda(index) => {
                 // The few sizes that come are worth trying every kernel for.
                 tch::Cuda::cudnn_set_benchmark(true);
-                (buckets::GPU, Some(Staging::new(index, buckets::GPU.largest())?))
+                (buckets::GPU, Some(Staging::new(index, buckets::GPU.largest())?), None)
             }
-            _ => (buckets::CPU, None),
+            _ => {
+                let threads = usize::try_from(tch::get_num_threads()).unwrap_or(1);
+                (buckets::CPU, None, DataParallel::new(threads))
+            }
         };
         Ok(Engine {
             card: manifest.card(),
@@ -69,6 +75,7 @@ impl Engine {
             place,
             buckets,
             staging,
+            parallel,
             backbone: Backbone::new(weights, manifest.architecture, place),
             origin: Origin::new(weights, place.device),
             generators: (!manifest.labels.generators.is_empty()).then(|| Generators::new(weights, place.device)),
@@ -77,25 +84,38 @@ impl Engine {
         })
     }
 
-    /// Hands one part of a batch to the device.
+    /// Hands one part of a batch to the device, to which the bytes cross as they are.
     fn launch(&mut self, crops: &[&Crop], size: usize) -> Result<PartScores, TorchError> {
         let _no_grad = tch::no_grad_guard();
-        let images = self.images(crops, size)?;
-        let features = self.backbone.forward(&images)?;
+        let images = match &mut self.staging {
+            Some(staging) => {
+                let crossing = staging.send(crops, size)?;
+                let images = self.pixels.normalise(&crossing.pixels)?;
+                staging.taken(crossing)?;
+                images
+            }
+            None => self.images(crops, size)?,
+        };
+        self.forward(&images, crops.len())
+    }
+
+    /// On a CPU, where images of a batch gain nothing from each other.
+    fn launch_one(&self, crop: &Crop) -> Result<PartScores, TorchError> {
+        let _no_grad = tch::no_grad_guard();
+        self.forward(&self.images(&[crop], 1)?, 1)
+    }
+
+    /// So many images, filled up to what the tensor holds.
+    fn forward(&self, tensor: &Tensor, images: usize) -> Result<PartScores, TorchError> {
+        let features = self.backbone.forward(tensor)?;
         let logits = self.origin.forward(&features.embedding)?;
         let generators = self.generators.as_ref().map(|head| head.forward(&features.embedding)).transpose()?;
         let distances = self.novelty.as_ref().map(|known| known.distances(&features.embedding)).transpose()?;
-        Ok(PartScores { images: crops.len(), logits, generators, distances })
+        Ok(PartScores { images, logits, generators, distances })
     }
 
-    /// `[size, 3, 256, 256]` with channels innermost, normalised; the bytes cross to the device as they are.
-    fn images(&mut self, crops: &[&Crop], size: usize) -> Result<Tensor, TorchError> {
-        if let Some(staging) = &mut self.staging {
-            let crossing = staging.send(crops, size)?;
-            let images = self.pixels.normalise(&crossing.pixels)?;
-            staging.taken(crossing)?;
-            return Ok(images);
-        }
+    /// `[size, 3, 256, 256]` with channels innermost, normalised.
+    fn images(&self, crops: &[&Crop], size: usize) -> Result<Tensor, TorchError> {
         let mut pixels = Vec::with_capacity(size * Crop::BYTES);
         crops.iter().for_each(|crop| pixels.extend_from_slice(crop.pixels()));
         pixels.resize(size * Crop::BYTES, 0);
@@ -105,7 +125,14 @@ impl Engine {
     fn score_parts(&mut self, crops: &[&Crop]) -> Result<Vec<Scores>, TorchError> {
         let mut rest = crops;
         let mut answers = Vec::new();
-        for SubBatch { images, size } in self.buckets.split(crops.len()) {
+        if let Some(parallel) = &self.parallel {
+            let (beside, later) = crops.split_at(parallel.of_batch(crops.len()));
+            let engine = Shared(self);
+            let found = parallel.map(beside, |crop| engine.engine().launch_one(crop));
+            answers = found.into_iter().collect::<Result<_, _>>()?;
+            rest = later;
+        }
+        for SubBatch { images, size } in self.buckets.split(rest.len()) {
             let (part, later) = rest.split_at(images);
             answers.push(self.launch(part, size)?);
             rest = later;
@@ -116,6 +143,21 @@ impl Engine {
             scores.extend(answer.read(self.novelty.as_ref())?);
         }
         Ok(scores)
+    }
+}
+
+/// An engine that several threads compute with.
+struct Shared<'a>(&'a Engine);
+
+// SAFETY: computing reads the engine's tensors, which libtorch lets threads do at the same time, and changes nothing but what is
+// behind locks.
+unsafe impl Sync for Shared<'_> {}
+// SAFETY: as above.
+unsafe impl Send for Shared<'_> {}
+
+impl Shared<'_> {
+    fn engine(&self) -> &Engine {
+        self.0
     }
 }
 
