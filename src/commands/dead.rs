@@ -5,10 +5,12 @@ mod replay;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use serde_json::json;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::End;
 use super::print::say;
-use super::table::{fit, harmless};
+use super::table::{fit, harmless, moment};
 use crate::config::Config;
 use broker::DeadLetters;
 use broker::rabbit::RabbitDeadLetters;
@@ -122,11 +124,16 @@ async fn list(args: &List, config: &Config) -> Result<(), End> {
     Ok(())
 }
 
+/// When a letter died, of its header: another program may have written it.
+fn died(at: &str) -> String {
+    OffsetDateTime::parse(at, &Rfc3339).map_or_else(|_| fit(at, 20), moment)
+}
+
 fn row(letter: &LetterView) -> String {
     format!(
         "{:<8}  {:<20}  {:<18}  {:<28}  {:>7}  {}",
         letter.id,
-        harmless(letter.at.as_deref().and_then(|at| at.get(..19)).unwrap_or("–")),
+        letter.at.as_deref().map_or("–".into(), died),
         fit(letter.queue.as_deref().unwrap_or("–"), 18),
         fit(letter.submission.as_deref().unwrap_or("–"), 28),
         letter.body.len(),
@@ -152,7 +159,7 @@ async fn show(args: &Show, config: &Config) -> Result<(), End> {
     }
     say!("id          {}", letter.id);
     say!("reason      {}", harmless(&letter.reason));
-    say!("dead since  {}", letter.at.as_deref().map_or("an unknown time".into(), harmless));
+    say!("dead since  {}", letter.at.as_deref().map_or("an unknown time".into(), died));
     say!("from        {}", letter.queue.as_deref().map_or("an unknown queue".into(), harmless));
     say!("submission  {}", letter.submission.as_deref().map_or("none that can be read".into(), harmless));
     for (name, value) in &letter.headers {

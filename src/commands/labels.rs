@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::End;
 use super::print::say;
-use super::table::harmless;
+use super::table::{harmless, moment};
 use crate::config::Config;
 use crate::corrections::{self, CorrectionError, CorrectionHandler, Drained};
 use broker::rabbit::RabbitCorrections;
@@ -164,7 +164,7 @@ pub(super) fn line(word: &RecordedLabel) -> String {
     let what = what.into_iter().flatten().collect::<Vec<_>>().join(", ");
     let reason = label.reason.as_ref().map_or(String::new(), |reason| format!(": {}", harmless(reason)));
     let (actor, location) = (harmless(&label.actor), harmless(&label.location));
-    format!("{said_at}  {:<10}  {what:<36}  {actor}{reason}  ({location})", label.source.as_str())
+    format!("{}  {:<10}  {what:<36}  {actor}{reason}  ({location})", moment(*said_at), label.source.as_str())
 }
 
 impl From<VocabularyError> for End {

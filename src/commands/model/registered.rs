@@ -12,7 +12,7 @@ use crate::commands::End;
 use crate::commands::actor::actor;
 use crate::commands::followers::{self, FORGOTTEN};
 use crate::commands::print::say;
-use crate::commands::table::{fit, harmless};
+use crate::commands::table::{fit, harmless, moment};
 use crate::config::Config;
 use artefact::Manifest;
 use database::Database;
@@ -125,11 +125,10 @@ pub(super) async fn list(as_json: bool, config: &Config) -> Result<(), End> {
     for model in &models {
         let entry = &model.entry;
         let mark = if active.as_ref() == Some(&entry.version) { '*' } else { ' ' };
-        let at = model.registered_at.format(&Rfc3339).unwrap_or_default();
         say!(
             "{mark} {:<24} {:<20} {:<24} {:<24} {}",
             fit(&entry.version, 24),
-            at.get(..19).unwrap_or_default(),
+            moment(model.registered_at),
             fit(&entry.actor, 24),
             fit(entry.parent.as_deref().unwrap_or("–"), 24),
             harmless(&entry.location)
@@ -154,7 +153,7 @@ pub(super) async fn show(version: &str, config: &Config) -> Result<(), End> {
         Err(problem) => lines.push(("manifest", format!("can't be read by this version of assay: {problem}"))),
     }
     lines.push(("parent", entry.parent.unwrap_or("–".into())));
-    lines.push(("registered", format!("{} by {}", model.registered_at, harmless(&entry.actor))));
+    lines.push(("registered", format!("{} by {}", moment(model.registered_at), harmless(&entry.actor))));
     if !entry.metrics.is_null() {
         lines.push(("metrics", entry.metrics.to_string()));
     }
@@ -176,13 +175,12 @@ pub(super) async fn history(as_json: bool, config: &Config) -> Result<(), End> {
         say!("nothing was promoted yet; `assay model promote VERSION` makes a version active");
         return Ok(());
     }
-    say!("{:>4}  {:<19}  {:<9}  {:<24}  {:<24}  {:<24}  why", "", "when", "what", "active", "in place of", "by");
+    say!("{:>4}  {:<20}  {:<9}  {:<24}  {:<24}  {:<24}  why", "", "when", "what", "active", "in place of", "by");
     for promotion in &promotions {
-        let at = promotion.promoted_at.format(&Rfc3339).unwrap_or_default();
         say!(
-            "{:>4}  {:<19}  {:<9}  {:<24}  {:<24}  {:<24}  {}",
+            "{:>4}  {:<20}  {:<9}  {:<24}  {:<24}  {:<24}  {}",
             promotion.number,
-            at.get(..19).unwrap_or_default(),
+            moment(promotion.promoted_at),
             promotion.kind.as_str(),
             fit(&promotion.version, 24),
             fit(promotion.replaces.as_deref().unwrap_or("–"), 24),
@@ -246,7 +244,7 @@ fn in_words(promotion: &Promotion) -> String {
     let Promotion { version, replaces, actor, reason, promoted_at, .. } = promotion;
     let replaces = replaces.as_ref().map_or(String::new(), |replaced| format!(" in place of {replaced}"));
     let reason = reason.as_ref().map_or(String::new(), |reason| format!(": {}", harmless(reason)));
-    format!("{version} active{replaces} since {promoted_at}, by {}{reason}", harmless(actor))
+    format!("{version} active{replaces} since {}, by {}{reason}", moment(*promoted_at), harmless(actor))
 }
 
 impl From<RegistryError> for End {

@@ -1,6 +1,7 @@
 //! What the broker's administrators have laid on our queues by policy. AMQP tells nothing of it; the management plugin's
 //! HTTP API does.
 
+use std::error::Error;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -13,11 +14,11 @@ use hyper::{Request, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use lapin::uri::{AMQPScheme, AMQPUri};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use url::Url;
 
 use crate::settings::Settings;
 use crate::topology::{Purpose, Topology};
@@ -104,20 +105,15 @@ struct Api {
 
 impl Api {
     fn of(settings: &Settings) -> Result<Api, NotLooked> {
-        let broker = Url::parse(settings.url.expose_secret()).map_err(|error| NotLooked(error.to_string()))?;
+        let broker: AMQPUri = settings.url.expose_secret().parse().map_err(NotLooked)?;
         let address = address(&settings.management_url, &broker)?;
-        let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-        // As lapin reads it: no path at all is the default vhost.
-        let vhost = broker.path().strip_prefix('/').map_or_else(|| "/".into(), decoded);
-        let (user, password) = match broker.username() {
-            "" => ("guest".into(), "guest".into()),
-            user => (decoded(user), decoded(broker.password().unwrap_or_default())),
-        };
+        let user = &broker.authority.userinfo;
+        let authorization = format!("Basic {}", BASE64.encode(format!("{}:{}", user.username, user.password)));
         Ok(Api {
             client: Client::builder(TokioExecutor::new()).build_http(),
             address,
-            vhost,
-            authorization: format!("Basic {}", BASE64.encode(format!("{user}:{password}"))),
+            vhost: broker.vhost,
+            authorization,
         })
     }
 
@@ -140,9 +136,13 @@ impl Api {
         }
     }
 
-    async fn ask(&self, uri: &str) -> Result<(StatusCode, Bytes), Box<dyn std::error::Error + Send + Sync>> {
+    async fn ask(&self, uri: &str) -> Result<(StatusCode, Bytes), Box<dyn Error + Send + Sync>> {
         let request = Request::get(uri).header(AUTHORIZATION, &self.authorization).body(Empty::new())?;
-        let answer = self.client.request(request).await?;
+        // hyper's own words say too little: that it could not connect, and not why.
+        let answer = self.client.request(request).await.map_err(|error| match error.source() {
+            Some(cause) => format!("{error}: {cause}"),
+            None => error.to_string(),
+        })?;
         let status = answer.status();
         Ok((status, Limited::new(answer.into_body(), MAX_ANSWER).collect().await?.to_bytes()))
     }
@@ -156,14 +156,16 @@ impl Api {
 }
 
 /// The setting, or where the plugin listens by default; without a slash at its end.
-fn address(setting: &str, broker: &Url) -> Result<String, NotLooked> {
+fn address(setting: &str, broker: &AMQPUri) -> Result<String, NotLooked> {
     if !setting.is_empty() {
         return Ok(setting.trim_end_matches('/').into());
     }
     // Whoever took care that the password crosses no network in clear does not want it sent there.
-    match broker.host_str() {
-        Some(host) if broker.scheme() == "amqp" => Ok(format!("http://{host}:{PORT}")),
-        _ => Err(NotLooked("set broker.management_url to an http:// address of the management plugin".into())),
+    match broker.scheme {
+        AMQPScheme::AMQP => Ok(format!("http://{}:{PORT}", broker.authority.host)),
+        AMQPScheme::AMQPS => {
+            Err(NotLooked("set broker.management_url to an http:// address of the management plugin".into()))
+        }
     }
 }
 
@@ -202,7 +204,7 @@ mod tests {
 
     #[test]
     fn the_password_goes_in_clear_only_where_it_does_so_already_or_was_sent_by_hand() {
-        let at = |setting: &str, broker: &str| address(setting, &Url::parse(broker).unwrap()).ok();
+        let at = |setting: &str, broker: &str| address(setting, &broker.parse().unwrap()).ok();
         assert_eq!(at("", "amqp://u:p@broker/v").as_deref(), Some("http://broker:15672"));
         assert_eq!(at("", "amqps://u:p@broker/v"), None);
         assert_eq!(at("http://other:1/", "amqps://u:p@broker/v").as_deref(), Some("http://other:1"));
