@@ -8,6 +8,7 @@ be there. A publication or a dead letter that comes again with the same id and t
 import collections
 import dataclasses
 import json
+from decimal import Decimal
 
 VERDICT, DEAD = "verdict", "dead"
 
@@ -121,10 +122,12 @@ def _judge_one(one: Submission, rows: list[Row], publications: list[Publication]
     if len(ids) > 1:
         findings.doubled.append(f"{one.id}: {len(ids)} ids for one outcome: {', '.join(sorted(ids))}")
     texts = {publication.body for publication in publications}
-    # The database puts a document together from columns: it has the same members, in another order.
-    members = {json.dumps(json.loads(text), sort_keys=True) for text in texts | {row.document for row in rows}}
-    if max(len(texts), len(members)) > 1:
+    if len(texts) > 1:
         findings.doubled.append(f"{one.id}: {len(texts)} different texts of one outcome")
+    # The database puts a document together from columns: the same members in another order, and -4 for a logit of -4.0.
+    documents = [json.loads(text, parse_int=Decimal, parse_float=Decimal) for text in texts | {row.document for row in rows}]
+    if any(document != documents[0] for document in documents):
+        findings.doubled.append(f"{one.id}: what was published is not what is recorded")
     findings.repeated_publications += max(0, len(publications) - 1) + max(0, len(letters) - 1)
     findings.ends.update(ends[:1])
     if ends[0] not in one.due:

@@ -46,6 +46,18 @@ class TheOracle(unittest.TestCase):
         self.assertTrue(self.judged().good())
         self.assertEqual(self.judged().repeated_publications, 3)
 
+    def test_allows_another_order_and_another_form_of_the_same_number(self):
+        told = b'{"image": {"sha256": "aa"}, "score": {"logit": -4.0}}'
+        row = dataclasses.replace(self.evidence.rows[0], document=b'{"score": {"logit": -4}, "image": {"sha256": "aa"}}')
+        self.evidence.rows[0], self.evidence.publications[0] = row, Publication("good", "v1", told)
+        self.assertTrue(self.judged().good(), self.judged())
+
+    def test_catches_a_publication_of_what_is_not_recorded(self):
+        told = b'{"image": {"sha256": "aa"}, "score": {"logit": -4.000001}}'
+        row = dataclasses.replace(self.evidence.rows[0], document=b'{"score": {"logit": -4}, "image": {"sha256": "aa"}}')
+        self.evidence.rows[0], self.evidence.publications[0] = row, Publication("good", "v1", told)
+        self.complains("doubled", "what was published is not what is recorded")
+
     def test_catches_a_lost_submission(self):
         self.evidence.rows, self.evidence.publications = self.evidence.rows[1:], self.evidence.publications[1:]
         self.complains("lost", "good: no end")
