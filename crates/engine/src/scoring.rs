@@ -152,10 +152,9 @@ struct Shared<'a>(&'a Engine);
 // SAFETY: computing reads the engine's tensors, which libtorch lets threads do at the same time, and changes nothing but what is
 // behind locks.
 unsafe impl Sync for Shared<'_> {}
-// SAFETY: as above.
-unsafe impl Send for Shared<'_> {}
 
 impl Shared<'_> {
+    /// A closure that named the field would hold the engine itself, which threads may not share.
     fn engine(&self) -> &Engine {
         self.0
     }
