@@ -2,7 +2,7 @@
 
 use super::examination::Condition;
 use super::shortcuts::SHORTCUTS;
-use crate::augment::{Axis, Perturbation};
+use augment::{Axis, Perturbation};
 use labels::annotations::Annotation;
 
 /// Levels of 255 by which each value of a pixel may be changed; before the first, 0: nothing is changed.

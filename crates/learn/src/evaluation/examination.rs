@@ -7,8 +7,8 @@ use std::thread;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::augment::{Perturbation, Rng};
 use crate::training::TrainingError;
+use augment::{Perturbation, Rng};
 use decoder::{Pool, StartError};
 use domain::{Decision, Finding, Judge, Scores, ThresholdSettings};
 use engine::{Detector, ScoreError, score_each};

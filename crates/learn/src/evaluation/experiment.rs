@@ -6,7 +6,7 @@ use time::Date;
 
 use super::document::Evaluation;
 use super::tracks::OriginTrack;
-use crate::augment::{Augmentation, Rng};
+use augment::{Augmentation, Rng};
 use domain::{Generator, LabelledOrigin};
 use figures::Figure;
 use labels::Vocabulary;

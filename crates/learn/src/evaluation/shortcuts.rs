@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::examination::Judged;
 use super::tracks::ranking;
-use crate::augment::Perturbation;
+use augment::Perturbation;
 use figures::{Bootstrap, Figures, share};
 use labels::annotations::Annotation;
 

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::examination::Judged;
 use super::generators::{self, Known};
-use crate::augment::Axis;
+use augment::Axis;
 use domain::{LabelledOrigin, Thresholds};
 use figures::{Bootstrap, Figures, Ranking, Scored, calibration_floor};
 use labels::annotations::Annotation;

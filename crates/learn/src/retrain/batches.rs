@@ -1,10 +1,10 @@
 //! Images → the batches that an encoder learns from.
 
 use super::image_cache::CachedImages;
-use crate::augment::{Augmentation, Qualities, Rng};
 use crate::training::encoder::Plan;
 use crate::training::sampling::Order;
 use crate::training::{Batch, Label, Labels, TrainingError};
+use augment::{Augmentation, Qualities, Rng};
 use decoder::StartError;
 
 /// What a step's batch follows from, beside the number of the step.

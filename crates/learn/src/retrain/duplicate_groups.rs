@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use super::dataset::LabelledImage;
 use super::image_cache::CachedImages;
 use super::prefetch::in_order;
-use crate::augment::likeness;
+use augment::likeness;
 use decoder::StartError;
 
 /// The group of each image, in order: those that show the same thing are in one. `None` for one that can't be decoded.

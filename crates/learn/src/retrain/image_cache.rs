@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::dataset::LabelledImage;
 use super::likenesses::Likenesses;
-use crate::augment::Likeness;
 use crate::training::TrainingError;
+use augment::Likeness;
 use decoder::{Error, Pool, StartError};
 use imaging::Picture;
 

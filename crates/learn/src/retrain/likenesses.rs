@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::augment::Likeness;
+use augment::Likeness;
 
 /// Likenesses by the sha256 of the images' bytes.
 pub struct Likenesses {

@@ -12,7 +12,6 @@ use super::dataset::{self, LabelledImage};
 use super::image_cache::CachedImages;
 use super::observer::{Stage, StepDone, TrainingObserver};
 use super::prefetch::try_in_order;
-use crate::augment::{Likeness, Perturbation, Picture, Rng, quality};
 use crate::training::calibration::UnseenFigures;
 use crate::training::classifiers;
 use crate::training::encoder::Plan;
@@ -24,6 +23,7 @@ use crate::training::{
 use artefact::manifest::Reading;
 use artefact::novelty::Known;
 use artefact::{Architecture, LabelSet};
+use augment::{Likeness, Perturbation, Picture, Rng, quality};
 use decoder::StartError;
 use engine::conv::Placement;
 use engine::weights::Weights;

@@ -11,8 +11,8 @@ use super::sampling::{self, Order, Sampling, Weighting};
 use super::schedule::Schedule;
 use super::stratum::Stratum;
 use super::{heads, loss};
-use crate::augment::Rng;
 use artefact::architecture::HIDDEN;
+use augment::Rng;
 use engine::weights::Weights;
 
 /// `[classifiers]` of a recipe.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::stratum::Stratum;
-use crate::augment::Rng;
+use augment::Rng;
 
 /// Why images can't be dealt into folds.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

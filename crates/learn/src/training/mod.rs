@@ -2,7 +2,7 @@
 //!
 //! [`encoder`] steps from [`batch`]es to an encoder, whose embeddings teach the [`classifiers`]; images that it has not seen
 //! ([`held_out`]) give the [`calibration`] and the statistics of [`novelty`]. Nothing here does I/O or asks for the time, and all chance
-//! follows from a seed ([`Rng`](crate::augment::Rng)): the same images and the same recipe give the same artefact, and what was interrupted goes
+//! follows from a seed ([`Rng`](augment::Rng)): the same images and the same recipe give the same artefact, and what was interrupted goes
 //! on as if it hadn't been.
 
 pub mod attack;

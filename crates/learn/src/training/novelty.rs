@@ -203,9 +203,9 @@ fn quantiles(mut distances: Vec<f32>) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::augment::Rng;
     use crate::training::batch::{Label, Labels};
     use crate::training::stratum::Stratum;
+    use augment::Rng;
 
     /// Classifiers that are sure of everything.
     fn predictions(embedded: &Embedded) -> Predictions {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::encoder::{self, TrainingError};
 use super::{calibration, classifiers, novelty};
-use crate::augment::Augmentation;
+use augment::Augmentation;
 
 /// Recipes that are built in, by name.
 pub const BUILT_IN: [(&str, &str); 3] = [

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::batch::Label;
 use super::stratum::{self, Stratum};
-use crate::augment::Rng;
+use augment::Rng;
 
 /// Most of the real images of an epoch that may come from one source, unless there are too few sources for that.
 const MOST_OF_ONE_SOURCE: f64 = 0.08;

@@ -9,7 +9,7 @@ use super::batch::Label;
 use super::calibration::{self, Fitted};
 use super::predictions::Predictions;
 use super::stratum::Stratum;
-use crate::augment::Perturbation;
+use augment::Perturbation;
 use domain::Policy;
 
 pub use figures::UnseenReport;

@@ -58,7 +58,7 @@ fn sigmoid(x: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::augment::Rng;
+    use augment::Rng;
     use domain::Policy;
     use figures::calibration_error;
 

@@ -203,7 +203,7 @@ pub fn unseen_figures(logits: &[f32], strata: &[Stratum], false_alarms: f64, mis
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::augment::Rng;
+    use augment::Rng;
     use domain::Policy;
 
     /// Probabilities that are right.

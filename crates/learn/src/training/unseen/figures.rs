@@ -6,10 +6,10 @@ use std::ops::Range;
 use serde::Serialize;
 
 use super::{Answer, CONDITIONS, SERVED, UnseenImage};
-use crate::augment::Perturbation;
 use crate::training::calibration::{LogitThresholds, Plan, logit_thresholds_without};
 use crate::training::strata_figures::{self, Row, Share, shares};
 use crate::training::stratum::{self, Stratum};
+use augment::Perturbation;
 use domain::{Decision, Policy};
 use figures::{Bootstrap, Figures};
 

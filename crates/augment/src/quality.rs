@@ -58,7 +58,7 @@ fn first_quantiser(file: &[u8]) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::augment::{Picture, codecs};
+    use crate::{Picture, codecs};
 
     #[test]
     fn the_quality_of_a_jpeg_is_read_from_its_file() {

@@ -9,7 +9,7 @@ use super::{
     Augmentation, Axis, Chroma, Colour, Degradation, Flip, History, Mask, Perturbation, Picture, Qualities, Rng, Scale,
     Shuffle,
 };
-use crate::augment::{Codecs, Filters, Geometry, Resize};
+use crate::{Codecs, Filters, Geometry, Resize};
 use imaging::CROP_SIDE;
 
 /// Slopes with a ripple: every pixel differs from its neighbours, and no transformation leaves it as it is.

@@ -2,8 +2,8 @@
 //!
 //! Nothing here reads a file, a clock or the system's random numbers. Whatever is random is drawn from [`Rng`],
 //! and arithmetic is in integers or in sums and products that IEEE 754 fixes: the same picture, parameters and seed give
-//! the same bytes on every machine; AVIF's on those with the same libheif. [`Augmentation`] is what training does to an image, [`Perturbation`] what an
-//! evaluation does; both are made of the operations on [`Picture`].
+//! the same bytes on every machine; AVIF's on those with the same libheif. [`Augmentation`] is what training does to an image,
+//! [`Perturbation`] what an evaluation does; both are made of the operations on [`Picture`].
 
 mod augmentation;
 mod blocks;

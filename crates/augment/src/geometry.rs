@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::augment::Rng;
+use crate::Rng;
 use imaging::Picture;
 
 /// Which way a picture is mirrored.

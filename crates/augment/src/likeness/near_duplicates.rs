@@ -184,7 +184,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::augment::Rng;
+    use crate::Rng;
 
     /// By comparing each with each.
     fn by_brute_force(hashes: &[Hash], reach: u32) -> Vec<usize> {

@@ -70,8 +70,8 @@ pub fn groups(likenesses: &[Likeness]) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::augment::Rng;
-    use crate::augment::{Codecs, Filters, Resize};
+    use crate::Rng;
+    use crate::{Codecs, Filters, Resize};
 
     /// Soft blobs of light in some places.
     fn scene(seed: u64, side: usize) -> Picture {

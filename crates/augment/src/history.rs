@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use super::codecs::Chroma;
-use crate::augment::{Codecs, Geometry, Qualities, Rng};
+use crate::{Codecs, Geometry, Qualities, Rng};
 use imaging::{Picture, libheif};
 
 /// Coefficients of JPEG lie on a grid of eight pixels; a cut moves it by up to seven.

@@ -1,6 +1,6 @@
 //! Blur, noise, median and sharpening.
 
-use crate::augment::Rng;
+use crate::Rng;
 use imaging::Picture;
 
 /// Gaussian kernels by their side, as OpenCV computes them where no deviation is given (0.8, 1.1 and 1.4 pixels): weights

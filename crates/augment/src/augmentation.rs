@@ -8,7 +8,7 @@ use super::blocks::{Mask, Shuffle};
 use super::colour::Colour;
 use super::history::History;
 use super::scale::Scale;
-use crate::augment::{Codecs, Filters, Flip, Geometry, Perturbation, Qualities, Rng};
+use crate::{Codecs, Filters, Flip, Geometry, Perturbation, Qualities, Rng};
 use imaging::Picture;
 
 /// Chances and ranges; the default is what ImagiNet's authors train with (arXiv 2407.20020, section 4). Nothing here knows what

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::blocks::shuffled;
-use crate::augment::Rng;
-use crate::augment::{Codecs, Filters, Geometry, Kernel, Resize};
+use crate::Rng;
+use crate::{Codecs, Filters, Geometry, Kernel, Resize};
 use imaging::{CROP_SIDE, Crop, Picture, libheif};
 
 /// Longest side of the square that social conditions cut out.

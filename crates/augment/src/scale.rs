@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::resize::{Kernel, Resize};
-use crate::augment::Rng;
+use crate::Rng;
 use imaging::Picture;
 
 /// `[augmentation.scale]` of a recipe.

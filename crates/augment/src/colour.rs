@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::augment::Rng;
+use crate::Rng;
 use imaging::Picture;
 
 /// `[augmentation.colour]` of a recipe.

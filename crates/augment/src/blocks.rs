@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::augment::Rng;
+use crate::Rng;
 use imaging::Picture;
 
 /// What is put in place of what is masked: the middle of the range, which normalisation brings near to 0.
