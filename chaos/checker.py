@@ -10,13 +10,13 @@ import dataclasses
 import json
 from decimal import Decimal
 
-VERDICT, DEAD = "verdict", "dead"
+VERDICT, DEAD, ERASED = "verdict", "dead", "erased"
 
 
 @dataclasses.dataclass(frozen=True)
 class Submission:
     """`id` is the submission's id, or the message's id where the body can't be read. `due`: the ends that are right for
-    it, each `verdict`, `dead` or the code of a failure. `sha256`: of the only bytes that a verdict may rest on."""
+    it, each `verdict`, `dead` or the code of a failure; `erased` alone for what was judged and then erased. `sha256`: of the only bytes that a verdict may rest on."""
 
     id: str
     due: frozenset[str]
@@ -106,6 +106,8 @@ def _by_id(found: list) -> dict[str, list]:
 
 
 def _judge_one(one: Submission, rows: list[Row], publications: list[Publication], letters: list[Letter], findings: Findings) -> None:
+    if one.due == {ERASED}:
+        return _judge_erased(one, rows, publications, letters, findings)
     ends = [row.kind for row in rows] + ([DEAD] if letters else [])
     if not ends:
         findings.lost.append(f"{one.id}: no end" + (", though one was published" if publications else ""))
@@ -136,3 +138,18 @@ def _judge_one(one: Submission, rows: list[Row], publications: list[Publication]
         judged = json.loads(row.document)["image"]["sha256"] if row.kind == VERDICT else ""
         if judged and one.sha256 and judged != one.sha256:
             findings.wrong.append(f"{one.id}: a verdict on other bytes than were stored")
+
+
+def _judge_erased(one: Submission, rows: list[Row], publications: list[Publication], letters: list[Letter], findings: Findings) -> None:
+    """It was judged once, and after that every message of it is told that it was erased; nothing of it is recorded."""
+    if rows or letters:
+        findings.doubled.append(f"{one.id}: erased, and {'recorded' if rows else 'dead-lettered'} again")
+    codes = [json.loads(publication.body).get("code") for publication in publications]
+    verdicts = {publication.body for publication, code in zip(publications, codes) if code is None}
+    if len(verdicts) > 1:
+        findings.doubled.append(f"{one.id}: {len(verdicts)} different verdicts of what was erased")
+    if ERASED not in codes:
+        findings.lost.append(f"{one.id}: a message that came after the erasure was not answered")
+    findings.wrong += [f"{one.id}: ended in {code}, where {ERASED} was due" for code in codes if code not in (None, ERASED)]
+    findings.repeated_publications += max(0, codes.count(None) - 1)
+    findings.ends.update([ERASED])

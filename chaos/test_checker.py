@@ -4,7 +4,7 @@ import dataclasses
 import json
 import unittest
 
-from checker import DEAD, VERDICT, Evidence, Letter, Publication, Row, Submission, judge
+from checker import DEAD, ERASED, VERDICT, Evidence, Letter, Publication, Row, Submission, judge
 
 GOOD = Submission("good", frozenset({VERDICT}), "aa")
 MISSING = Submission("missing", frozenset({"object_not_found"}))
@@ -119,6 +119,22 @@ class TheOracle(unittest.TestCase):
     def test_catches_what_is_left_on_a_queue(self):
         self.evidence.left["images"] = 2
         self.complains("left", "images: 2 messages left")
+
+
+class OfWhatWasErased(unittest.TestCase):
+    GONE = Submission("gone", frozenset({ERASED}))
+
+    def judged(self, rows=(), *codes):
+        bodies = [json.dumps({"code": code} if code else {"image": {}}).encode() for code in codes]
+        return judge([self.GONE], Evidence(list(rows), [Publication("gone", "v", body) for body in bodies], [], {}))
+
+    def test_a_verdict_and_answers_are_right(self):
+        self.assertTrue(self.judged((), None, None, ERASED, ERASED).good())
+
+    def test_a_row_or_no_answer_or_another_failure_is_not(self):
+        self.assertTrue(self.judged([Row("gone", VERDICT, "v", document("aa"))], None, ERASED).doubled)
+        self.assertTrue(self.judged((), None).lost)
+        self.assertTrue(self.judged((), None, "expired", ERASED).wrong)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,9 @@ use time::format_description::well_known::Rfc3339;
 
 use super::End;
 use super::print::say;
-use super::table::{fit, harmless, moment};
+use super::table::{fit, harmless};
 use crate::config::Config;
+use crate::moment::moment;
 use broker::DeadLetters;
 use broker::rabbit::RabbitDeadLetters;
 use letters::{Filter, LetterView, Named};

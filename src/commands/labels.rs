@@ -11,9 +11,10 @@ use serde_json::json;
 
 use super::End;
 use super::print::say;
-use super::table::{harmless, moment};
+use super::table::harmless;
 use crate::config::Config;
 use crate::corrections::{self, CorrectionError, CorrectionHandler, Drained};
+use crate::moment::moment;
 use broker::rabbit::RabbitCorrections;
 use broker::{BrokerError, Corrections};
 use database::Database;

@@ -7,6 +7,7 @@ mod dead;
 mod doctor;
 mod end;
 mod enqueue;
+mod erase;
 mod evaluate;
 mod experiment;
 mod files;
@@ -66,6 +67,7 @@ enum Command {
     Evaluate(evaluate::Args),
     Experiment(experiment::Args),
     Enqueue(enqueue::Args),
+    Erase(erase::Args),
     Results(results::Args),
     Verdict(verdict::Args),
     Api(api::Args),
@@ -158,6 +160,7 @@ impl Cli {
             Command::Retrain(args) => block_on(retrain::run(args, &config)),
             Command::Worker(args) => block_on(worker::run(&args, &config)),
             Command::Enqueue(args) => block_on(enqueue::run(&args, &config)),
+            Command::Erase(args) => block_on(erase::run(&args, &config)),
             Command::Results(args) => block_on(results::run(&args, &config)),
             Command::Verdict(args) => block_on(verdict::run(&args, &config)),
             Command::Api(args) => block_on(api::run(&args, &config)),

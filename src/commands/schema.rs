@@ -15,7 +15,8 @@ use super::End;
 use super::print::say;
 use artefact::Manifest;
 use broker::wire::RequestDocument;
-use domain::{Correction, Failure, Rejection, Verdict};
+use domain::{Correction, Erased, Failure, Rejection, Verdict};
+use erasure::Receipt;
 
 /// Print the JSON Schema of a document that goes in or out, or the OpenAPI document of `assay api`.
 #[derive(Debug, Parser)]
@@ -30,7 +31,8 @@ pub(super) struct Args {
     out: Option<PathBuf>,
 }
 
-const NAMES: [&str; 7] = ["request", "verdict", "failure", "rejection", "label", "manifest", OPENAPI];
+const NAMES: [&str; 9] =
+    ["request", "verdict", "failure", "rejection", "label", "erased", "erasure", "manifest", OPENAPI];
 const OPENAPI: &str = "openapi";
 
 pub(super) fn run(args: &Args) -> Result<(), End> {
@@ -61,6 +63,8 @@ fn text(name: &str) -> String {
         "failure" => written::<Failure>(),
         "rejection" => written::<Rejection>(),
         "label" => read::<Correction>(),
+        "erased" => written::<Erased>(),
+        "erasure" => written::<Receipt>(),
         _ => read::<Manifest>(),
     };
     schema.insert("$id".into(), format!("urn:assay:schema:{name}.v1").into());

@@ -2,9 +2,6 @@
 
 use std::io::IsTerminal;
 
-use time::format_description::well_known::Rfc3339;
-use time::{OffsetDateTime, UtcOffset};
-
 use domain::judge::UNKNOWN;
 use domain::{Decision, Failure, GeneratorGuess, Outcome, Verdict};
 
@@ -97,12 +94,6 @@ pub(super) fn fit(name: &str, width: usize) -> String {
     format!("…{tail}")
 }
 
-/// A time for people, as in the log and in documents, to the second: `2026-11-02T03:12:45Z`.
-pub(super) fn moment(at: OffsetDateTime) -> String {
-    let at = at.to_offset(UtcOffset::UTC).replace_nanosecond(0).unwrap_or(at);
-    at.format(&Rfc3339).unwrap_or_default()
-}
-
 /// Names come from submitters: nothing in them may command the terminal.
 pub(super) fn harmless(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
@@ -125,12 +116,6 @@ mod tests {
         assert_eq!(in_words(&guess(UNKNOWN, None)), "unknown (novelty 0.97)");
         // As an earlier version wrote it down.
         assert_eq!(in_words(&guess(UNKNOWN, Some(0.954))), "unknown (novelty 0.97)");
-    }
-
-    #[test]
-    fn times_are_in_utc_and_to_the_second() {
-        let at = OffsetDateTime::parse("2026-11-02T05:12:45.9876+02:00", &Rfc3339).unwrap();
-        assert_eq!(moment(at), "2026-11-02T03:12:45Z");
     }
 
     #[test]

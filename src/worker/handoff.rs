@@ -10,7 +10,7 @@ use super::condition::InFlight;
 use domain::delivery::Job;
 use domain::{Evidence, FailureCode, Judge, Observed, Outcome, Predecessors, Request, Timing};
 use imaging::Crop;
-use ledger::Expired;
+use ledger::Gone;
 
 /// A request that the worker has taken, and that has no outcome yet. From intake.
 pub(super) struct Arrived {
@@ -63,5 +63,5 @@ pub(super) enum Conclusion {
     /// The submission already had this outcome when the message came.
     Standing(Box<Outcome>),
     /// It had one, which is not kept any more.
-    Expired(Expired),
+    Gone(Gone),
 }

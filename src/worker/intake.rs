@@ -160,7 +160,7 @@ impl Intake {
     async fn admit(&self, taken: Taken, found: Found, tasks: &TaskTracker) {
         let (arrived, slot) = self.arrive(taken, found.predecessors);
         let standing = found.standing.map(|outcome| Conclusion::Standing(Box::new(outcome)));
-        if let Some(conclusion) = standing.or(found.expired.map(Conclusion::Expired)) {
+        if let Some(conclusion) = standing.or(found.gone.map(Conclusion::Gone)) {
             let _ = self.preparer.concluded.send(Concluded { arrived, conclusion, at: Instant::now() }).await;
             return;
         }

@@ -15,11 +15,12 @@ use tokio_util::sync::CancellationToken;
 use super::condition::Condition;
 use super::handoff::{Arrived, Concluded, Conclusion};
 use super::retry::{OutageWait, retry_while_transient};
+use crate::moment::moment;
 use crate::telemetry::traces;
 use broker::{Broker, BrokerError, Publication};
 use domain::delivery::Settlement;
 use domain::{Context, Failure, FailureCode, Outcome, Request};
-use ledger::{Expired, Ledger, LedgerError, Recorded};
+use ledger::{Expired, Gone, Ledger, LedgerError, Recorded};
 
 /// Settles what the other stages concluded.
 pub(super) struct Settler {
@@ -69,7 +70,7 @@ impl Settler {
         for Concluded { arrived, conclusion, at } in concluded {
             match conclusion {
                 Conclusion::Standing(outcome) => durable.push((arrived, *outcome, Source::Ledger)),
-                Conclusion::Expired(expired) => self.answer_expired(arrived, &expired, &mut durable),
+                Conclusion::Gone(gone) => self.answer_gone(arrived, &gone, &mut durable),
                 Conclusion::Judged { mut evidence, judge } => {
                     evidence.timing.record = at.elapsed().as_millis() as u64;
                     let verdict = judge.verdict(&arrived.job.request, *evidence, OffsetDateTime::now_utc());
@@ -124,7 +125,7 @@ impl Settler {
                     durable.push((arrived, outcome, Source::New));
                 }
                 Recorded::Standing(first) => durable.push((arrived, *first, Source::Ledger)),
-                Recorded::Expired(expired) => self.answer_expired(arrived, &expired, durable),
+                Recorded::Gone(gone) => self.answer_gone(arrived, &gone, durable),
                 Recorded::Refused(reason) => refused.push((arrived, reason)),
             }
         }
@@ -159,6 +160,17 @@ impl Settler {
     }
 
     /// A failure that follows from the message and the register: it is recorded nowhere, and a repetition gets the same again.
+    fn answer_gone(&self, arrived: Arrived, gone: &Gone, durable: &mut Durable) {
+        match gone {
+            Gone::Expired(expired) => self.answer_expired(arrived, expired, durable),
+            Gone::Erased { at } => {
+                let detail = format!("it was erased at {}, and nothing under its id is judged again", moment(*at));
+                let failure = failure(&arrived, FailureCode::Erased, detail, *at);
+                durable.push((arrived, Outcome::Failure(Box::new(failure)), Source::Ledger));
+            }
+        }
+    }
+
     fn answer_expired(&self, arrived: Arrived, expired: &Expired, durable: &mut Durable) {
         let image = &arrived.job.request.image;
         if !expired.agrees_with(image) {
@@ -172,7 +184,7 @@ impl Settler {
         }
         let detail = format!(
             "its outcome was recorded at {} and is not kept any more; for a new one use the next generation",
-            expired.recorded_at
+            moment(expired.recorded_at)
         );
         let failure = failure(&arrived, FailureCode::Expired, detail, expired.recorded_at);
         durable.push((arrived, Outcome::Failure(Box::new(failure)), Source::Ledger));

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use artefact::Manifest;
 use broker::wire::{self, Message, Properties};
-use domain::{Correction, FailureCode, Outcome, OutcomeId, Purpose, Rejection, Request};
+use domain::{Correction, Erased, FailureCode, Outcome, OutcomeId, Purpose, Rejection, Request};
 use serde_json::Value;
 
 fn docs() -> PathBuf {
@@ -58,6 +58,14 @@ fn the_example_labels_and_the_manifest_are_read() {
         assert_eq!(serde_json::to_value(&correction).unwrap()["actor"], document["actor"], "{name}");
     }
     Manifest::of_bytes(&example("manifest")).unwrap();
+}
+
+#[test]
+fn the_example_of_what_was_erased_is_written_as_it_is_read() {
+    let erased: Erased = serde_json::from_slice(&example("erased")).unwrap();
+    assert_eq!(erased.routing_key(), "erased.acme");
+    let document: Value = serde_json::from_slice(&example("erased")).unwrap();
+    assert_eq!(serde_json::to_value(&erased).unwrap(), document);
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod conformance;
 mod contracts;
 mod decoding;
 mod documents;
+mod erasing;
 mod evaluate;
 mod file_contents;
 mod hostile;

@@ -121,6 +121,28 @@ async fn a_repeated_delivery_publishes_the_same_verdict_and_infers_nothing() {
     rig.end().await;
 }
 
+/// Whatever image and generation it comes with.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_erased_is_not_judged_again() {
+    let rig = Rig::start(Scripted::default());
+    for key in ["a", "b"] {
+        rig.objects.put(BUCKET, key, images::bmp(30, 200));
+    }
+    rig.submit("gone", "a");
+    rig.idle().await;
+    rig.ledger.erase("default", "gone");
+    rig.submit("gone", "a");
+    rig.submit("gone", "b");
+    rig.idle().await;
+    let published = rig.broker.published();
+    assert_eq!(published.len(), 3, "the verdict and two answers");
+    for (topic, message) in &published[1..] {
+        let answer: Outcome = serde_json::from_slice(&message.body).unwrap();
+        assert_eq!((topic.as_str(), failed(&answer)), ("failure.default.erased", Some(FailureCode::Erased)));
+    }
+    assert!(rig.ledger.outcomes().is_empty() && rig.broker.dead().is_empty(), "nothing is recorded");
+}
+
 /// Never a second verdict under the same key.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repetition_of_what_is_not_kept_any_more_fails_as_expired() {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypeAlias, TypedDict
 
-FailureCode: TypeAlias = Literal['expired', 'deadline_exceeded', 'bucket_not_allowed', 'object_not_found', 'access_denied', 'content_mismatch', 'too_large', 'object_store_unavailable', 'unsupported_format', 'decoder_unavailable', 'decode_failed', 'internal_error', 'inference_failed']
+FailureCode: TypeAlias = Literal['expired', 'erased', 'deadline_exceeded', 'bucket_not_allowed', 'object_not_found', 'access_denied', 'content_mismatch', 'too_large', 'object_store_unavailable', 'unsupported_format', 'decoder_unavailable', 'decode_failed', 'internal_error', 'inference_failed']
 
 
 class ImageRef(TypedDict):

@@ -4,6 +4,7 @@
 //! | --- | --- | --- | --- |
 //! | [`Broker`] | the worker: requests in, outcomes out | [`rabbit::Rabbit`] | [`memory::Memory`] |
 //! | [`Submitter`] | publishing requests | [`rabbit::RabbitSubmitter`] | [`memory::MemorySubmitter`] |
+//! | [`Events`] | what consumers are told beside outcomes | [`rabbit::RabbitEvents`] | [`memory::MemoryEvents`] |
 //! | [`Corrections`] | taking corrections | [`rabbit::RabbitCorrections`] | [`memory::MemoryCorrections`] |
 //! | [`DeadLetters`] | listing and replaying dead letters | [`rabbit::RabbitDeadLetters`] | [`memory::MemoryDeadLetters`] |
 //!
@@ -12,6 +13,7 @@
 mod corrections;
 mod dead_letters;
 mod error;
+mod events;
 pub mod memory;
 mod pacing;
 mod parts;
@@ -27,6 +29,7 @@ pub mod wire;
 pub use corrections::{CorrectionDelivery, Corrections};
 pub use dead_letters::{DeadLetter, DeadLetters, MAX_LISTED};
 pub use error::{BrokerError, Cause, Unconfirmed};
+pub use events::Events;
 pub use port::{Broker, Consumer, Health, Publication};
 pub use queue::{InputQueue, RequestQueue};
 pub use settings::{Settings, TopologyMode};

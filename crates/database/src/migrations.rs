@@ -13,7 +13,7 @@ use crate::session::{self, Place, Told};
 use crate::settings::Settings;
 
 /// `migrations/`, built in. (sqlx's macro for it would have sqlx and its TLS compiled a second time, for the compiler.)
-const FILES: [(&str, &str); 7] = [
+const FILES: [(&str, &str); 8] = [
     ("0001_outcomes", include_str!("../../../migrations/0001_outcomes.sql")),
     ("0002_reuse", include_str!("../../../migrations/0002_reuse.sql")),
     ("0003_workers", include_str!("../../../migrations/0003_workers.sql")),
@@ -21,6 +21,7 @@ const FILES: [(&str, &str); 7] = [
     ("0005_models", include_str!("../../../migrations/0005_models.sql")),
     ("0006_followers", include_str!("../../../migrations/0006_followers.sql")),
     ("0007_partitions", include_str!("../../../migrations/0007_partitions.sql")),
+    ("0008_erasure", include_str!("../../../migrations/0008_erasure.sql")),
 ];
 /// What PostgreSQL calls UTF-8.
 pub(crate) const ENCODING: &str = "UTF8";
@@ -29,8 +30,20 @@ const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('assay.migrati
 /// Lies in the schema itself, so that several schemas of one database are migrated apart.
 const TABLE: &str = "_sqlx_migrations";
 /// The tables that this version reads and writes.
-const TABLES: [&str; 9] =
-    ["outcomes", "verdicts", "failures", "workers", "labels", "models", "promotions", "leases", "training_runs"];
+const TABLES: [&str; 12] = [
+    "outcomes",
+    "verdicts",
+    "failures",
+    "workers",
+    "labels",
+    "models",
+    "promotions",
+    "leases",
+    "training_runs",
+    "erasure_salt",
+    "erased",
+    "erasures",
+];
 
 /// Applies what is not applied yet and returns its names. Whoever comes while another one is at it waits.
 pub async fn migrate(settings: &Settings) -> Result<Vec<String>, DatabaseError> {

@@ -58,6 +58,8 @@ macro_rules! failure_codes {
 failure_codes! {
     /// Nothing but its key is kept of what was found then (`[retention]`), and there is never a second verdict under one key.
     Expired = "expired", Intake, "The submission had an outcome before, which is not kept any more";
+    /// Somebody asked for it to be deleted (`assay erase`), and it is not judged again.
+    Erased = "erased", Intake, "What was known of the submission was erased on demand";
     DeadlineExceeded = "deadline_exceeded", Intake, "The deadline passed before the image could be judged";
     BucketNotAllowed = "bucket_not_allowed", Intake, "The bucket or the key is not on the allow-list";
     ObjectNotFound = "object_not_found", Fetch, "The object does not exist";

@@ -1,9 +1,10 @@
 //! The vocabulary of moderation: requests, scores, decisions, verdicts, failures. Pure values, no I/O.
 //!
 //! Reading order: [`request`] → [`scores`] → [`policy`], [`threshold_settings`] → [`judge`] → [`provenance`], [`verdict`] and [`failure`] → [`outcome`];
-//! then [`rejection`] and [`label`].
+//! then [`rejection`], [`erased`] and [`label`].
 
 pub mod delivery;
+pub mod erased;
 pub mod failure;
 pub mod judge;
 pub mod label;
@@ -17,6 +18,7 @@ pub mod scores;
 pub mod threshold_settings;
 pub mod verdict;
 
+pub use erased::{Erased, ErasedSubmission};
 pub use failure::{Failure, FailureCode, Stage};
 pub use judge::{Evidence, Finding, Generator, Grounds, Judge, Observed};
 pub use label::{ContentType, Correction, LabelledOrigin, Subject};

@@ -2,7 +2,8 @@
 //!
 //! Promises that every implementation keeps, and that `tests/it/contracts.rs` checks on each:
 //! - a submission key has at most one outcome, for as long as the key is kept; the first one recorded stands;
-//! - a key whose outcome is not kept any more is taken all the same, and nothing is recorded under it;
+//! - a key whose outcome is not kept any more is taken all the same, and nothing is recorded under it; of a submission that was
+//!   erased, every key is;
 //! - what `record` returned as new or standing survives a crash; after an error all of it may be recorded again;
 //! - a value that the database refuses spoils no outcome but its own;
 //! - order of answers is order of questions, also with the same key twice in one call;
@@ -10,7 +11,7 @@
 //!
 //! [`workers`] is a port of its own.
 
-mod expired;
+mod gone;
 pub mod maintenance;
 pub mod memory;
 pub mod postgres;
@@ -25,7 +26,7 @@ use time::OffsetDateTime;
 use domain::{ImageRef, ModelRef, Outcome, OutcomeId, Predecessors, SubmissionKey, Verdict};
 
 pub use database::DatabaseError as LedgerError;
-pub use expired::Expired;
+pub use gone::{Expired, Gone};
 
 /// What the ledger knows of a submission before it is judged.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -33,7 +34,7 @@ pub struct Found {
     /// The outcome that stands for exactly this key.
     pub standing: Option<Outcome>,
     /// There was one, and it is not kept any more.
-    pub expired: Option<Expired>,
+    pub gone: Option<Gone>,
     pub predecessors: Predecessors,
 }
 
@@ -53,7 +54,7 @@ pub enum Recorded {
     /// Another one was first, and stands.
     Standing(Box<Outcome>),
     /// Another one was first, and is not kept any more: nothing was recorded.
-    Expired(Expired),
+    Gone(Gone),
     /// The database refuses one of its values, and would again. Why, in its words.
     Refused(String),
 }

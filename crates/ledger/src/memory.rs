@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use time::OffsetDateTime;
 
-use super::{Content, Expired, Found, Ledger, LedgerError, Recorded};
-use crate::expired::binding;
+use super::{Content, Expired, Found, Gone, Ledger, LedgerError, Recorded};
+use crate::gone::binding;
 use crate::maintenance::FEWEST_AHEAD;
 use domain::{ImageRef, ModelRef, Outcome, OutcomeId, Predecessors, Previous, SubmissionKey, Verdict};
 
@@ -55,10 +55,10 @@ struct Kept {
 }
 
 impl Kept {
-    fn expired(&self) -> Option<Expired> {
+    fn gone(&self) -> Option<Gone> {
         let image = self.outcome.image();
         let (id, image_binding) = (self.outcome.id(), binding(&image.bucket, &image.key));
-        self.expired.then_some(Expired { id, recorded_at: self.recorded_at, image_binding })
+        self.expired.then_some(Gone::Expired(Expired { id, recorded_at: self.recorded_at, image_binding }))
     }
 
     fn outcome(&self) -> Option<&Outcome> {
@@ -66,8 +66,22 @@ impl Kept {
     }
 }
 
+#[derive(Default)]
+struct Store {
+    kept: BTreeMap<SubmissionKey, Kept>,
+    /// Tenant and submission, and when.
+    erased: BTreeMap<(String, String), OffsetDateTime>,
+}
+
+impl Store {
+    fn gone(&self, key: &SubmissionKey) -> Option<Gone> {
+        let erased = self.erased.get(&(key.tenant.clone(), key.submission_id.clone()));
+        erased.map(|at| Gone::Erased { at: *at }).or_else(|| self.kept.get(key).and_then(Kept::gone))
+    }
+}
+
 pub struct Memory {
-    outcomes: Mutex<BTreeMap<SubmissionKey, Kept>>,
+    store: Mutex<Store>,
     script: Mutex<Script>,
     refusal: Mutex<Refusal>,
 }
@@ -78,7 +92,7 @@ impl Memory {
     }
 
     pub fn with_script(script: Script) -> Memory {
-        Memory { outcomes: Mutex::default(), script: Mutex::new(script), refusal: Mutex::new(Box::new(has_nul)) }
+        Memory { store: Mutex::default(), script: Mutex::new(script), refusal: Mutex::new(Box::new(has_nul)) }
     }
 
     /// Replaces the script.
@@ -103,27 +117,30 @@ impl Memory {
 
     /// Everything recorded, in the order of the keys.
     pub fn outcomes(&self) -> Vec<Outcome> {
-        lock(&self.outcomes).values().filter_map(Kept::outcome).cloned().collect()
+        lock(&self.store).kept.values().filter_map(Kept::outcome).cloned().collect()
     }
 
     /// Keeps nothing but the key, as `[retention]` does.
     pub fn expire(&self, key: &SubmissionKey) {
-        if let Some(kept) = lock(&self.outcomes).get_mut(key) {
+        if let Some(kept) = lock(&self.store).kept.get_mut(key) {
             kept.expired = true;
         }
     }
 
+    /// Keeps nothing of a submission but that it was erased, as `assay erase` does.
+    pub fn erase(&self, tenant: &str, submission_id: &str) {
+        let mut store = lock(&self.store);
+        store.kept.retain(|key, _| (key.tenant.as_str(), key.submission_id.as_str()) != (tenant, submission_id));
+        store.erased.insert((tenant.into(), submission_id.into()), OffsetDateTime::now_utc());
+    }
+
     /// Does the work of a call, unless the script has it fail.
-    fn answer<T>(
-        &self,
-        call: Call,
-        work: impl FnOnce(&mut BTreeMap<SubmissionKey, Kept>) -> T,
-    ) -> Result<T, LedgerError> {
+    fn answer<T>(&self, call: Call, work: impl FnOnce(&mut Store) -> T) -> Result<T, LedgerError> {
         let fault = (lock(&self.script))(call);
         match fault {
-            None => Ok(work(&mut lock(&self.outcomes))),
+            None => Ok(work(&mut lock(&self.store))),
             Some(Fault::ReplyLost) => {
-                work(&mut lock(&self.outcomes));
+                work(&mut lock(&self.store));
                 Err(unreachable("the connection broke before the answer came"))
             }
             Some(Fault::Unreachable) => Err(unreachable("connection refused")),
@@ -152,22 +169,17 @@ impl Default for Memory {
 #[async_trait]
 impl Ledger for Memory {
     async fn find(&self, keys: &[SubmissionKey]) -> Result<Vec<Found>, LedgerError> {
-        self.answer(Call::Find, |outcomes| {
+        self.answer(Call::Find, |store| {
             let found = keys.iter().map(|key| {
                 let oldest = SubmissionKey { generation: 0, ..key.clone() };
-                let mut earlier = outcomes.range(&oldest..key).rev().map(|(_, kept)| kept).peekable();
+                let mut earlier = store.kept.range(&oldest..key).rev().map(|(_, kept)| kept).peekable();
                 let latest = earlier.peek().map(|kept| kept.outcome.id());
                 let verdict = earlier.find_map(|kept| match &kept.outcome {
                     Outcome::Verdict(verdict) => Some(Previous::of(verdict)),
                     Outcome::Failure(_) => None,
                 });
-                let kept = outcomes.get(key);
-                let standing = kept.and_then(Kept::outcome).cloned();
-                Found {
-                    standing,
-                    expired: kept.and_then(Kept::expired),
-                    predecessors: Predecessors { latest, verdict },
-                }
+                let standing = store.kept.get(key).and_then(Kept::outcome).cloned();
+                Found { standing, gone: store.gone(key), predecessors: Predecessors { latest, verdict } }
             });
             found.collect()
         })
@@ -175,18 +187,22 @@ impl Ledger for Memory {
 
     async fn record(&self, outcomes: &[Outcome]) -> Result<Vec<Recorded>, LedgerError> {
         let refusal = lock(&self.refusal);
-        self.answer(Call::Record, |recorded| {
-            let answers = outcomes.iter().map(|outcome| match recorded.entry(outcome.key()) {
-                _ if refusal(outcome) => Recorded::Refused("invalid byte sequence for encoding \"UTF8\": 0x00".into()),
-                Entry::Vacant(vacant) => {
-                    let recorded_at = OffsetDateTime::now_utc();
-                    vacant.insert(Kept { outcome: outcome.clone(), recorded_at, expired: false });
-                    Recorded::New
+        self.answer(Call::Record, |store| {
+            let answers = outcomes.iter().map(|outcome| {
+                if refusal(outcome) {
+                    return Recorded::Refused("invalid byte sequence for encoding \"UTF8\": 0x00".into());
                 }
-                Entry::Occupied(kept) => match kept.get().expired() {
-                    Some(expired) => Recorded::Expired(expired),
-                    None => Recorded::Standing(Box::new(kept.get().outcome.clone())),
-                },
+                if let Some(gone) = store.gone(&outcome.key()) {
+                    return Recorded::Gone(gone);
+                }
+                match store.kept.entry(outcome.key()) {
+                    Entry::Vacant(vacant) => {
+                        let recorded_at = OffsetDateTime::now_utc();
+                        vacant.insert(Kept { outcome: outcome.clone(), recorded_at, expired: false });
+                        Recorded::New
+                    }
+                    Entry::Occupied(kept) => Recorded::Standing(Box::new(kept.get().outcome.clone())),
+                }
             });
             answers.collect()
         })
@@ -199,9 +215,9 @@ impl Ledger for Memory {
         within: Duration,
     ) -> Result<Vec<Option<Verdict>>, LedgerError> {
         let since = super::since(within);
-        self.answer(Call::Scored, |outcomes| {
+        self.answer(Call::Scored, |store| {
             let first = |content: &Content| {
-                let recent = outcomes.values().filter(|kept| kept.recorded_at >= since);
+                let recent = store.kept.values().filter(|kept| kept.recorded_at >= since);
                 recent.filter_map(Kept::outcome).find_map(|outcome| match outcome {
                     Outcome::Verdict(verdict) if is_scored(verdict, content, model) => Some((**verdict).clone()),
                     _ => None,
@@ -212,14 +228,14 @@ impl Ledger for Memory {
     }
 
     async fn outcome(&self, id: OutcomeId) -> Result<Option<Outcome>, LedgerError> {
-        self.answer(Call::Outcome, |outcomes| {
-            outcomes.values().filter_map(Kept::outcome).find(|outcome| outcome.id() == id).cloned()
+        self.answer(Call::Outcome, |store| {
+            store.kept.values().filter_map(Kept::outcome).find(|outcome| outcome.id() == id).cloned()
         })
     }
 
     async fn latest(&self, tenant: &str, image: &ImageRef) -> Result<Option<Verdict>, LedgerError> {
-        self.answer(Call::Latest, |outcomes| {
-            let verdicts = outcomes.values().filter_map(Kept::outcome).filter_map(|outcome| match outcome {
+        self.answer(Call::Latest, |store| {
+            let verdicts = store.kept.values().filter_map(Kept::outcome).filter_map(|outcome| match outcome {
                 Outcome::Verdict(verdict) => Some(verdict),
                 Outcome::Failure(_) => None,
             });

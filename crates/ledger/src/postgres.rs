@@ -96,7 +96,7 @@ impl Postgres {
         let found = self.find(&keys).await?;
         let standing = keys.into_iter().zip(found).map(|(key, found)| match found {
             Found { standing: Some(outcome), .. } => Ok((key, Recorded::Standing(Box::new(outcome)))),
-            Found { expired: Some(expired), .. } => Ok((key, Recorded::Expired(expired))),
+            Found { gone: Some(gone), .. } => Ok((key, Recorded::Gone(gone))),
             // It was there a moment ago: its key has been removed since (`[retention]`).
             Found { .. } => {
                 let detail = format!("{key:?} was taken in `outcomes`, and was removed meanwhile");

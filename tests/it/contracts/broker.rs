@@ -13,6 +13,7 @@ macro_rules! promises {
 
 mod corrections;
 mod dead_letters;
+mod events;
 mod outage;
 mod rejections;
 mod stages;

@@ -1,5 +1,6 @@
 //! The promises of `ledger`.
 
+mod gone;
 mod moving;
 mod partitions;
 mod postgres;
@@ -10,10 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use database::migrate;
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
 
-use domain::{ImageRef, ModelRef, Outcome, OutcomeId, Predecessors, Previous, SubmissionKey, Verdict};
+use domain::{ImageRef, ModelRef, Outcome, OutcomeId, Previous, SubmissionKey, Verdict};
 use ledger::maintenance::FEWEST_AHEAD;
 use ledger::memory::{Call, Fault, Memory};
 use ledger::postgres::Postgres;
@@ -284,40 +283,6 @@ async fn a_large_call_is_one_call(ledger: Subject) {
     assert!(ledger.record(&outcomes).await.unwrap().iter().all(|answer| *answer == Recorded::New));
     let keys: Vec<SubmissionKey> = outcomes.iter().map(Outcome::key).collect();
     assert!(ledger.find(&keys).await.unwrap().iter().all(|found| found.standing.is_some()));
-}
-
-/// `expire` leaves nothing of an outcome but its key.
-async fn a_key_outlives_its_outcome(ledger: Subject, expire: impl Fn(SubmissionKey) -> BoxFuture<'static, ()>) {
-    let (verdict, failure) = (verdict(key("v", 0)), failure(key("f", 0)));
-    ledger.record(&[verdict.clone(), failure.clone()]).await.unwrap();
-    for outcome in [&verdict, &failure] {
-        expire(outcome.key()).await;
-        let found = ledger.find(&[outcome.key()]).await.unwrap().remove(0);
-        let expired = found.expired.clone().expect("the key is taken");
-        assert_eq!((found.standing, expired.id), (None, outcome.id()));
-        assert!(expired.agrees_with(&outcome.image()));
-        assert!(!expired.agrees_with(&ImageRef { key: "u/2.jpg".into(), ..outcome.image() }));
-        let again = ledger.record(std::slice::from_ref(outcome)).await.unwrap();
-        assert_eq!(again, [Recorded::Expired(expired)], "never a second one");
-        assert_eq!(ledger.outcome(outcome.id()).await.unwrap(), None);
-    }
-    let next = ledger.find(&[key("v", 1)]).await.unwrap().remove(0);
-    // What people were told is in columns, which stay.
-    let Outcome::Verdict(judged) = &verdict else { panic!("a verdict") };
-    let predecessors = Predecessors { latest: Some(verdict.id()), verdict: Some(Previous::of(judged)) };
-    assert_eq!(next, Found { predecessors, ..Found::default() });
-    assert_eq!(ledger.latest("acme", &verdict.image()).await.unwrap(), None);
-}
-
-#[tokio::test]
-async fn in_memory_a_key_outlives_its_outcome() {
-    let ledger = Arc::new(Memory::new());
-    let kept = ledger.clone();
-    let expire = move |key| {
-        kept.expire(&key);
-        futures_util::future::ready(()).boxed()
-    };
-    a_key_outlives_its_outcome(ledger, expire).await;
 }
 
 async fn asking_nothing_answers_nothing(ledger: Subject) {

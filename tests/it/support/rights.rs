@@ -43,6 +43,7 @@ impl Rights {
         let grants = grants.replace(" assay.", &format!(" {name}.")).replace("assay_worker", &rights.user("worker"));
         let grants =
             grants.replace("assay_trainer", &rights.user("trainer")).replace("assay_viewer", &rights.user("viewer"));
+        let grants = grants.replace("assay_eraser", &rights.user("eraser"));
         rights.as_superuser(&grants.replace("'PASSWORD'", &format!("'{}'", rights.password))).await;
         rights
     }
@@ -103,10 +104,11 @@ impl Rights {
     }
 
     pub async fn revoke(self) {
-        let users = ["setup", "worker", "submitter", "reader", "consumer_acme", "operator", "trainer", "scaler"];
+        let users =
+            ["setup", "worker", "submitter", "reader", "consumer_acme", "operator", "trainer", "eraser", "scaler"];
         let mut commands = vec![format!("rabbitmqctl delete_vhost {}", self.site.name)];
         commands.extend(users.map(|user| format!("rabbitmqctl delete_user {}", self.user(user))));
-        for role in ["worker", "trainer", "viewer"].map(|user| self.user(user)) {
+        for role in ["worker", "trainer", "viewer", "eraser"].map(|user| self.user(user)) {
             self.as_superuser(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
         }
         self.site.close().await;

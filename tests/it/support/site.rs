@@ -163,11 +163,12 @@ impl Site {
 
     /// Reads the results queue until every one of these submissions is among them, then until it is empty.
     pub async fn published(&self, ids: &BTreeSet<String>) -> BTreeMap<String, Vec<Outcome>> {
+        // Before somebody reads: what is under way to a reader is not counted.
+        let all = self.depth("results").await;
         let mut reader = Reader::of_results(&self.broker).await.unwrap();
         let mut published: BTreeMap<String, Vec<Outcome>> = BTreeMap::new();
         let mut read = 0;
         let reading = async {
-            let all = self.depth("results").await;
             while read < all || published.len() < ids.len() {
                 let letter = reader.next().await.unwrap();
                 let outcome: Outcome = serde_json::from_slice(&letter.message.body).unwrap();

@@ -3,6 +3,7 @@
 /**
  * Why a submission can't be judged: a word for machines and a title for people.
  * `expired`: The submission had an outcome before, which is not kept any more; Nothing but its key is kept of what was found then (`[retention]`), and there is never a second verdict under one key.
+ * `erased`: What was known of the submission was erased on demand; Somebody asked for it to be deleted (`assay erase`), and it is not judged again.
  * `deadline_exceeded`: The deadline passed before the image could be judged
  * `bucket_not_allowed`: The bucket or the key is not on the allow-list
  * `object_not_found`: The object does not exist
@@ -18,6 +19,7 @@
  */
 export type FailureCode =
   | "expired"
+  | "erased"
   | "deadline_exceeded"
   | "bucket_not_allowed"
   | "object_not_found"

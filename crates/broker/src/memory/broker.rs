@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::corrections::MemoryCorrections;
 use super::dead_letters::MemoryDeadLetters;
+use super::events::MemoryEvents;
 use super::state::{Counts, Fault, Queue, Ready, Shared, State, Unacknowledged};
 use super::submission::MemorySubmitter;
 use crate::error::BrokerError;
@@ -45,6 +46,10 @@ impl Memory {
 
     pub fn submitter(&self) -> MemorySubmitter {
         MemorySubmitter::new(self.shared.clone())
+    }
+
+    pub fn events(&self) -> MemoryEvents {
+        MemoryEvents::new(self.shared.clone())
     }
 
     pub fn corrections(&self) -> MemoryCorrections {
@@ -111,9 +116,9 @@ impl Memory {
         self.shared.lock().replies.clone()
     }
 
-    /// Rejections that were published: the routing key and the message.
-    pub fn rejected(&self) -> Vec<(String, Message)> {
-        self.shared.lock().rejected.clone()
+    /// Rejections and events that were published: the routing key and the message.
+    pub fn notices(&self) -> Vec<(String, Message)> {
+        self.shared.lock().notices.clone()
     }
 
     /// The dead letters.
@@ -275,7 +280,7 @@ fn tell(
     let (queue, now) = (shared.topology.request_queue(request_queue), OffsetDateTime::now_utc());
     let Some(rejection) = wire::rejection(rejected, code, reason, &queue, tenants, now) else { return };
     let answer = wire::rejection_message(&rejection, &rejected.properties);
-    state.rejected.push((rejection.routing_key(), answer.clone()));
+    state.notices.push((rejection.routing_key(), answer.clone()));
     if let Some(reply_to) = rejected.properties.reply_to.clone().filter(|queue| !shared.topology.owns(queue)) {
         state.replies.push((reply_to, answer));
     }

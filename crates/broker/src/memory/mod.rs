@@ -4,11 +4,13 @@
 mod broker;
 mod corrections;
 mod dead_letters;
+mod events;
 mod state;
 mod submission;
 
 pub use broker::Memory;
 pub use corrections::MemoryCorrections;
 pub use dead_letters::MemoryDeadLetters;
+pub use events::MemoryEvents;
 pub use state::{Counts, Fault};
 pub use submission::MemorySubmitter;

@@ -75,8 +75,8 @@ pub(super) struct State {
     pub deleted: BTreeSet<InputQueue>,
     pub published: Vec<(String, Message)>,
     pub replies: Vec<(String, Message)>,
-    /// Rejections: the routing key and the message.
-    pub rejected: Vec<(String, Message)>,
+    /// Rejections and events: the routing key and the message.
+    pub notices: Vec<(String, Message)>,
     pub faults: VecDeque<Fault>,
     pub counts: Counts,
     pub closed: bool,

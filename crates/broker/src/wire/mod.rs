@@ -5,6 +5,7 @@
 
 mod body;
 mod error;
+mod events;
 mod fields;
 pub mod headers;
 pub(crate) mod message;
@@ -21,6 +22,7 @@ use time::OffsetDateTime;
 use crate::port::Publication;
 use domain::{Context, Correction, Failure, Outcome, Request, TraceContext, Verdict};
 pub use error::WireError;
+pub use events::erased_message;
 use fields::Fields;
 pub use message::{MAX_BODY, Message, Properties};
 pub use native::{RequestDocument, tenant_of};

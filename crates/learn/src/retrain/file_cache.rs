@@ -59,6 +59,22 @@ pub enum FileCacheError {
     Interrupted(#[from] JoinError),
 }
 
+/// Deletes the files of these images (sha256) from a cache's folder, and what they look like; gives how many files there were.
+/// Blocks.
+pub fn delete(folder: &Path, contents: &[String]) -> io::Result<u64> {
+    let mut deleted = 0;
+    for sha256 in contents {
+        match std::fs::remove_file(folder.join(sha256)) {
+            Ok(()) => deleted += 1,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let contents: HashSet<&str> = contents.iter().map(String::as_str).collect();
+    Likenesses::delete(folder, &contents)?;
+    Ok(deleted)
+}
+
 impl FileCache {
     /// Brings all images here. One that is gone, not allowed or another than was labelled is missing; an object store that
     /// does not answer ends the run.

@@ -31,23 +31,14 @@ impl Likenesses {
 
     /// Those that lie in a folder, of these images. New ones are added to them; those of other images are dropped.
     pub fn open(folder: &Path, wanted: &HashSet<&str>) -> io::Result<Likenesses> {
-        let path = folder.join(Likenesses::FILE);
-        let text = match std::fs::read(&path) {
-            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(error),
-        };
-        let is_wanted = |(sha256, _): &(String, Likeness)| wanted.contains(sha256.as_str());
-        // What a kill left half written is no line, and goes with the others that are dropped.
-        let likenesses: HashMap<String, Likeness> = text.lines().filter_map(parse).filter(is_wanted).collect();
-        let lines: String = likenesses.iter().map(|(sha256, likeness)| line(sha256, likeness)).collect();
-        if lines.len() != text.len() {
-            let unfinished = path.with_extension("new");
-            std::fs::write(&unfinished, lines)?;
-            std::fs::rename(&unfinished, &path)?;
-        }
-        let file = OpenOptions::new().append(true).create(true).open(&path)?;
+        let likenesses = reduce(folder, |sha256| wanted.contains(sha256))?;
+        let file = OpenOptions::new().append(true).create(true).open(folder.join(Likenesses::FILE))?;
         Ok(Likenesses::new(likenesses, Some(file)))
+    }
+
+    /// Drops those of these images from a folder.
+    pub fn delete(folder: &Path, contents: &HashSet<&str>) -> io::Result<()> {
+        reduce(folder, |sha256| !contents.contains(sha256)).map(drop)
     }
 
     pub fn get(&self, sha256: &str) -> Option<Likeness> {
@@ -73,6 +64,26 @@ impl Likenesses {
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Those that lie in a folder and are wanted; the others are dropped.
+fn reduce(folder: &Path, is_wanted: impl Fn(&str) -> bool) -> io::Result<HashMap<String, Likeness>> {
+    let path = folder.join(Likenesses::FILE);
+    let text = match std::fs::read(&path) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(HashMap::new()),
+        Err(error) => return Err(error),
+    };
+    // What a kill left half written is no line, and goes with the others that are dropped.
+    let known = text.lines().filter_map(parse).filter(|(sha256, _)| is_wanted(sha256));
+    let likenesses: HashMap<String, Likeness> = known.collect();
+    let lines: String = likenesses.iter().map(|(sha256, likeness)| line(sha256, likeness)).collect();
+    if lines.len() != text.len() {
+        let unfinished = path.with_extension("new");
+        std::fs::write(&unfinished, lines)?;
+        std::fs::rename(&unfinished, &path)?;
+    }
+    Ok(likenesses)
 }
 
 fn line(sha256: &str, likeness: &Likeness) -> String {

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::remainder::remainder;
-use crate::expired::binding;
+use crate::gone::binding;
 use database::query;
 use domain::{Failure, Outcome, OutcomeId, SubmissionKey, Verdict};
 
@@ -32,11 +32,15 @@ WITH given AS (
     INSERT INTO outcomes (recorded_at, generation, outcome_id, image_binding, kind, tenant, submission_id)
     SELECT coalesce(recorded_at, now()), generation, outcome_id, image_binding, kind, tenant, submission_id FROM given ";
 
-/// A key that was taken before there were partitions, and is not moved yet, is taken.
-const UNLESS_EARLIER: &str = "
+/// A key that was taken before there were partitions, and is not moved yet, is taken; and so is every key of what was erased.
+const UNLESS_TAKEN: &str = "
     WHERE NOT EXISTS (
         SELECT FROM earlier AS e
         WHERE (e.tenant, e.submission_id, e.generation) = (given.tenant, given.submission_id, given.generation)
+    ) AND NOT EXISTS (
+        SELECT FROM erased WHERE mark = sha256(
+            (SELECT salt FROM erasure_salt) || convert_to(given.tenant, 'UTF8') || '\\x00'::bytea
+            || convert_to(given.submission_id, 'UTF8'))
     ) ";
 
 const AFTER: &str = "
@@ -74,7 +78,7 @@ pub(super) async fn insert(
     outcomes: &[&Outcome],
 ) -> Result<HashSet<SubmissionKey>, sqlx::Error> {
     let rows = outcomes.iter().map(|outcome| (*outcome, None)).collect::<Vec<_>>();
-    let inserted = run(connection, UNLESS_EARLIER, &rows).await?;
+    let inserted = run(connection, UNLESS_TAKEN, &rows).await?;
     inserted.iter().map(key).collect()
 }
 

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::insert::{VERDICT, column};
 use super::remainder::{COLUMNS, verdict};
-use crate::expired::Expired;
+use crate::gone::{Expired, Gone};
 use crate::{Content, Found};
 use database::{query, query_scalar};
 use domain::{ImageRef, ModelRef, Outcome, OutcomeId, Predecessors, Previous, SubmissionKey, Verdict};
@@ -23,7 +23,7 @@ use domain::{ImageRef, ModelRef, Outcome, OutcomeId, Predecessors, Previous, Sub
 const REGISTERED: &str = "
 SELECT
     known.kind, known.outcome_id, known.recorded_at, known.image_binding,
-    old.verdict::text AS verdict, old.failure::text AS failure
+    old.verdict::text AS verdict, old.failure::text AS failure, mark.erased_at
 FROM unnest($1::text[], $2::text[], $3::bigint[]) WITH ORDINALITY
     AS asked (tenant, submission_id, generation, place)
 LEFT JOIN LATERAL (
@@ -36,6 +36,13 @@ LEFT JOIN LATERAL (
     WHERE (e.tenant, e.submission_id, e.generation) = (asked.tenant, asked.submission_id, asked.generation)
     LIMIT 1
 ) AS old ON known.outcome_id IS NULL
+LEFT JOIN LATERAL (
+    SELECT erased_at FROM erased
+    WHERE mark = sha256(
+        (SELECT salt FROM erasure_salt) || convert_to(asked.tenant, 'UTF8') || '\\x00'::bytea
+        || convert_to(asked.submission_id, 'UTF8'))
+    LIMIT 1
+) AS mark ON known.outcome_id IS NULL
 ORDER BY asked.place";
 
 /// Of each key the latest earlier generation, and the latest that is a verdict. Asked only for keys that can have one.
@@ -85,10 +92,10 @@ SELECT failure_id, document::text AS document FROM failures
 WHERE recorded_at = ANY($1::timestamptz[]) AND failure_id = ANY($2::uuid[])";
 
 const OF_ID: &str = "
-SELECT kind, outcome_id, recorded_at, image_binding, NULL AS verdict, NULL AS failure
+SELECT kind, outcome_id, recorded_at, image_binding, NULL AS verdict, NULL AS failure, NULL::timestamptz AS erased_at
 FROM outcomes WHERE outcome_id = $1
 UNION ALL
-SELECT NULL, outcome_id, recorded_at, NULL, verdict::text, failure::text FROM earlier WHERE outcome_id = $1
+SELECT NULL, outcome_id, recorded_at, NULL, verdict::text, failure::text, NULL FROM earlier WHERE outcome_id = $1
 LIMIT 1";
 
 /// The tables that lack the right to add and to read.
@@ -96,7 +103,7 @@ const FORBIDDEN: &str = "
 SELECT name FROM unnest(ARRAY['outcomes', 'verdicts', 'failures']) AS name
 WHERE NOT (has_table_privilege(name, 'INSERT') AND has_table_privilege(name, 'SELECT'))
 UNION ALL
-SELECT name FROM unnest(ARRAY['earlier']) AS name WHERE NOT has_table_privilege(name, 'SELECT')
+SELECT name FROM unnest(ARRAY['earlier', 'erased', 'erasure_salt']) AS name WHERE NOT has_table_privilege(name, 'SELECT')
 ORDER BY name";
 
 /// One answer for each key, in order.
@@ -107,7 +114,7 @@ pub(super) async fn find(connection: &mut PgConnection, keys: &[SubmissionKey]) 
         .into_iter()
         .map(|standing| match standing {
             Some(Standing::Kept(outcome)) => Found { standing: Some(outcome), ..Found::default() },
-            Some(Standing::Expired(expired)) => Found { expired: Some(expired), ..Found::default() },
+            Some(Standing::Gone(gone)) => Found { gone: Some(gone), ..Found::default() },
             None => Found::default(),
         })
         .collect();
@@ -177,7 +184,7 @@ fn previous(row: &PgRow) -> Result<Previous, sqlx::Error> {
 /// What a key that is taken stands for.
 enum Standing {
     Kept(Outcome),
-    Expired(Expired),
+    Gone(Gone),
 }
 
 /// What rows of the register stand for, in order. The partitions are asked by time, so that none but those is looked into.
@@ -216,10 +223,11 @@ async fn standing(connection: &mut PgConnection, rows: &[PgRow]) -> Result<Vec<O
     let standing = entries.into_iter().map(|entry| match entry {
         Registered::Free => None,
         Registered::Earlier(outcome) => Some(Standing::Kept(*outcome)),
+        Registered::Erased { at } => Some(Standing::Gone(Gone::Erased { at })),
         Registered::Moved { expired, .. } => Some(match outcomes.get(&expired.id) {
             // The same key may have been asked about twice.
             Some(outcome) => Standing::Kept(outcome.clone()),
-            None => Standing::Expired(expired),
+            None => Standing::Gone(Gone::Expired(expired)),
         }),
     });
     Ok(standing.collect())
@@ -230,6 +238,9 @@ enum Registered {
     Free,
     /// From before there were partitions.
     Earlier(Box<Outcome>),
+    Erased {
+        at: OffsetDateTime,
+    },
     Moved {
         kind: i16,
         expired: Expired,
@@ -243,7 +254,10 @@ impl Registered {
             let (recorded_at, image_binding) = (row.try_get("recorded_at")?, row.try_get("image_binding")?);
             return Ok(Registered::Moved { kind, expired: Expired { id, recorded_at, image_binding } });
         }
-        Ok(earlier(row)?.map_or(Registered::Free, |outcome| Registered::Earlier(Box::new(outcome))))
+        if let Some(outcome) = earlier(row)? {
+            return Ok(Registered::Earlier(Box::new(outcome)));
+        }
+        Ok(row.try_get::<Option<_>, _>("erased_at")?.map_or(Registered::Free, |at| Registered::Erased { at }))
     }
 }
 
@@ -292,7 +306,7 @@ pub(super) async fn outcome(connection: &mut PgConnection, id: OutcomeId) -> Res
     let standing = standing(connection, &rows).await?.pop().flatten();
     Ok(standing.and_then(|standing| match standing {
         Standing::Kept(outcome) => Some(outcome),
-        Standing::Expired(_) => None,
+        Standing::Gone(_) => None,
     }))
 }
 

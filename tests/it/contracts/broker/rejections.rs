@@ -41,7 +41,7 @@ async fn who_sent_what_cant_be_read_is_told_why<S: Stage>() {
     message.properties.correlation_id = Some("asked".into());
     message.properties.message_id = Some("m".into());
     stage.submit(RequestQueue::Live, message).await;
-    let (topic, published) = stage.take_rejected(1).await.remove(0);
+    let (topic, published) = stage.take_notices(1).await.remove(0);
     let rejection = read(&published);
     assert_eq!((topic.as_str(), rejection.code), ("rejected.globex", RejectionCode::Unreadable));
     assert_eq!((rejection.submission_id.as_deref(), rejection.message_id.as_deref()), (Some("a"), Some("m")));
@@ -60,7 +60,7 @@ async fn who_contradicts_a_submission_is_told_why<S: Stage>() {
     let mut consumer = stage.broker().consume(RequestQueue::Live).await.unwrap();
     stage.submit(RequestQueue::Live, native("a")).await;
     next(&mut consumer).await.ticket.settle(Settlement::Dead { reason: "two images, one name".into() });
-    let (topic, published) = stage.take_rejected(1).await.remove(0);
+    let (topic, published) = stage.take_notices(1).await.remove(0);
     let rejection = read(&published);
     assert_eq!((topic.as_str(), rejection.code), ("rejected.acme", RejectionCode::Conflict));
     assert_eq!((rejection.reason.as_str(), rejection.submission_id.as_deref()), ("two images, one name", Some("a")));
@@ -74,7 +74,7 @@ async fn a_reply_to_a_queue_of_assays_own_is_not_sent<S: Stage>() {
     let mut message = incomplete("a");
     message.properties.reply_to = Some(consumer.queue.replace(".images", ".labels"));
     stage.submit(RequestQueue::Live, message).await;
-    assert_eq!(stage.take_rejected(1).await[0].0, "rejected.globex");
+    assert_eq!(stage.take_notices(1).await[0].0, "rejected.globex");
     stage.take_dead(1).await;
     assert_eq!(stage.ready(InputQueue::Corrections).await, 0);
     stage.end().await;
@@ -84,13 +84,13 @@ async fn a_rejection_that_comes_back_as_a_request_gets_none<S: Stage>() {
     let stage = S::set(4).await;
     let _consumer = stage.broker().consume(RequestQueue::Live).await.unwrap();
     stage.submit(RequestQueue::Live, incomplete("a")).await;
-    let (_, rejection) = stage.take_rejected(1).await.remove(0);
+    let (_, rejection) = stage.take_notices(1).await.remove(0);
     let kind = Some(Rejection::SCHEMA.into());
     let back = Message { properties: Properties { kind, ..Properties::default() }, ..rejection };
     stage.submit(RequestQueue::Live, back).await;
     stage.take_dead(2).await;
     stage.submit(RequestQueue::Live, incomplete("b")).await;
-    let (_, next) = stage.take_rejected(1).await.remove(0);
+    let (_, next) = stage.take_notices(1).await.remove(0);
     assert_eq!(read(&next).submission_id.as_deref(), Some("b"), "none between the two");
     stage.take_dead(1).await;
     stage.end().await;

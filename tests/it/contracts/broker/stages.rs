@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use broker::memory::{Fault, Memory};
-use broker::rabbit::{Rabbit, RabbitCorrections, RabbitDeadLetters, RabbitSubmitter};
+use broker::rabbit::{Rabbit, RabbitCorrections, RabbitDeadLetters, RabbitEvents, RabbitSubmitter};
 use broker::wire::Message;
-use broker::{Broker, Corrections, DeadLetters, Health, InputQueue, RequestQueue, Settings, Submitter};
+use broker::{Broker, Corrections, DeadLetters, Events, Health, InputQueue, RequestQueue, Settings, Submitter};
 
 use crate::support::proxy::{Flow, Proxy};
 use crate::support::rabbit::{self, Bystander, soon, until};
@@ -23,6 +23,7 @@ pub trait Stage: Sized + Send + Sync {
 
     /// The other ports, each on connections of its own.
     async fn submitter(&self) -> Box<dyn Submitter>;
+    async fn events(&self) -> Box<dyn Events>;
     async fn corrections(&self) -> Box<dyn Corrections>;
     async fn dead_letters(&self) -> Box<dyn DeadLetters>;
 
@@ -65,8 +66,8 @@ pub trait Stage: Sized + Send + Sync {
     async fn reply_queue(&self) -> String;
     async fn take_reply(&self, queue: &str) -> Message;
 
-    /// The next rejections, with their routing keys.
-    async fn take_rejected(&self, count: usize) -> Vec<(String, Message)>;
+    /// The next rejections and events, with their routing keys.
+    async fn take_notices(&self, count: usize) -> Vec<(String, Message)>;
 
     /// Closes the broker and checks that nothing is left unsettled, and that every message was taken.
     async fn end(self);
@@ -75,7 +76,7 @@ pub trait Stage: Sized + Send + Sync {
 pub struct InMemory {
     broker: Memory,
     taken: std::sync::Mutex<(usize, usize)>,
-    rejections_taken: std::sync::Mutex<usize>,
+    notices_taken: std::sync::Mutex<usize>,
 }
 
 #[async_trait]
@@ -83,7 +84,7 @@ impl Stage for InMemory {
     async fn set(prefetch: u16) -> InMemory {
         let tenants = BTreeMap::from([("uploads".to_string(), "acme".to_string())]);
         let broker = Memory::with_tenants(prefetch, tenants);
-        InMemory { broker, taken: std::sync::Mutex::default(), rejections_taken: std::sync::Mutex::default() }
+        InMemory { broker, taken: std::sync::Mutex::default(), notices_taken: std::sync::Mutex::default() }
     }
 
     fn broker(&self) -> Arc<dyn Broker> {
@@ -92,6 +93,10 @@ impl Stage for InMemory {
 
     async fn submitter(&self) -> Box<dyn Submitter> {
         Box::new(self.broker.submitter())
+    }
+
+    async fn events(&self) -> Box<dyn Events> {
+        Box::new(self.broker.events())
     }
 
     async fn corrections(&self) -> Box<dyn Corrections> {
@@ -166,11 +171,11 @@ impl Stage for InMemory {
         message
     }
 
-    async fn take_rejected(&self, count: usize) -> Vec<(String, Message)> {
-        let from = *self.rejections_taken.lock().unwrap();
-        until("rejections", || async { self.broker.rejected().len() >= from + count }).await;
-        *self.rejections_taken.lock().unwrap() += count;
-        self.broker.rejected()[from..from + count].to_vec()
+    async fn take_notices(&self, count: usize) -> Vec<(String, Message)> {
+        let from = *self.notices_taken.lock().unwrap();
+        until("notices", || async { self.broker.notices().len() >= from + count }).await;
+        *self.notices_taken.lock().unwrap() += count;
+        self.broker.notices()[from..from + count].to_vec()
     }
 
     async fn end(self) {
@@ -190,8 +195,8 @@ pub struct RealRabbit {
     settings: Settings,
     proxy: Proxy,
     beside: Bystander,
-    /// A queue that gets the rejections.
-    rejected: String,
+    /// A queue that gets rejections and events.
+    notices: String,
 }
 
 #[async_trait]
@@ -200,12 +205,13 @@ impl Stage for RealRabbit {
         let url = servers().rabbitmq_url();
         let settings = Settings { prefetch, bulk_prefetch: prefetch, ..rabbit::settings(url) };
         let beside = Bystander::new(settings.clone()).await;
-        let rejected = beside.reply_queue().await;
-        beside.bind(&rejected, "rejected.#").await;
+        let notices = beside.reply_queue().await;
+        beside.bind(&notices, "rejected.#").await;
+        beside.bind(&notices, "erased.#").await;
         let (proxy, url) = rabbit::through_a_proxy(url).await;
         let settings = Settings { url: url.into(), ..settings };
         let rabbit = Rabbit::connect(&settings).await.unwrap();
-        RealRabbit { rabbit: Arc::new(rabbit), settings, proxy, beside, rejected }
+        RealRabbit { rabbit: Arc::new(rabbit), settings, proxy, beside, notices }
     }
 
     fn broker(&self) -> Arc<dyn Broker> {
@@ -214,6 +220,10 @@ impl Stage for RealRabbit {
 
     async fn submitter(&self) -> Box<dyn Submitter> {
         Box::new(RabbitSubmitter::connect(&self.impatient()).await.unwrap())
+    }
+
+    async fn events(&self) -> Box<dyn Events> {
+        Box::new(RabbitEvents::connect(&self.impatient()).await.unwrap())
     }
 
     async fn corrections(&self) -> Box<dyn Corrections> {
@@ -286,10 +296,10 @@ impl Stage for RealRabbit {
         self.beside.take_reply(queue).await
     }
 
-    async fn take_rejected(&self, count: usize) -> Vec<(String, Message)> {
+    async fn take_notices(&self, count: usize) -> Vec<(String, Message)> {
         let mut taken = Vec::new();
         while taken.len() < count {
-            taken.push(self.beside.take_routed(&self.rejected).await);
+            taken.push(self.beside.take_routed(&self.notices).await);
         }
         taken
     }

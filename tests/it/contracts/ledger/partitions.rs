@@ -8,7 +8,7 @@ use database::{Settings, migrate};
 use ledger::maintenance::{Kind, Partition, outlived};
 use ledger::postgres::Postgres;
 use ledger::retention;
-use ledger::{Ledger, Recorded};
+use ledger::{Gone, Ledger, Recorded};
 use sqlx::{AssertSqlSafe, Executor, Row};
 use time::OffsetDateTime;
 use tokio::task::JoinSet;
@@ -143,7 +143,7 @@ async fn a_partition_is_let_go_while_others_write_and_its_keys_stay_taken() {
         within(60, going).await.unwrap().unwrap();
         assert!(ledger.partitions().await.unwrap().iter().all(|one| one.name != old.name));
         let again = ledger.record(&[verdict(key("old", 0))]).await.unwrap();
-        assert!(matches!(again[0], Recorded::Expired(_)), "{again:?}");
+        assert!(matches!(again[0], Recorded::Gone(Gone::Expired(_))), "{again:?}");
     })
     .await;
 }
@@ -211,7 +211,7 @@ async fn what_is_not_kept_is_removed_and_the_rest_stays() {
         };
         assert_eq!(removed(&ledger, &keep, now).await, 1);
         let found = ledger.find(&[key("old", 0), key("new", 0)]).await.unwrap();
-        assert!(found[0].expired.is_some() && found[1].standing.is_some(), "{found:?}");
+        assert!(found[0].gone.is_some() && found[1].standing.is_some(), "{found:?}");
         // Of one tenant everything goes; then its key is free again.
         let own = retention::Tenant {
             verdicts_days: Some(30),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use database::{Settings, address, migrate};
 use domain::{Outcome, SubmissionKey};
+use erasure::{Ended, What};
 use futures_util::FutureExt;
 use ledger::postgres::Postgres;
 use ledger::{Ledger, LedgerError, Recorded};
@@ -141,7 +142,25 @@ async fn in_postgres_a_key_outlives_its_outcome() {
             };
             expiring.boxed()
         };
-        super::a_key_outlives_its_outcome(ledger, expire).await;
+        super::gone::a_key_outlives_its_outcome(ledger, expire).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_postgres_of_what_was_erased_every_key_is_taken() {
+    in_own_schema(|settings| async move {
+        migrate(&settings).await.unwrap();
+        let ledger = Arc::new(Postgres::connect(&settings).await.unwrap());
+        let erase = move |submission: &'static str| {
+            let settings = settings.clone();
+            let erasing = async move {
+                let ended = crate::erasing::erase(&settings, What::Submission(submission.into())).await;
+                assert!(matches!(ended, Ended::Erased(_)), "{ended:?}");
+            };
+            erasing.boxed()
+        };
+        super::gone::of_what_was_erased_every_key_is_taken(ledger, erase).await;
     })
     .await;
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use database::migrate;
 use domain::{Outcome, SubmissionKey};
+use erasure::{Ended, What};
 use ledger::postgres::Postgres;
 use ledger::{Content, Ledger};
 use sqlx::{AssertSqlSafe, Executor};
@@ -115,6 +116,18 @@ async fn ledger_of_many_rows() {
         println!("{rows} rows in {:.0} s", started.elapsed().as_secs_f64());
         raw.execute("VACUUM ANALYZE outcomes, verdicts").await.unwrap();
         time(&ledger, &rows.to_string(), 1_000_000, rows).await;
+        let mut erased: Vec<Duration> = Vec::new();
+        for number in 0..20 {
+            let started = Instant::now();
+            let submission = What::Submission(format!("upload-{}", number * 7919 % rows));
+            assert!(matches!(crate::erasing::erase(&settings, submission).await, Ended::Erased(_)));
+            erased.push(started.elapsed());
+        }
+        println!(
+            "{rows}: erasing one submission    p50 {:7.2} ms   max {:7.2} ms",
+            quantile(&mut erased, 0.5),
+            quantile(&mut erased, 1.0)
+        );
         let mut all = 0.0;
         for size in ledger.sizes().await.unwrap() {
             let each = |bytes: i64| bytes as f64 / rows as f64;

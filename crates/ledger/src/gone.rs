@@ -5,6 +5,16 @@ use uuid::Uuid;
 
 use domain::{ImageRef, OutcomeId};
 
+/// Why the outcome of a key that is taken is not there.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Gone {
+    Expired(Expired),
+    /// Somebody asked for it to be deleted (`assay erase`); of the submission nothing is known any more.
+    Erased {
+        at: OffsetDateTime,
+    },
+}
+
 /// A key that is taken, and whose outcome is not kept any more (`[retention]`).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Expired {
