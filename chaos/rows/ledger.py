@@ -19,7 +19,7 @@ from . import row
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # The last migration before there were partitions.
 BEFORE_PARTITIONS = 6
-OLD_OUTCOMES = 6000
+OLD_OUTCOMES, FEW_OLD_OUTCOMES = 40_000, 6000
 
 
 @row("maintain-kill", "kill -9 of `assay ledger maintain`", full=60, short=3)
@@ -32,7 +32,7 @@ def maintain(scene: Scene) -> None:
         query(scene, f"SELECT {scene.schema}.make_partition(of, now() - interval '{40 + 7 * number % 300} days') "
                      "FROM unnest(ARRAY['verdicts', 'failures']) AS of")
         killed(scene, ["ledger", "maintain"], most=0.25)
-        free_lease(scene)
+        free_lease(scene, "ledger")
         scene.progress(number + 1)
     code, said = ended(scene, ["ledger", "maintain"])
     scene.claim(code == 0, f"the last one does the rest: {said}")
@@ -72,14 +72,51 @@ def erase(scene: Scene) -> None:
     scene.claim(doubled == [(0,)], f"each has one receipt, for one submission; not {doubled}")
 
 
+@row("reverdict-kill", "kill -9 of `assay reverdict run`", full=40, short=3)
+def reverdict(scene: Scene) -> None:
+    worker = scene.worker()
+    scene.load(200)
+    scene.until_settled(worker, 150 if scene.short else 1500, seconds=60)
+    scene.rest()
+    scene.wait_until_done()
+    # As if another model had judged; a message that came again now would be answered with that.
+    scene.composer.recent = []
+    query(scene, f"UPDATE {scene.schema}.verdicts SET model_version = 'older'")
+    wanted = query(scene, f"SELECT count(*) FROM {scene.schema}.verdicts")
+    scene.load()
+    campaigns = f"SELECT campaign_id::text FROM {scene.schema}.campaigns"
+    arguments = ["reverdict", "run", "--model", "older", "--reason", "chaos", "--window", "16"]
+    for number in range(scene.trials):
+        killed(scene, arguments, most=0.5)
+        free_lease(scene, "reverdict")
+        if created := query(scene, campaigns):
+            arguments = ["reverdict", "run", "--campaign", created[0][0], "--window", "16"]
+        scene.progress(number + 1)
+    code, said = ended(scene, arguments)
+    scene.claim(code == 0, f"the last one does the rest: {said}")
+    scene.claim(len(query(scene, campaigns)) == 1, "there is one campaign")
+    again = query(scene, f"SELECT count(*) FROM {scene.schema}.verdicts WHERE generation = 1 AND purpose = 'reverdict'")
+    scene.details["judged_again"] = again[0][0]
+    scene.claim(again == wanted, f"each of {wanted} verdicts is judged again, once; {again} are")
+    awaited = query(scene, f"SELECT count(*) FROM {scene.schema}.campaign_items WHERE result IS NULL")
+    scene.claim(awaited == [(0,)], f"every result is there; {awaited} are awaited")
+    scene.recovers(worker)
+    scene.rest()
+    scene.wait_until_done()
+    query(scene, f"UPDATE {scene.schema}.verdicts SET model_version = 'scripted'")
+    # The checker knows one generation only, and what did not change is told to nobody here.
+    for table in ("verdicts", "outcomes"):
+        query(scene, f"DELETE FROM {scene.schema}.{table} WHERE generation = 1")
+
+
 @row("migrate-kill", "kill -9 of `assay migrate`, which moves a ledger", full=40, short=3)
 def migrate(scene: Scene) -> None:
     before_partitions(scene)
     documents = query(scene, f"SELECT submission_id, document::text FROM {scene.schema}.verdicts ORDER BY 1")
     worker = None
     for number in range(scene.trials):
-        killed(scene, ["migrate"], most=0.4)
-        if worker is None and query(scene, f"SELECT 1 FROM {scene.schema}._sqlx_migrations WHERE version = 8"):
+        killed(scene, ["migrate"], most=0.9)
+        if worker is None and query(scene, f"SELECT 1 FROM {scene.schema}._sqlx_migrations WHERE version = 9"):
             worker = scene.worker()
             scene.load()
         scene.progress(number + 1)
@@ -94,7 +131,7 @@ def migrate(scene: Scene) -> None:
     moved = query(scene, f"SELECT submission_id, {scene.schema}.document(v)::text FROM {scene.schema}.verdicts v "
                          "WHERE submission_id LIKE 'old-%' ORDER BY 1")
     scene.details["moved"] = len(moved)
-    scene.claim(parsed(moved) == parsed(documents), f"each of {OLD_OUTCOMES} is moved once, as it was; {len(moved)} are there")
+    scene.claim(parsed(moved) == parsed(documents), f"each of {len(documents)} is moved once, as it was; {len(moved)} are there")
     # The checker knows nothing of them.
     for table in ("verdicts", "outcomes"):
         query(scene, f"DELETE FROM {scene.schema}.{table} WHERE submission_id LIKE 'old-%'")
@@ -118,7 +155,7 @@ def before_partitions(scene: Scene) -> None:
         database.execute(f"INSERT INTO _sqlx_migrations SELECT * FROM {new}._sqlx_migrations WHERE version <= {BEFORE_PARTITIONS}")
         database.execute(f"DROP SCHEMA {new} CASCADE")
         keys, verdicts = [], []
-        for number in range(OLD_OUTCOMES):
+        for number in range(FEW_OLD_OUTCOMES if scene.short else OLD_OUTCOMES):
             id = f"old-{number:05}"
             outcome = uuid.uuid5(uuid.uuid5(uuid.NAMESPACE_DNS, "assay.outcome"), f"default\0{id}\0{0}")
             document = json.dumps(example | {"submission_id": id, "tenant": "default", "verdict_id": str(outcome)})
@@ -158,6 +195,6 @@ def start(scene: Scene, arguments: list[str]) -> subprocess.Popen:
                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
-def free_lease(scene: Scene) -> None:
+def free_lease(scene: Scene, name: str) -> None:
     """Time passes: nobody waits here for the lease of a command that was killed."""
-    query(scene, f"UPDATE {scene.schema}.leases SET expires_at = now() WHERE name = 'ledger'")
+    query(scene, f"UPDATE {scene.schema}.leases SET expires_at = now() WHERE name = '{name}'")

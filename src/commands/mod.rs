@@ -19,6 +19,7 @@ mod model;
 mod print;
 mod results;
 mod retrain;
+mod reverdict;
 mod scan;
 mod schema;
 mod status;
@@ -78,6 +79,7 @@ enum Command {
     Model(model::Args),
     Train(train::Args),
     Retrain(retrain::Args),
+    Reverdict(reverdict::Args),
     Doctor(doctor::Args),
     Migrate(migrate::Args),
     Schema(schema::Args),
@@ -158,6 +160,7 @@ impl Cli {
             Command::Completions(_) => Ok(()),
             Command::Train(args) => block_on(train::run(args, &config)),
             Command::Retrain(args) => block_on(retrain::run(args, &config)),
+            Command::Reverdict(args) => block_on(reverdict::run(&args, &config)),
             Command::Worker(args) => block_on(worker::run(&args, &config)),
             Command::Enqueue(args) => block_on(enqueue::run(&args, &config)),
             Command::Erase(args) => block_on(erase::run(&args, &config)),

@@ -90,7 +90,7 @@ fn lines(depths: &[Depth], workers: &[LastReport], all: bool) -> Vec<String> {
     lines.push(String::new());
     lines.extend(queue_lines(depths, all));
     if let Some(wait) = longest_wait(workers) {
-        lines.push(format!("the message taken last had waited {wait:.1} s in its queue"));
+        lines.push(format!("the live message taken last had waited {wait:.1} s in its queue"));
     }
     let dead = depths.iter().find(|depth| depth.queue.ends_with(".dead")).map_or(0, |depth| depth.ready);
     if dead > 0 {

@@ -31,7 +31,7 @@ pub struct Condition {
     /// Why the device can serve no longer.
     lost: Mutex<Option<String>>,
     unserved: Mutex<Unserved>,
-    /// How long the message taken last had waited in its queue.
+    /// How long the live message that was taken last had waited in its queue.
     queue_wait: Mutex<Option<Duration>>,
     in_flight: Mutex<BTreeMap<u64, Instant>>,
     /// Images taken so far: the number of the next one.
@@ -126,7 +126,9 @@ impl Condition {
 
     pub(super) fn record_queue_wait(&self, request_queue: RequestQueue, wait: Duration) {
         self.metrics.queue_wait(request_queue.as_str(), wait);
-        *locked(&self.queue_wait) = Some(wait);
+        if request_queue == RequestQueue::Live {
+            *locked(&self.queue_wait) = Some(wait);
+        }
     }
 
     pub(super) fn queue_wait(&self) -> Option<Duration> {

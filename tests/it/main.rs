@@ -32,6 +32,7 @@ mod real_tls;
 mod real_worker;
 mod results_queue;
 mod retrain;
+mod reverdict;
 mod secrets;
 mod settings;
 mod support;

@@ -55,7 +55,8 @@ pub enum Health {
 ///   was, after a pause that grows while nothing else becomes of messages;
 /// - after the copy of a `Dead` message is confirmed, whoever sent it is told by a rejection (to the results exchange under
 ///   `rejected.<tenant>`, and to its `reply_to`): best effort, and no more than `broker.rejections_per_s` for each process;
-/// - `publish` returns `Ok` only for a message that the broker has confirmed *and* routed to a queue;
+/// - `publish` returns `Ok` only for a message that the broker has confirmed *and* routed to a queue; what is unchanged
+///   ([`Outcome::is_unchanged`]) need not find one;
 /// - a lost connection is made again in the background; what was unacknowledged is delivered again as a new job.
 #[async_trait]
 pub trait Broker: Send + Sync {

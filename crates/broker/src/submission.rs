@@ -16,5 +16,8 @@ use crate::wire::Message;
 pub trait Submitter: Send + Sync {
     async fn submit(&self, request_queue: RequestQueue, message: &Message) -> Result<(), BrokerError>;
 
+    /// Messages of a queue that are ready: delivered to nobody.
+    async fn waiting(&self, request_queue: RequestQueue) -> Result<u32, BrokerError>;
+
     async fn close(&self);
 }

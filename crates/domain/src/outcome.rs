@@ -5,7 +5,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use super::{Failure, ImageRef, OutcomeId, SubmissionKey, Verdict};
+use super::{Failure, ImageRef, OutcomeId, Purpose, SubmissionKey, Verdict};
 
 /// The one durable end of a submission that could be read.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -65,12 +65,21 @@ impl Outcome {
         }
     }
 
-    /// Topic under which it is published: `verdict.<tenant>.<decision>` or `failure.<tenant>.<code>`.
+    /// Whether an image was judged again and the decision is what it was: nobody need be told.
+    pub fn is_unchanged(&self) -> bool {
+        let Outcome::Verdict(verdict) = self else { return false };
+        let previous = verdict.previous.as_ref().map(|previous| previous.decision);
+        verdict.purpose == Purpose::Reverdict && previous == Some(verdict.decision)
+    }
+
+    /// Topic under which it is published: `verdict.<tenant>.<decision>` or `failure.<tenant>.<code>`; `unchanged.<tenant>.<decision>`
+    /// where an image was judged again and the decision is what it was.
     pub fn routing_key(&self) -> String {
         let tenant = match self {
             Outcome::Verdict(verdict) => &verdict.tenant,
             Outcome::Failure(failure) => &failure.tenant,
         };
-        format!("{}.{tenant}.{}", self.kind(), self.word())
+        let kind = if self.is_unchanged() { "unchanged" } else { self.kind() };
+        format!("{kind}.{tenant}.{}", self.word())
     }
 }

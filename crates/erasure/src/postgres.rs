@@ -72,6 +72,8 @@ const DELETE_FAILURES: &str =
     "DELETE FROM failures WHERE recorded_at = ANY($1::timestamptz[]) AND failure_id = ANY($2::uuid[])";
 const DELETE_KEYS: &str = "DELETE FROM outcomes WHERE tenant = $1 AND submission_id = ANY($2)";
 
+const DELETE_ITEMS: &str = "DELETE FROM campaign_items WHERE tenant = $1 AND submission_id = ANY($2)";
+
 /// The report of a training run names images that were missing.
 const CLEAR_REPORTS: &str = "
 UPDATE training_runs SET report = (
@@ -349,6 +351,7 @@ async fn delete(
         *deleted = delete.execute(&mut *transaction).await?.rows_affected();
     }
     let submissions: Vec<&str> = held.submissions.iter().map(|one| one.submission_id.as_str()).collect();
+    query(DELETE_ITEMS).persistent(false).bind(tenant).bind(submissions.as_slice()).execute(&mut *transaction).await?;
     let keys = query(DELETE_KEYS).persistent(false).bind(tenant).bind(submissions.as_slice());
     // Another command of the same selection may have been here first; it has counted them.
     let first = keys.execute(&mut *transaction).await?.rows_affected() > 0;

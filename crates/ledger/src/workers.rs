@@ -33,7 +33,7 @@ pub struct WorkerReport {
     pub state: String,
     pub in_flight: u32,
     pub oldest_in_flight_s: f32,
-    /// How long the message taken last had waited in its queue.
+    /// How long the live message that was taken last had waited in its queue.
     pub queue_wait_s: Option<f32>,
     pub started_at: OffsetDateTime,
 }

@@ -10,6 +10,8 @@ use super::site::Site;
 
 const DOCUMENT: &str = include_str!("../../../docs/least-rights.md");
 
+const INSUFFICIENT_PRIVILEGE: &str = "42501";
+
 /// The one block of this language that holds a word.
 pub fn block(language: &str, word: &str) -> &'static str {
     let blocks = DOCUMENT.split("```").skip(1).step_by(2);
@@ -44,6 +46,7 @@ impl Rights {
         let grants =
             grants.replace("assay_trainer", &rights.user("trainer")).replace("assay_viewer", &rights.user("viewer"));
         let grants = grants.replace("assay_eraser", &rights.user("eraser"));
+        let grants = grants.replace("assay_campaigner", &rights.user("campaigner"));
         rights.as_superuser(&grants.replace("'PASSWORD'", &format!("'{}'", rights.password))).await;
         rights
     }
@@ -104,15 +107,35 @@ impl Rights {
     }
 
     pub async fn revoke(self) {
-        let users =
-            ["setup", "worker", "submitter", "reader", "consumer_acme", "operator", "trainer", "eraser", "scaler"];
+        let users = [
+            "setup",
+            "worker",
+            "submitter",
+            "reader",
+            "consumer_acme",
+            "operator",
+            "trainer",
+            "eraser",
+            "campaigner",
+            "scaler",
+        ];
         let mut commands = vec![format!("rabbitmqctl delete_vhost {}", self.site.name)];
         commands.extend(users.map(|user| format!("rabbitmqctl delete_user {}", self.user(user))));
-        for role in ["worker", "trainer", "viewer", "eraser"].map(|user| self.user(user)) {
+        for role in ["worker", "trainer", "viewer", "eraser", "campaigner"].map(|user| self.user(user)) {
             self.as_superuser(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
         }
         self.site.close().await;
         rabbitmqctl(&commands.join("\n"));
+    }
+}
+
+/// Each of these statements, in which `#` stands for the schema, lacks a right.
+pub async fn all_refused(connection: &mut PgConnection, schema: &str, statements: &[String]) {
+    for statement in statements {
+        let statement = statement.replace('#', &format!("{schema}."));
+        let error = connection.execute(AssertSqlSafe(statement.clone())).await.unwrap_err();
+        let code = error.as_database_error().and_then(|error| error.code()).unwrap_or_default().into_owned();
+        assert_eq!(code, INSUFFICIENT_PRIVILEGE, "{statement}: {error}");
     }
 }
 

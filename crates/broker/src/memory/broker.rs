@@ -116,7 +116,7 @@ impl Memory {
         self.shared.lock().replies.clone()
     }
 
-    /// Rejections and events that were published: the routing key and the message.
+    /// Rejections, events and outcomes that are unchanged: the routing key and the message.
     pub fn notices(&self) -> Vec<(String, Message)> {
         self.shared.lock().notices.clone()
     }
@@ -303,7 +303,11 @@ impl Broker for Memory {
         let message = wire::outcome(publication);
         let routing_key = publication.outcome.routing_key();
         let mut state = self.shared.lock();
-        state.publish(&self.exchange(), &routing_key, |state| state.published.push((routing_key.clone(), message)))?;
+        let is_unchanged = publication.outcome.is_unchanged();
+        state.publish(&self.exchange(), &routing_key, |state| {
+            let told = if is_unchanged { &mut state.notices } else { &mut state.published };
+            told.push((routing_key.clone(), message));
+        })?;
         if let Some(reply_to) = &publication.context.reply_to {
             state.replies.push((reply_to.clone(), wire::reply(publication)));
         }

@@ -75,7 +75,7 @@ pub(super) struct State {
     pub deleted: BTreeSet<InputQueue>,
     pub published: Vec<(String, Message)>,
     pub replies: Vec<(String, Message)>,
-    /// Rejections and events: the routing key and the message.
+    /// Rejections, events and outcomes that are unchanged: the routing key and the message.
     pub notices: Vec<(String, Message)>,
     pub faults: VecDeque<Fault>,
     pub counts: Counts,

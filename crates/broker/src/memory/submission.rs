@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 
-use super::state::Shared;
+use super::state::{Queue, Shared};
 use crate::error::BrokerError;
 use crate::queue::{InputQueue, RequestQueue};
 use crate::submission::Submitter;
@@ -31,6 +31,14 @@ impl Submitter for MemorySubmitter {
             return Err(BrokerError::Closed);
         }
         self.shared.publish(InputQueue::Requests(request_queue), message.clone())
+    }
+
+    async fn waiting(&self, request_queue: RequestQueue) -> Result<u32, BrokerError> {
+        if self.closed.load(Ordering::Relaxed) {
+            return Err(BrokerError::Closed);
+        }
+        let ready = self.shared.lock().ready(Queue::Input(InputQueue::Requests(request_queue))).len();
+        Ok(u32::try_from(ready).unwrap_or(u32::MAX))
     }
 
     async fn close(&self) {

@@ -85,7 +85,11 @@ impl Broker for Rabbit {
     async fn publish(&self, publication: Publication<'_>) -> Result<(), BrokerError> {
         let message = wire::outcome(publication);
         let (exchange, routing_key) = (self.topology.verdicts(), publication.outcome.routing_key());
-        let route = Route::Topic { exchange: &exchange, routing_key: &routing_key };
+        // Nobody need care for what did not change.
+        let route = match publication.outcome.is_unchanged() {
+            true => Route::OptionalTopic { exchange: &exchange, routing_key: &routing_key },
+            false => Route::Topic { exchange: &exchange, routing_key: &routing_key },
+        };
         self.publisher.publish(route, &message.body, amqp::properties(&message.properties)).await?;
         if let Some(reply_to) = &publication.context.reply_to {
             self.reply(reply_to, publication).await;

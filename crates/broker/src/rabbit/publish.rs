@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::ShortString;
-use lapin::{BasicProperties, Channel, Confirmation};
+use lapin::{BasicProperties, Channel, Confirmation, Connection};
 use tokio::sync::Semaphore;
 
 use super::channel;
@@ -102,6 +102,11 @@ impl Publisher {
             Confirmation::Nack(None) => Err(BrokerError::Unconfirmed(Unconfirmed::Rejected)),
             Confirmation::NotRequested => Err(BrokerError::Unconfirmed(Unconfirmed::NotInConfirmMode)),
         }
+    }
+
+    /// The connection, once there is one.
+    pub(super) async fn connection(&self) -> Result<Arc<Connection>, BrokerError> {
+        self.connection.current().await
     }
 
     /// How many bytes of another message's headers a copy may have.

@@ -40,6 +40,10 @@ impl Submitter for RabbitSubmitter {
         self.publisher.publish(Route::Queue(&queue), &message.body, amqp::properties(&message.properties)).await
     }
 
+    async fn waiting(&self, request_queue: RequestQueue) -> Result<u32, BrokerError> {
+        declare::ready(&self.topology.request_queue(request_queue), &*self.publisher.connection().await?).await
+    }
+
     async fn close(&self) {
         self.publisher.close().await;
     }

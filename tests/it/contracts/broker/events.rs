@@ -1,16 +1,18 @@
 //! The promises of `broker::Events`.
 
-use broker::BrokerError;
-use domain::{Erased, ErasedSubmission, OutcomeId};
+use broker::{BrokerError, Publication};
+use domain::{Context, Erased, ErasedSubmission, Outcome, OutcomeId, Previous, Purpose};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::stages::{InMemory, RealRabbit, Stage};
+use crate::support::outcomes::{key, verdict_of};
 
 promises! {
     an_event_is_published_to_whoever_wants_it
     an_unconfirmed_event_is_an_error
     after_close_no_event_is_published
+    what_is_unchanged_goes_to_whoever_wants_it_and_not_among_the_results
 }
 
 fn erased(tenant: &str) -> Erased {
@@ -54,5 +56,20 @@ async fn after_close_no_event_is_published<S: Stage>() {
     events.close().await;
     let error = events.erased(&erased("acme")).await.unwrap_err();
     assert!(matches!(error, BrokerError::Closed), "{error}");
+    stage.end().await;
+}
+
+async fn what_is_unchanged_goes_to_whoever_wants_it_and_not_among_the_results<S: Stage>() {
+    let stage = S::set(4).await;
+    let mut verdict = verdict_of(key("a", 1));
+    verdict.purpose = Purpose::Reverdict;
+    verdict.previous = Some(Previous::of(&verdict_of(key("a", 0))));
+    let outcome = Outcome::Verdict(Box::new(verdict));
+    let context = Context::default();
+    stage.broker().publish(Publication { outcome: &outcome, context: &context }).await.unwrap();
+    let (topic, message) = stage.take_notices(1).await.remove(0);
+    assert_eq!(topic, "unchanged.acme.synthetic");
+    assert_eq!(serde_json::from_slice::<Outcome>(&message.body).unwrap(), outcome);
+    // There nothing is left to take.
     stage.end().await;
 }

@@ -208,6 +208,7 @@ impl Stage for RealRabbit {
         let notices = beside.reply_queue().await;
         beside.bind(&notices, "rejected.#").await;
         beside.bind(&notices, "erased.#").await;
+        beside.bind(&notices, "unchanged.#").await;
         let (proxy, url) = rabbit::through_a_proxy(url).await;
         let settings = Settings { url: url.into(), ..settings };
         let rabbit = Rabbit::connect(&settings).await.unwrap();

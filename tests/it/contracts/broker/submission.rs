@@ -33,6 +33,9 @@ async fn a_submitted_message_is_on_its_queue<S: Stage>() {
     let submitter = stage.submitter().await;
     submitter.submit(RequestQueue::Live, &native("a")).await.unwrap();
     submitter.submit(RequestQueue::Bulk, &native("b")).await.unwrap();
+    for request_queue in [RequestQueue::Live, RequestQueue::Bulk] {
+        until("it waits there", || async { submitter.waiting(request_queue).await.unwrap() == 1 }).await;
+    }
     submitter.close().await;
     assert_eq!(drain(&stage, RequestQueue::Live, 1).await, ["a"]);
     assert_eq!(drain(&stage, RequestQueue::Bulk, 1).await, ["b"]);
@@ -87,6 +90,7 @@ async fn after_close_nothing_is_submitted<S: Stage>() {
     submitter.close().await;
     let error = submitter.submit(RequestQueue::Live, &native("a")).await.unwrap_err();
     assert!(matches!(error, BrokerError::Closed), "{error}");
+    assert!(submitter.waiting(RequestQueue::Live).await.is_err());
     assert_eq!(stage.waiting(RequestQueue::Live).await, 0);
     stage.end().await;
 }
