@@ -33,7 +33,7 @@ down:          ## stop them, and those of the tests
 demo: build up ## the main job on real servers, with real and generated images
 	@$(PYTHON) deploy/demo/demo.py
 
-demo-retrain: build up ## labels become a better model, a spoiled one is refused, a worker changes over: a few minutes
+demo-retrain: build up ## labels become a better model that judges again, a spoiled one is refused: a few minutes
 	@$(PYTHON) deploy/demo/retrain.py
 
 screenshots: build  # the README's picture of an evaluation page; installs Debian's Chromium

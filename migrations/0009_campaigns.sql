@@ -26,19 +26,21 @@ CREATE TABLE campaigns (
 CREATE TABLE campaign_items (
     -- In the order of submission.
     place         bigint      NOT NULL,
-    -- When the verdict in force was recorded, by which it is found.
+    -- When the verdict in force was recorded: it says in which partition that is.
     recorded_at   timestamptz NOT NULL,
-    -- The one to come.
+    -- Of the verdict in force, and the one to come.
+    before        bigint      NOT NULL,
     generation    bigint      NOT NULL,
     campaign_id   uuid        NOT NULL,
     verdict_id    uuid        NOT NULL,
     tenant        text        COLLATE "C" NOT NULL,
     submission_id text        COLLATE "C" NOT NULL,
     decision      text        NOT NULL,
-    -- The decision of the new verdict, or `failed`; NULL while it is awaited.
+    -- The decision of the new verdict, or `failed` where this model gave none; NULL while it is awaited.
     result        text,
     PRIMARY KEY (campaign_id, place)
 );
 -- No submission is in two campaigns at once: both would submit the same generation.
-CREATE UNIQUE INDEX campaign_items_key ON campaign_items (tenant, submission_id, generation);
+CREATE UNIQUE INDEX campaign_items_key ON campaign_items (tenant, submission_id, generation) WHERE result IS NULL;
+CREATE INDEX campaign_items_submission ON campaign_items (tenant, submission_id);
 CREATE INDEX campaign_items_awaited ON campaign_items (campaign_id, place) WHERE result IS NULL;

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The retrain job on real servers: labels in, a better model out, a spoiled one refused, and a worker that changes over.
+"""The retrain job on real servers: labels in, a better model out, a spoiled one refused, a worker that changes over, and a campaign
+that judges again what the first model judged.
 
 Wants the servers up and the binary built (`make demo-retrain` sees to both). It works in a schema, queues and a folder of its
 own, which it deletes at the end. The exit code is 0 only if everything happened that is announced.
@@ -18,7 +19,7 @@ from stage import BINARY, BUCKET, HERE, Step, Trouble, coloured, run, say
 from worker import SECONDS_TO_START, Worker
 
 ARCHITECTURE = "resnet18-nodown-16"
-IMAGES, MORE = 120, 8
+IMAGES, MORE, UPLOADS = 120, 8, 24
 RECIPE = stage.ROOT / "deploy" / "demo" / "textures.toml"
 SECONDS_FOR_A_VERDICT = 60.0
 
@@ -72,6 +73,34 @@ class Show:
                     return row[0]
                 time.sleep(0.1)
         raise Trouble(f"no verdict on {submission} within {SECONDS_FOR_A_VERDICT:.0f} s")
+
+    def upload(self, numbers: range) -> None:
+        """Submits images, and waits until each has a verdict."""
+        import psycopg
+
+        manifest = self.folder / "uploads.jsonl"
+        lines = [{"submission_id": f"{self.name}-upload-{number}", "image": {"bucket": BUCKET, "key": f"{self.name}/{number}.png"}}
+                 for number in numbers]
+        manifest.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        self.assay("enqueue", "--manifest", manifest)
+        until = time.monotonic() + SECONDS_FOR_A_VERDICT
+        with psycopg.connect(self.environment["ASSAY__DATABASE__URL"], autocommit=True) as database:
+            query = f"SELECT count(*) FROM {self.name}.verdicts WHERE submission_id LIKE '{self.name}-upload-%'"
+            while database.execute(query).fetchone()[0] < len(numbers):
+                expect(time.monotonic() < until, f"{len(numbers)} uploads have no verdicts within {SECONDS_FOR_A_VERDICT:.0f} s")
+                time.sleep(0.1)
+
+    def judge_again(self, first: str) -> None:
+        """A campaign over what the first model has judged."""
+        with Step("reverdict plan"):
+            plan = self.assay("reverdict", "plan", "--model", first)
+        for line in plan.strip().splitlines():
+            say(f"      {line}")
+        with Step("reverdict run") as step:
+            *table, step.result = self.assay("reverdict", "run", "--model", first, "--reason", "the first model was untrained").strip().splitlines()
+        for line in table:
+            say(f"      {line}")
+        expect("finished" in step.result, "the campaign did not end")
 
     def row(self, number: int) -> str:
         """Judges one image, says what came of it, and gives the version of the model."""
@@ -139,6 +168,9 @@ def perform(show: Show) -> None:
         with Step("worker"):
             worker.wait_until_ready(SECONDS_TO_START)
         expect(show.row(1) == first, "the worker does not serve the active model")
+        with Step("uploads") as step:
+            show.upload(range(UPLOADS))
+            step.result = f"{UPLOADS} judged by the untrained model"
         with Step("retrain") as step:
             report = show.retrain()
             step.result = report["words"]
@@ -152,6 +184,7 @@ def perform(show: Show) -> None:
             time.sleep(1)
         for number in (0, 3):
             show.row(number)
+        show.judge_again(first)
         with Step("more labels") as step:
             step.result = show.label(range(IMAGES, IMAGES + MORE)).strip().splitlines()[-1]
         spoiled = show.folder / "spoiled.toml"
@@ -186,7 +219,7 @@ def main() -> int:
     except KeyboardInterrupt:
         say("stopped")
         return 130
-    say(coloured("a better model was promoted, a spoiled one refused, and the worker changed over without a stop", "green"))
+    say(coloured("a better model was promoted and has judged again what the first one had; a spoiled one was refused; the worker changed over without a stop", "green"))
     return 0
 
 

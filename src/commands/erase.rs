@@ -81,7 +81,7 @@ impl From<JobError> for End {
         match error {
             JobError::Database(error) => error.into(),
             JobError::Broker(error) => error.into(),
-            JobError::Files(_) | JobError::Moving => End::work(error),
+            JobError::Files(_) | JobError::Moving | JobError::StillComing => End::work(error),
         }
     }
 }

@@ -129,6 +129,12 @@ pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
         Action::Run(args) => Box::pin(feed(&database, &postgres, args, config)).await,
         Action::Pause { campaign } => {
             let campaign = known(&postgres, *campaign).await?;
+            if campaign.state != "running" {
+                return Err(End::work(format!(
+                    "campaign {} is {}: there is nothing to pause",
+                    campaign.id, campaign.state
+                )));
+            }
             postgres.set_state(campaign.id, "paused", Some("somebody has paused it")).await?;
             say!("campaign {} is paused; {} messages of it are still to be judged", campaign.id, campaign.awaited);
             Ok(())
@@ -192,7 +198,7 @@ async fn plan(postgres: &Postgres, selection: &Selection, model: &str, json: boo
 fn nothing(selection: &Selection, model: &str) -> End {
     End::work(format!(
         "nothing is to be judged again by {model}: {selection} matches no verdict in force of another model whose document is kept, \
-         and that no other campaign holds"
+         and that no other campaign holds; `assay reverdict show` lists campaigns"
     ))
 }
 
@@ -236,6 +242,10 @@ async fn feed(database: &Database, postgres: &Postgres, args: &Run, config: &Con
 }
 
 async fn run_campaign(database: &Database, postgres: &Postgres, args: &Run, config: &Config) -> Result<(), End> {
+    // Before a campaign is made that could not be run.
+    let live_wait =
+        Duration::try_from_secs_f32(args.live_wait).map_err(|error| End::usage(format!("--live-wait: {error}")))?;
+    let submitter = RabbitSubmitter::connect(&config.broker).await?;
     let id = match args.campaign {
         Some(id) => {
             if let Some(flips) = args.stop_after_flips {
@@ -245,11 +255,8 @@ async fn run_campaign(database: &Database, postgres: &Postgres, args: &Run, conf
         }
         None => create(database, postgres, args).await?,
     };
-    let submitter = RabbitSubmitter::connect(&config.broker).await?;
     let bar = bar();
     let workers = ledger::workers::postgres::Postgres::on(database);
-    let live_wait =
-        Duration::try_from_secs_f32(args.live_wait).map_err(|error| End::usage(format!("--live-wait: {error}")))?;
     let job = Job {
         postgres,
         workers: &workers,
@@ -273,11 +280,18 @@ async fn run_campaign(database: &Database, postgres: &Postgres, args: &Run, conf
     changes.lines().iter().for_each(|line| say!("{line}"));
     let why = campaign.why.as_deref().unwrap_or("every result is there");
     say!("campaign {id}: {}, {} of {} decisions changed; {why}", campaign.state, campaign.flips, campaign.items);
-    if campaign.state == "finished" {
-        Ok(())
-    } else {
-        Err(End::work(format!("`assay reverdict run --campaign {id}` goes on")))
-    }
+    let how = match campaign.state.as_str() {
+        "finished" => return Ok(()),
+        "stopped" => format!(
+            "`assay reverdict run --campaign {id} --stop-after-flips N`, with an N above {}, goes on",
+            campaign.flips
+        ),
+        _ => format!(
+            "`assay reverdict run --campaign {id}` goes on, with {} at work; `assay reverdict end {id}` gives the rest up",
+            campaign.model
+        ),
+    };
+    Err(End::work(how))
 }
 
 async fn create(database: &Database, postgres: &Postgres, args: &Run) -> Result<Uuid, End> {

@@ -269,6 +269,36 @@ async fn a_person_is_found_by_what_documents_say() {
     .await;
 }
 
+/// A failure has its image by what the request said, also in a document that PostgreSQL can't look into; an item of a campaign may be
+/// all that is left.
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_and_items_of_campaigns_go_too() {
+    in_own_schema(|settings| async move {
+        let stage = Stage::set(settings).await;
+        stage.record(&[failure(key("plain", 0)), failure(key("with-nul", 0)), failure(key("other", 0))]).await;
+        let mut raw = raw(&stage.settings).await;
+        let digest = "e".repeat(64);
+        let described = format!(
+            "UPDATE failures SET document = replace(replace(document::text, '\"sha256\":null', '\"sha256\":\"{digest}\"'),
+             '\"metadata\":{{}}', CASE submission_id WHEN 'with-nul' THEN '\"metadata\":{{\"a\":\"\\u0000\"}}' ELSE '\"metadata\":{{}}' END)::json
+             WHERE submission_id <> 'other'"
+        );
+        raw.execute(AssertSqlSafe(described)).await.unwrap();
+        raw.execute(
+            "INSERT INTO campaign_items VALUES (1, now(), 0, 1, gen_random_uuid(), gen_random_uuid(), 'acme', 'left', 'real', 'real')",
+        )
+        .await
+        .unwrap();
+        stage.label(&digest, "s3://elsewhere/e").await;
+        let deleted = stage.erased(What::Sha256(digest)).await.deleted;
+        assert_eq!((deleted.submissions, deleted.failures, deleted.labels), (2, 2, 1));
+        assert!(matches!(stage.erase(submission("left")).await.unwrap(), Ended::Erased(_)));
+        let everything = stage.everything().await;
+        assert!(!everything.contains("left") && !everything.contains("with-nul") && everything.contains("other"), "{everything}");
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_image_and_a_tenant_are_erased_page_by_page() {
     in_own_schema(|settings| async move {

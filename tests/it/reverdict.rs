@@ -200,9 +200,9 @@ async fn the_queue_holds_no_more_than_the_window_and_a_pause_is_heard() {
         let ended = within(20, Box::pin(stage.run(id, 100))).await;
         assert!(ended.state == "paused" && ended.why.as_ref().unwrap().contains("newer is at work"), "{ended:?}");
         assert!(stage.postgres.end(id, "enough").await.unwrap() && !stage.postgres.end(id, "enough").await.unwrap());
-        // What was not submitted is free again.
+        // What has no result is free again.
         let other = stage.created(&Selection::default()).await;
-        assert_eq!(stage.postgres.campaign(other).await.unwrap().unwrap().items, 190);
+        assert_eq!(stage.postgres.campaign(other).await.unwrap().unwrap().items, 200);
     })
     .await;
 }

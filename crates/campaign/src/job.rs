@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -10,6 +11,7 @@ use crate::postgres::{Campaign, Postgres};
 use crate::step::{Situation, Step, step};
 use broker::{BrokerError, RequestQueue, Submitter, wire};
 use database::DatabaseError;
+use domain::Request;
 use ledger::workers::Workers;
 
 /// Items that are submitted before the situation is looked at again.
@@ -91,16 +93,12 @@ impl Job<'_> {
 
     async fn submit(&self, campaign: &Campaign, most: u32) -> Result<(), JobError> {
         let items = self.postgres.next(campaign, most).await?;
-        let mut gone = Vec::new();
-        for item in &items {
-            match &item.request {
-                Some(request) => {
-                    let message = wire::request(request, OffsetDateTime::now_utc());
-                    self.submitter.submit(RequestQueue::Bulk, &message).await?;
-                }
-                None => gone.push(item.place),
-            }
-        }
+        let gone: Vec<i64> = items.iter().filter(|item| item.request.is_none()).map(|item| item.place).collect();
+        let submit = |request: &Request| {
+            let message = wire::request(request, OffsetDateTime::now_utc());
+            async move { self.submitter.submit(RequestQueue::Bulk, &message).await }
+        };
+        try_join_all(items.iter().filter_map(|item| item.request.as_ref()).map(submit)).await?;
         // Where the last ones were erased there is nothing left.
         let place = items.last().map_or(campaign.last_place, |last| last.place);
         Ok(self.postgres.advance(campaign.id, place, &gone).await?)

@@ -1,7 +1,8 @@
 //! Campaigns in PostgreSQL.
 
-use sqlx::postgres::{PgArguments, PgConnection, PgRow};
-use sqlx::query::Query;
+mod selecting;
+
+use sqlx::postgres::PgRow;
 use sqlx::{Acquire, AssertSqlSafe, Row};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -9,38 +10,9 @@ use uuid::Uuid;
 use crate::report::{By, Changes, Group};
 use crate::selection::Selection;
 use database::{Database, DatabaseError, query, query_scalar};
-use domain::{Context, Decision, ImageRef, LabelledOrigin, Outcome, OutcomeId, Purpose, Request, SubmissionKey};
+use domain::{Context, ImageRef, Outcome, OutcomeId, Purpose, Request, SubmissionKey};
 use ledger::Ledger;
-
-/// Of the verdicts in force those that a selection chooses ($1 to $9) and that the model $10 has not judged. Without its document a
-/// verdict can't be judged again: nothing says which version of the object it was, nor what the platform gave with it.
-const SELECTED: &str = "
-FROM verdicts AS v
-WHERE ($1::timestamptz IS NULL OR v.recorded_at >= $1) AND ($2::timestamptz IS NULL OR v.recorded_at < $2)
-    AND ($3::text IS NULL OR v.tenant = $3) AND ($4::text IS NULL OR v.model_version = $4)
-    AND ($5::text IS NULL OR v.decision = $5) AND ($6::real IS NULL OR v.synthetic >= $6)
-    AND ($7::real IS NULL OR v.synthetic <= $7) AND ($8::text IS NULL OR v.generator = $8)
-    AND ($9::text IS NULL OR EXISTS (
-        SELECT FROM labels_in_force AS l WHERE l.sha256 = encode(v.image_sha256, 'hex') AND l.origin = $9
-    ))
-    AND v.model_version <> $10 AND v.remainder IS NOT NULL
-    AND NOT EXISTS (
-        SELECT FROM outcomes AS later
-        WHERE later.tenant = v.tenant AND later.submission_id = v.submission_id AND later.generation > v.generation
-            AND later.kind = 0
-    )";
-
-/// PostgreSQL finds nothing in JSON with an escaped NUL.
-const READABLE: &str = "strpos(v.remainder::text, '\\u0000') = 0";
-
-/// What the workers have needed for an image lately, in seconds of a device.
-const SECONDS: &str = "
-SELECT avg((v.remainder->'timing_ms'->>'infer')::float8 / greatest((v.remainder->>'batch_size')::float8, 1)) / 1000
-FROM (
-    SELECT remainder FROM verdicts
-    WHERE recorded_at > now() - interval '7 days' AND reused_from IS NULL AND remainder IS NOT NULL
-    ORDER BY recorded_at DESC LIMIT 1000
-) AS v WHERE strpos(v.remainder::text, '\\u0000') = 0";
+use selecting::{cost, items, selected};
 
 const CREATE: &str = "
 INSERT INTO campaigns (campaign_id, actor, reason, selection, model_version, state, items, stop_after_flips)
@@ -62,19 +34,33 @@ FROM campaigns AS c";
 /// The results of what was submitted. A failure is a result, too: the verdict before stays in force.
 const SETTLE: &str = "
 WITH settled AS (
-UPDATE campaign_items AS i SET result = CASE o.kind WHEN 0 THEN v.decision ELSE 'failed' END
-FROM outcomes AS o LEFT JOIN verdicts AS v ON v.recorded_at = o.recorded_at AND v.verdict_id = o.outcome_id AND o.kind = 0
-WHERE i.campaign_id = $1 AND i.result IS NULL AND i.place <= $2
+UPDATE campaign_items AS i SET result = coalesce(v.decision, 'failed')
+FROM campaigns AS c CROSS JOIN outcomes AS o
+LEFT JOIN verdicts AS v ON v.recorded_at = o.recorded_at AND v.verdict_id = o.outcome_id AND o.kind = 0
+    AND v.model_version = c.model_version
+WHERE c.campaign_id = $1 AND i.campaign_id = $1 AND i.result IS NULL AND i.place <= $2
     AND (o.tenant, o.submission_id, o.generation) = (i.tenant, i.submission_id, i.generation)
-    AND (o.kind = 1 OR v.decision IS NOT NULL)
 RETURNING i.result <> 'failed' AND i.result <> i.decision AS flipped
 )
 UPDATE campaigns SET flips = flips + (SELECT count(*) FILTER (WHERE flipped) FROM settled)
 WHERE campaign_id = $1 AND EXISTS (SELECT FROM settled)";
 
 const NEXT: &str = "
-SELECT place, tenant, submission_id, generation, verdict_id FROM campaign_items
+SELECT place, tenant, submission_id, before, generation FROM campaign_items
 WHERE campaign_id = $1 AND place > $2 ORDER BY place LIMIT $3";
+
+/// What was erased meanwhile has no place here.
+const FORGET_ERASED: &str = "
+DELETE FROM campaign_items AS i USING erasure_salt
+WHERE i.campaign_id = $1 AND i.place > $2 AND i.place <= $3 AND EXISTS (
+    SELECT FROM erased WHERE mark = sha256(
+        salt || convert_to(i.tenant, 'UTF8') || '\\x00'::bytea || convert_to(i.submission_id, 'UTF8'))
+)";
+
+/// Of a statement that looks at all that was selected.
+const NO_LIMIT: &str = "SET LOCAL statement_timeout TO 0";
+
+const IS_MOVING: &str = "SELECT EXISTS (SELECT FROM ledger_move)";
 
 pub struct Postgres {
     database: Database,
@@ -145,9 +131,16 @@ impl Postgres {
     }
 
     pub async fn cost(&self, selection: &Selection, model: &str) -> Result<Cost, DatabaseError> {
+        self.refuse_while_moving().await?;
         let mut connection = self.database.connection().await?;
-        // Without our own limit on time: all that was selected is looked at.
-        let answer = cost(&mut connection, selection, model).await;
+        let work = async {
+            let mut transaction = connection.begin().await?;
+            query(NO_LIMIT).persistent(false).execute(&mut *transaction).await?;
+            let cost = cost(&mut transaction, selection, model).await?;
+            transaction.commit().await?;
+            Ok(cost)
+        };
+        let answer = work.await;
         self.database.conclude(connection, answer).await
     }
 
@@ -159,15 +152,19 @@ impl Postgres {
         (actor, reason): (&str, &str),
         stop_after_flips: Option<u32>,
     ) -> Result<Created, DatabaseError> {
+        self.refuse_while_moving().await?;
         let mut connection = self.database.connection().await?;
         let work = async {
             let id = Uuid::new_v4();
             let text = serde_json::to_string(selection).map_err(|error| sqlx::Error::Encode(error.into()))?;
             let mut transaction = connection.begin().await?;
+            query(NO_LIMIT).persistent(false).execute(&mut *transaction).await?;
             let create = query(CREATE).persistent(false).bind(id).bind(actor).bind(reason).bind(text).bind(model);
             create.bind(stop_after_flips.map(i64::from)).execute(&mut *transaction).await?;
             let items = items();
             selected(&items, selection, model).bind(id).execute(&mut *transaction).await?;
+            let forget = query(FORGET_ERASED).persistent(false).bind(id).bind(0_i64).bind(i64::MAX);
+            forget.execute(&mut *transaction).await?;
             let items: i64 = query_scalar(COUNTED).persistent(false).bind(id).fetch_one(&mut *transaction).await?;
             if items == 0 {
                 transaction.rollback().await?;
@@ -218,14 +215,19 @@ impl Postgres {
         self.database.conclude(connection, answer).await.map(drop)
     }
 
-    /// Ends it for good: what is not submitted is free for other campaigns. Whether it had not ended before.
+    /// Ends it for good: what has no result is free for other campaigns. Whether it had not ended before.
     pub async fn end(&self, id: Uuid, why: &str) -> Result<bool, DatabaseError> {
         let ended = self.set_state(id, "finished", Some(why)).await?;
         let mut connection = self.database.connection().await?;
         let free = "DELETE FROM campaign_items AS i USING campaigns AS c
-            WHERE i.campaign_id = $1 AND c.campaign_id = $1 AND c.state = 'finished' AND i.place > c.submitted";
-        // Without our own limit on time: there may be millions.
-        let answer = query(free).persistent(false).bind(id).execute(&mut *connection).await;
+            WHERE i.campaign_id = $1 AND c.campaign_id = $1 AND c.state = 'finished' AND i.result IS NULL";
+        let work = async {
+            let mut transaction = connection.begin().await?;
+            query(NO_LIMIT).persistent(false).execute(&mut *transaction).await?;
+            query(free).persistent(false).bind(id).execute(&mut *transaction).await?;
+            transaction.commit().await
+        };
+        let answer = work.await;
         self.database.conclude(connection, answer).await?;
         Ok(ended)
     }
@@ -242,14 +244,14 @@ impl Postgres {
         let asked = query(NEXT).persistent(false).bind(campaign.id).bind(campaign.submitted).bind(i64::from(most));
         let answer = self.database.in_time(asked.fetch_all(&mut *connection)).await;
         let rows = self.database.conclude(connection, answer).await?;
-        let ledger = ledger::postgres::Postgres::on(&self.database);
-        let mut items = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let (place, key, id) = item(row).map_err(|error| self.database.error(error))?;
-            let before = ledger.outcome(id).await?;
-            items.push(Item { place, request: before.and_then(|outcome| request(key, outcome)) });
-        }
-        Ok(items)
+        let items = rows.iter().map(item).collect::<Result<Vec<_>, _>>().map_err(|error| self.database.error(error))?;
+        let before: Vec<SubmissionKey> = items.iter().map(|(_, before, _)| before.clone()).collect();
+        let found = ledger::postgres::Postgres::on(&self.database).find(&before).await?;
+        let items = items.into_iter().zip(found).map(|((place, _, key), found)| Item {
+            place,
+            request: found.standing.and_then(|before| request(key, before)),
+        });
+        Ok(items.collect())
     }
 
     /// Everything up to this place is submitted; of these the verdict is gone.
@@ -257,6 +259,10 @@ impl Postgres {
         let mut connection = self.database.connection().await?;
         let work = async {
             let mut transaction = connection.begin().await?;
+            if let (Some(first), Some(last)) = (gone.first(), gone.last()) {
+                let forget = query(FORGET_ERASED).persistent(false).bind(id).bind(first - 1).bind(*last);
+                forget.execute(&mut *transaction).await?;
+            }
             let missing = "UPDATE campaign_items SET result = 'failed' WHERE campaign_id = $1 AND place = ANY($2)";
             query(missing).persistent(false).bind(id).bind(gone).execute(&mut *transaction).await?;
             let advance = "UPDATE campaigns SET submitted = greatest(submitted, $2) WHERE campaign_id = $1";
@@ -270,60 +276,28 @@ impl Postgres {
     /// What became of the decisions, in groups.
     pub async fn changes(&self, id: Uuid, by: By) -> Result<Changes, DatabaseError> {
         let mut connection = self.database.connection().await?;
-        let asked = query(by.statement()).persistent(false).bind(id);
-        let answer = asked.fetch_all(&mut *connection).await;
-        let rows = answer.and_then(|rows| rows.iter().map(group).collect::<Result<Vec<_>, _>>());
-        Ok(Changes(self.database.conclude(connection, rows).await?))
+        let work = async {
+            let mut transaction = connection.begin().await?;
+            query(NO_LIMIT).persistent(false).execute(&mut *transaction).await?;
+            let rows = query(by.statement()).persistent(false).bind(id).fetch_all(&mut *transaction).await?;
+            transaction.commit().await?;
+            rows.iter().map(group).collect::<Result<Vec<_>, _>>()
+        };
+        let answer = work.await;
+        Ok(Changes(self.database.conclude(connection, answer).await?))
     }
-}
 
-/// What lies nearest a threshold comes first among what is called the same.
-fn items() -> String {
-    format!(
-        "INSERT INTO campaign_items (place, recorded_at, generation, campaign_id, verdict_id, tenant, submission_id, decision)
-         SELECT row_number() OVER (ORDER BY chosen.decision <> 'synthetic', distance, recorded_at, verdict_id), recorded_at, next, $11,
-             verdict_id, tenant, submission_id, decision
-         FROM (
-             SELECT v.*,
-                 CASE WHEN {READABLE} THEN least(
-                     abs(v.synthetic - (v.remainder->'score'->>'threshold_low')::real),
-                     abs(v.synthetic - (v.remainder->'score'->>'threshold_high')::real)
-                 ) ELSE abs(v.synthetic - 0.5) END AS distance,
-                 1 + (SELECT max(generation) FROM outcomes AS o
-                      WHERE (o.tenant, o.submission_id) = (v.tenant, v.submission_id)) AS next
-             {SELECTED}
-         ) AS chosen
-         ON CONFLICT (tenant, submission_id, generation) DO NOTHING"
-    )
-}
-
-fn selected<'q>(sql: &str, selection: &'q Selection, model: &'q str) -> Query<'q, sqlx::Postgres, PgArguments> {
-    let asked = query(AssertSqlSafe(sql.to_string())).persistent(false).bind(selection.since).bind(selection.until);
-    let asked = asked.bind(selection.tenant.as_deref()).bind(selection.model.as_deref());
-    let asked = asked.bind(selection.decision.map(Decision::as_str)).bind(selection.min_score);
-    let asked = asked.bind(selection.max_score).bind(selection.generator.as_deref());
-    asked.bind(selection.label.map(LabelledOrigin::as_str)).bind(model)
-}
-
-async fn cost(connection: &mut PgConnection, selection: &Selection, model: &str) -> Result<Cost, sqlx::Error> {
-    let asked = format!(
-        "SELECT v.decision, count(*) AS verdicts,
-             sum(CASE WHEN {READABLE} THEN (v.remainder->'image'->>'bytes')::bigint ELSE 0 END)::bigint AS bytes,
-             count(*) FILTER (WHERE EXISTS (
-                 SELECT FROM campaign_items AS i JOIN campaigns USING (campaign_id)
-                 WHERE (i.tenant, i.submission_id) = (v.tenant, v.submission_id) AND i.result IS NULL AND state <> 'finished'
-             )) AS taken {SELECTED} GROUP BY v.decision ORDER BY v.decision"
-    );
-    let mut cost = Cost::default();
-    for row in selected(&asked, selection, model).fetch_all(&mut *connection).await? {
-        let count = |column: &str| row.try_get::<i64, _>(column).map(i64::unsigned_abs);
-        cost.verdicts += count("verdicts")?;
-        cost.bytes += count("bytes")?;
-        cost.taken += count("taken")?;
-        cost.by_decision.push((row.try_get("decision")?, count("verdicts")?));
+    async fn refuse_while_moving(&self) -> Result<(), DatabaseError> {
+        let mut connection = self.database.connection().await?;
+        let asked = query_scalar::<bool>(IS_MOVING).persistent(false);
+        let answer = self.database.in_time(asked.fetch_one(&mut *connection)).await;
+        if !self.database.conclude(connection, answer).await? {
+            return Ok(());
+        }
+        let detail = "what was recorded before the ledger had partitions is not moved yet, so it is not known which verdicts are in \
+                      force; run `assay migrate` first";
+        Err(DatabaseError::Hindered { detail: detail.into(), cause: None })
     }
-    cost.seconds = query_scalar(SECONDS).persistent(false).fetch_one(connection).await?;
-    Ok(cost)
 }
 
 fn campaign(row: &PgRow) -> Result<Campaign, sqlx::Error> {
@@ -349,12 +323,16 @@ fn campaign(row: &PgRow) -> Result<Campaign, sqlx::Error> {
     })
 }
 
-fn item(row: &PgRow) -> Result<(i64, SubmissionKey, OutcomeId), sqlx::Error> {
-    let generation: i64 = row.try_get("generation")?;
-    let generation = u32::try_from(generation).map_err(|error| sqlx::Error::Decode(error.into()))?;
-    let key =
-        SubmissionKey { tenant: row.try_get("tenant")?, submission_id: row.try_get("submission_id")?, generation };
-    Ok((row.try_get("place")?, key, OutcomeId(row.try_get("verdict_id")?)))
+/// Its place, the verdict in force, and what is to come.
+fn item(row: &PgRow) -> Result<(i64, SubmissionKey, SubmissionKey), sqlx::Error> {
+    let generation = |column: &str| {
+        let generation: i64 = row.try_get(column)?;
+        u32::try_from(generation).map_err(|error| sqlx::Error::Decode(error.into()))
+    };
+    let (tenant, submission_id) = (row.try_get("tenant")?, row.try_get("submission_id")?);
+    let before = SubmissionKey { tenant, submission_id, generation: generation("before")? };
+    let key = SubmissionKey { generation: generation("generation")?, ..before.clone() };
+    Ok((row.try_get("place")?, before, key))
 }
 
 /// The next generation of a verdict: the same bytes, as far as they can be named.

@@ -53,7 +53,10 @@ pub fn step(situation: &Situation<'_>) -> Step {
         return Step::Stop(format!("{flips} decisions have changed, and it was to stop after {most}: look at them"));
     }
     if situation.left == 0 {
-        return Step::Wait("the last results are awaited");
+        return Step::Wait(
+            "the last results are awaited; `assay status` and `assay dead list` show what is in the way, `assay reverdict end` gives \
+             them up",
+        );
     }
     if at_work.is_empty() {
         return Step::Wait("no worker is at work");

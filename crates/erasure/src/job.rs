@@ -11,6 +11,9 @@ use crate::selection::Selection;
 use broker::{BrokerError, Events};
 use database::DatabaseError;
 
+/// Times that all of it is looked through; with the second one it is found that nothing is left.
+const PASSES: u32 = 5;
+
 /// Copies of images that this machine keeps.
 pub trait Files: Send + Sync {
     /// Deletes those of these images (sha256, lower-case hexadecimal); gives how many there were.
@@ -52,6 +55,11 @@ pub enum JobError {
     #[error("a cached image can't be deleted: {0}; mend that and give the same command again")]
     Files(#[from] io::Error),
     #[error(
+        "after {PASSES} passes there is still more of it: somebody goes on sending it; stop that and give the same command again, and it \
+         goes on"
+    )]
+    StillComing,
+    #[error(
         "what was recorded before the ledger had partitions is not moved yet, and may hold what is to be erased: run `assay migrate` \
          first"
     )]
@@ -67,8 +75,11 @@ impl Job<'_> {
         let mut begun = self.postgres.unfinished(selection).await?;
         let mut so_far = 0;
         // Until all of it has been looked through once more and nothing was there.
-        loop {
+        for pass in 1.. {
             let before = so_far;
+            if pass > PASSES {
+                return Err(JobError::StillComing);
+            }
             let mut scan = Scan::begin(self.postgres, selection).await?;
             loop {
                 let submissions = scan.next().await?;
@@ -79,7 +90,7 @@ impl Job<'_> {
                     Some(begun) => begun.clone(),
                     None => begun.insert(self.postgres.begin(selection, actor).await?).clone(),
                 };
-                self.erase(&erasure, &selection.tenant, &submissions).await?;
+                self.erase(&erasure, selection, &submissions).await?;
                 so_far += submissions.len() as u64;
                 (self.progress)(so_far, scan.until());
             }
@@ -111,7 +122,7 @@ impl Job<'_> {
             if submissions.is_empty() {
                 return Ok((all, labels_kept));
             }
-            let held = self.postgres.holdings(&selection.tenant, &submissions).await?;
+            let held = self.postgres.holdings(selection, &submissions).await?;
             let (counts, kept) = self.postgres.count(&held).await?;
             all.submissions += counts.submissions;
             all.verdicts += counts.verdicts;
@@ -122,15 +133,14 @@ impl Job<'_> {
         }
     }
 
-    async fn erase(&self, begun: &Begun, tenant: &str, submissions: &[String]) -> Result<(), JobError> {
+    async fn erase(&self, begun: &Begun, selection: &Selection, submissions: &[String]) -> Result<(), JobError> {
+        let tenant = selection.tenant.as_str();
         self.postgres.mark(begun.id, tenant, submissions).await?;
-        let held = self.postgres.holdings(tenant, submissions).await?;
-        // Another command of the same selection was here first.
-        if held.submissions.is_empty() {
-            return Ok(());
-        }
+        let held = self.postgres.holdings(selection, submissions).await?;
         // Before the rows go: after them nobody could say any more what is gone.
-        self.events.erased(&held.event(begun.id, tenant, OffsetDateTime::now_utc())).await?;
+        if !held.submissions.is_empty() {
+            self.events.erased(&held.event(begun.id, tenant, OffsetDateTime::now_utc())).await?;
+        }
         let models: BTreeSet<String> = held.contents().flat_map(self.learnt_by).collect();
         let files = self.files.delete(&held.own_contents)?;
         self.postgres.delete(begun.id, tenant, &held, files, &models).await?;

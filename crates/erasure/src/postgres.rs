@@ -1,5 +1,6 @@
 //! Finding, marking and deleting in PostgreSQL.
 
+mod holdings;
 mod scan;
 
 use std::collections::BTreeSet;
@@ -13,8 +14,9 @@ use uuid::Uuid;
 use crate::receipt::{Counts, Receipt};
 use crate::selection::{Selection, What};
 use database::{Database, DatabaseError, Session, query, query_scalar};
-use domain::{Erased, ErasedSubmission, OutcomeId};
 
+pub(crate) use holdings::Holdings;
+use holdings::holdings;
 pub(crate) use scan::Scan;
 
 /// Of [`Selection::identity`] in $1.
@@ -44,26 +46,13 @@ const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout TO '500ms'";
 const TRIES: u32 = 60;
 const PAUSE: Duration = Duration::from_millis(250);
 
-const KEYS: &str = "
-SELECT submission_id, kind, outcome_id, recorded_at FROM outcomes WHERE tenant = $1 AND submission_id = ANY($2)
-ORDER BY submission_id, generation";
-
-const VERDICTS: &str = "
-SELECT encode(image_sha256, 'hex') AS sha256, bucket, object_key FROM verdicts
-WHERE recorded_at = ANY($1::timestamptz[]) AND verdict_id = ANY($2::uuid[])";
-
-const FAILURES: &str = "
-SELECT NULL AS sha256, bucket, object_key FROM failures
-WHERE recorded_at = ANY($1::timestamptz[]) AND failure_id = ANY($2::uuid[])";
-
-/// A tenant's first verdict on an image is never one that reuses another.
-const HELD_BY_OTHERS: &str = "
-SELECT DISTINCT encode(image_sha256, 'hex') FROM verdicts
-WHERE image_sha256 IN (SELECT decode(sha256, 'hex') FROM unnest($1::text[]) AS sha256) AND reused_from IS NULL AND tenant <> $2";
-
-const COUNT_LABELS: &str = "SELECT count(*) FROM labels WHERE sha256 = ANY($1::text[]) OR verdict_id = ANY($2::uuid[]) OR location = ANY($3::text[])";
-const DELETE_LABELS: &str =
-    "DELETE FROM labels WHERE sha256 = ANY($1::text[]) OR verdict_id = ANY($2::uuid[]) OR location = ANY($3::text[])";
+/// By the image, unless another tenant has it; by the outcome that they name; by the place, unless it is about such an image.
+const COUNT_LABELS: &str = "
+SELECT count(*) FROM labels
+WHERE sha256 = ANY($1::text[]) OR verdict_id = ANY($2::uuid[]) OR (location = ANY($3::text[]) AND NOT sha256 = ANY($4::text[]))";
+const DELETE_LABELS: &str = "
+DELETE FROM labels
+WHERE sha256 = ANY($1::text[]) OR verdict_id = ANY($2::uuid[]) OR (location = ANY($3::text[]) AND NOT sha256 = ANY($4::text[]))";
 const KEPT_LABELS: &str = "SELECT count(*) FROM labels WHERE sha256 = ANY($1::text[])";
 
 const DELETE_VERDICTS: &str =
@@ -108,39 +97,6 @@ pub struct Postgres {
 pub struct Begun {
     pub id: Uuid,
     pub started_at: OffsetDateTime,
-}
-
-/// What is there of some submissions.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Holdings {
-    pub submissions: Vec<ErasedSubmission>,
-    verdicts: Rows,
-    failures: Rows,
-    /// Of the images, lower-case hexadecimal: those that no other tenant has, and those that one has.
-    pub own_contents: Vec<String>,
-    shared_contents: Vec<String>,
-    locations: Vec<String>,
-}
-
-/// Rows of one table: where they are, and which they are.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Rows {
-    times: Vec<OffsetDateTime>,
-    ids: Vec<Uuid>,
-}
-
-impl Holdings {
-    fn outcome_ids(&self) -> Vec<Uuid> {
-        [self.verdicts.ids.as_slice(), self.failures.ids.as_slice()].concat()
-    }
-
-    pub(crate) fn contents(&self) -> impl Iterator<Item = &str> {
-        self.own_contents.iter().chain(&self.shared_contents).map(String::as_str)
-    }
-
-    pub(crate) fn event(&self, id: Uuid, tenant: &str, at: OffsetDateTime) -> Erased {
-        Erased::new(id, tenant, self.submissions.clone(), at)
-    }
 }
 
 impl Postgres {
@@ -228,9 +184,13 @@ impl Postgres {
         self.database.conclude(connection, answer).await
     }
 
-    pub(crate) async fn holdings(&self, tenant: &str, submissions: &[String]) -> Result<Holdings, DatabaseError> {
+    pub(crate) async fn holdings(
+        &self,
+        selection: &Selection,
+        submissions: &[String],
+    ) -> Result<Holdings, DatabaseError> {
         let mut connection = self.database.connection().await?;
-        let answer = self.database.in_time(holdings(&mut connection, tenant, submissions)).await;
+        let answer = self.database.in_time(holdings(&mut connection, selection, submissions)).await;
         self.database.conclude(connection, answer).await
     }
 
@@ -239,7 +199,11 @@ impl Postgres {
         let mut connection = self.database.connection().await?;
         let asked = async {
             let count = query_scalar::<i64>(COUNT_LABELS).persistent(false);
-            let count = count.bind(&held.own_contents).bind(held.outcome_ids()).bind(&held.locations);
+            let count = count
+                .bind(&held.own_contents)
+                .bind(held.outcome_ids())
+                .bind(&held.locations)
+                .bind(&held.shared_contents);
             let labels = count.fetch_one(&mut *connection).await?;
             let kept = query_scalar::<i64>(KEPT_LABELS).persistent(false).bind(&held.shared_contents);
             Ok((labels.unsigned_abs(), kept.fetch_one(&mut *connection).await?.unsigned_abs()))
@@ -295,40 +259,6 @@ async fn begun(connection: &mut PgConnection, selection: &[u8]) -> Result<Option
     row.map(|row| Ok(Begun { id: row.try_get("erasure_id")?, started_at: row.try_get("started_at")? })).transpose()
 }
 
-async fn holdings(
-    connection: &mut PgConnection,
-    tenant: &str,
-    submissions: &[String],
-) -> Result<Holdings, sqlx::Error> {
-    let mut held = Holdings::default();
-    let keys = query(KEYS).persistent(false).bind(tenant).bind(submissions).fetch_all(&mut *connection).await?;
-    for row in &keys {
-        let (submission_id, outcome_id): (String, Uuid) = (row.try_get("submission_id")?, row.try_get("outcome_id")?);
-        let is_verdict = row.try_get::<i16, _>("kind")? == 0;
-        let rows = if is_verdict { &mut held.verdicts } else { &mut held.failures };
-        rows.times.push(row.try_get("recorded_at")?);
-        rows.ids.push(outcome_id);
-        match held.submissions.last_mut() {
-            Some(last) if last.submission_id == submission_id => last.outcome_ids.push(OutcomeId(outcome_id)),
-            _ => held.submissions.push(ErasedSubmission { submission_id, outcome_ids: vec![OutcomeId(outcome_id)] }),
-        }
-    }
-    let mut contents = BTreeSet::new();
-    for (statement, rows) in [(VERDICTS, &held.verdicts), (FAILURES, &held.failures)] {
-        let asked = query(statement).persistent(false).bind(&rows.times).bind(&rows.ids);
-        for row in asked.fetch_all(&mut *connection).await? {
-            contents.extend(row.try_get::<Option<String>, _>("sha256")?);
-            let (bucket, key): (&str, &str) = (row.try_get("bucket")?, row.try_get("object_key")?);
-            held.locations.push(format!("s3://{bucket}/{key}"));
-        }
-    }
-    let asked = contents.iter().cloned().collect::<Vec<_>>();
-    let others = query_scalar::<String>(HELD_BY_OTHERS).persistent(false).bind(asked).bind(tenant);
-    let others: BTreeSet<String> = others.fetch_all(connection).await?.into_iter().collect();
-    (held.shared_contents, held.own_contents) = contents.into_iter().partition(|content| others.contains(content));
-    Ok(held)
-}
-
 async fn delete(
     connection: &mut Session,
     id: Uuid,
@@ -339,7 +269,8 @@ async fn delete(
 ) -> Result<(), sqlx::Error> {
     let mut transaction = connection.begin().await?;
     let labels = query(DELETE_LABELS).persistent(false);
-    let labels = labels.bind(&held.own_contents).bind(held.outcome_ids()).bind(&held.locations);
+    let labels =
+        labels.bind(&held.own_contents).bind(held.outcome_ids()).bind(&held.locations).bind(&held.shared_contents);
     let labels = labels.execute(&mut *transaction).await?.rows_affected();
     let kept = query_scalar::<i64>(KEPT_LABELS).persistent(false).bind(&held.shared_contents);
     let kept = kept.fetch_one(&mut *transaction).await?;
@@ -350,14 +281,13 @@ async fn delete(
         let delete = query(statement).persistent(false).bind(&rows.times).bind(&rows.ids);
         *deleted = delete.execute(&mut *transaction).await?.rows_affected();
     }
-    let submissions: Vec<&str> = held.submissions.iter().map(|one| one.submission_id.as_str()).collect();
-    query(DELETE_ITEMS).persistent(false).bind(tenant).bind(submissions.as_slice()).execute(&mut *transaction).await?;
-    let keys = query(DELETE_KEYS).persistent(false).bind(tenant).bind(submissions.as_slice());
+    query(DELETE_ITEMS).persistent(false).bind(tenant).bind(&held.asked).execute(&mut *transaction).await?;
+    let keys = query(DELETE_KEYS).persistent(false).bind(tenant).bind(&held.asked);
     // Another command of the same selection may have been here first; it has counted them.
     let first = keys.execute(&mut *transaction).await?.rows_affected() > 0;
     let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-    let (submissions, kept) = if first { (submissions.len() as u64, kept) } else { (0, 0) };
-    let add = query(ADD).persistent(false).bind(id).bind(number(submissions)).bind(number(deleted[0]));
+    let (count, kept) = if first { (held.submissions.len() as u64, kept) } else { (0, 0) };
+    let add = query(ADD).persistent(false).bind(id).bind(number(count)).bind(number(deleted[0]));
     let add = add.bind(number(deleted[1])).bind(number(labels)).bind(kept).bind(number(files));
     add.bind(models.iter().cloned().collect::<Vec<_>>()).execute(&mut *transaction).await?;
     transaction.commit().await

@@ -99,8 +99,21 @@ impl Receipt {
             ),
             place("backups of the database", "after restoring one, run this command again"),
             place(
-                "other machines that run `assay retrain`",
-                "the next run deletes cached images that are no longer labelled; runs/*/snapshot.json of earlier ones list digests",
+                &format!("corrections in the queue {prefix}.labels"),
+                "one that names the image becomes a label again: run `assay labels drain`, and then this command once more",
+            ),
+            place(
+                "machines that run `assay retrain`",
+                "a run under way may fetch the image once more, and the next one deletes what is no longer labelled; runs/*/snapshot.json of \
+                 earlier ones, on this machine too, list digests and places",
+            ),
+            place(
+                "what `[retention]` has removed before",
+                "without its verdict the image of a submission is not known: give its digest by --sha256 if you have it",
+            ),
+            place(
+                "verdicts of the same tenant that used these scores again",
+                "they name the id of the verdict that they reused, which follows from the submission's id",
             ),
         ]
     }

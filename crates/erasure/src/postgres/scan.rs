@@ -22,10 +22,16 @@ const SHORTEST: Duration = Duration::seconds(1);
 const LONGEST: Duration = Duration::days(7);
 const LONG: std::time::Duration = std::time::Duration::from_millis(500);
 
-const ONE: &str = "SELECT submission_id FROM outcomes WHERE tenant = $1 AND submission_id = $2 LIMIT 1";
+/// Of what `[retention]` has let go there may still be an item of a campaign.
+const ONE: &str = "
+SELECT submission_id FROM outcomes WHERE tenant = $1 AND submission_id = $2
+UNION SELECT submission_id FROM campaign_items WHERE tenant = $1 AND submission_id = $2 LIMIT 1";
 
 const OF_TENANT: &str = "
-SELECT DISTINCT submission_id FROM outcomes WHERE tenant = $1 AND submission_id > $2 ORDER BY submission_id LIMIT $3";
+(SELECT DISTINCT submission_id FROM outcomes WHERE tenant = $1 AND submission_id > $2 ORDER BY submission_id LIMIT $3)
+UNION
+(SELECT DISTINCT submission_id FROM campaign_items WHERE tenant = $1 AND submission_id > $2 ORDER BY submission_id LIMIT $3)
+ORDER BY submission_id LIMIT $3";
 
 const SPAN: &str =
     "SELECT min(lower), least(max(upper), now() + interval '1 day') FROM ledger_partitions WHERE parent = $1";
@@ -44,9 +50,9 @@ const DOCUMENTS: [(&str, &str, &str); 2] = [
     ),
     (
         "failures",
-        "SELECT DISTINCT submission_id, NULL AS document FROM failures
+        "SELECT submission_id, CASE WHEN strpos(document::text, '\\u0000') > 0 THEN document::text END AS document FROM failures
          WHERE recorded_at >= $1 AND recorded_at < $2 AND tenant = $3 AND submission_id > $4
-             AND CASE WHEN strpos(document::text, '\\u0000') > 0 THEN false ELSE document->'image'->>'sha256' = $5 END
+             AND CASE WHEN strpos(document::text, '\\u0000') > 0 THEN true ELSE lower(document->'image'->>'sha256') = $5 END
          ORDER BY submission_id LIMIT $6",
         "SELECT submission_id, CASE WHEN strpos(document::text, '\\u0000') > 0 THEN document::text END AS document FROM failures
          WHERE recorded_at >= $1 AND recorded_at < $2 AND tenant = $3 AND submission_id > $4
@@ -222,7 +228,16 @@ async fn slice(
 /// Looks into a document that PostgreSQL can't look into.
 fn is_selected(text: &str, what: &What) -> bool {
     let document: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
-    document.get("metadata").and_then(|metadata| metadata.as_object()).is_some_and(|metadata| what.is_in(metadata))
+    match what {
+        What::Sha256(digest) => {
+            let found = document.pointer("/image/sha256").and_then(|found| found.as_str());
+            found.is_some_and(|found| found.eq_ignore_ascii_case(digest))
+        }
+        what => document
+            .get("metadata")
+            .and_then(|metadata| metadata.as_object())
+            .is_some_and(|metadata| what.is_in(metadata)),
+    }
 }
 
 #[cfg(test)]
@@ -235,5 +250,8 @@ mod tests {
         assert!(is_selected(r#"{"metadata": {"user": "4711", "text": "a\u0000b"}}"#, &what));
         assert!(!is_selected(r#"{"metadata": {"user": "1", "text": "a\u0000b"}}"#, &what));
         assert!(!is_selected(r#"{"text": "\u0000"}"#, &what));
+        let digest = What::Sha256("ab".repeat(32));
+        let of = |digest: &str| format!(r#"{{"image": {{"sha256": "{digest}"}}, "text": "\u0000"}}"#);
+        assert!(is_selected(&of(&"AB".repeat(32)), &digest) && !is_selected(&of(&"cd".repeat(32)), &digest));
     }
 }
