@@ -3,15 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ledger::workers::LastReport;
+use ledger::workers::{LastReport, SILENT_AFTER};
 
-/// Workers say how they are every 5 s; after this long they are called silent.
-const SILENT: Duration = Duration::from_secs(20);
 /// Those that said nothing for this long are not shown.
 pub(super) const FORGOTTEN: Duration = Duration::from_secs(15 * 60);
 
 pub(super) fn is_at_work(last: &LastReport) -> bool {
-    last.age <= SILENT
+    last.age <= SILENT_AFTER
 }
 
 /// A line for those who follow the registry, and one for each other kind that there is.

@@ -1,22 +1,19 @@
 //! `assay ledger`: partitions, sizes, and what is not to be kept any longer.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use serde_json::json;
 use time::OffsetDateTime;
-use tokio_util::sync::CancellationToken;
 
 use super::End;
-use super::actor::actor;
+use super::alone::{Holder, alone};
 use super::print::say;
 use crate::config::Config;
 use database::Database;
 use ledger::maintenance::{AHEAD_DAYS, FEWEST_AHEAD, Kind, Partition, ahead, outlived};
 use ledger::postgres::{Moved, Postgres, Size};
 use ledger::workers::{self, REMOVED_AFTER, Workers};
-use registry::{Acquired, HeldLease, Leases};
 
 /// Of whoever maintains: after this long without a word another one may.
 const LEASE: Duration = Duration::from_secs(120);
@@ -68,32 +65,18 @@ pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
     let ledger = Postgres::on(&database);
     match &args.action {
         Action::Maintain(args) if args.dry_run => tell_plan(&ledger, config, args).await,
-        Action::Maintain(args) => Box::pin(alone(&database, maintain(&ledger, &database, config, args))).await,
+        Action::Maintain(args) => maintain_alone(&ledger, &database, config, args).await,
         Action::Show { json } => show(&ledger, *json).await,
     }
 }
 
-/// Works with the lease, or says who has it.
-async fn alone(database: &Database, work: impl Future<Output = Result<(), End>>) -> Result<(), End> {
-    let leases: Arc<dyn Leases> = Arc::new(registry::postgres::Postgres::on(database));
-    let holder = format!("{}/{}", actor(), std::process::id());
-    let lease = match leases.acquire("ledger", &holder, LEASE).await? {
-        Acquired::Mine(lease) => lease,
-        Acquired::Held { by, until } => {
-            say!("another `assay ledger maintain` is at work: {by}, with the lease until {until}; nothing was done");
-            return Ok(());
-        }
-    };
-    let taken_over = CancellationToken::new();
-    let held = HeldLease::keep(leases, lease, LEASE, taken_over.clone());
-    let end = tokio::select! {
-        end = work => end,
-        () = taken_over.cancelled() => {
-            Err(End::work("another `assay ledger maintain` has taken over, since this one had said nothing for too long; it does the rest"))
-        }
-    };
-    held.release().await;
-    end
+async fn maintain_alone(ledger: &Postgres, database: &Database, config: &Config, args: &Maintain) -> Result<(), End> {
+    let taken_over = "another `assay ledger maintain` has taken over, since this one had said nothing for too long; it does the rest";
+    let work = Box::pin(maintain(ledger, database, config, args));
+    if let Some(Holder { by, until }) = alone(database, ("ledger", LEASE), taken_over, work).await? {
+        say!("another `assay ledger maintain` is at work: {by}, with the lease until {until}; nothing was done");
+    }
+    Ok(())
 }
 
 async fn maintain(ledger: &Postgres, database: &Database, config: &Config, args: &Maintain) -> Result<(), End> {

@@ -1,6 +1,7 @@
 //! One file for each subcommand: it reads its arguments, calls the library, prints.
 
 mod actor;
+mod alone;
 mod api;
 mod completions;
 mod dead;

@@ -2,18 +2,16 @@
 
 mod which;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use serde_json::json;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::End;
 use super::actor::actor;
-use super::followers::is_at_work;
+use super::alone::{Holder, alone};
 use super::print::say;
 use crate::config::Config;
 use crate::moment::moment;
@@ -21,14 +19,12 @@ use broker::Submitter;
 use broker::rabbit::RabbitSubmitter;
 use campaign::{By, Campaign, Cost, Created, Job, JobError, Limits, Postgres, Selection};
 use database::Database;
-use ledger::workers::Workers;
-use registry::{Acquired, HeldLease, Leases, Registry};
+use ledger::workers::{SILENT_AFTER, Workers};
+use registry::Registry;
 use which::Which;
 
 /// Of whoever feeds the bulk queue: after this long without a word another one may.
 const LEASE: Duration = Duration::from_secs(60);
-/// Workers that said nothing for this long do not count.
-const SILENT: Duration = Duration::from_secs(20);
 
 /// Judge again what was judged before, by the model that is at work now.
 ///
@@ -126,7 +122,7 @@ pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
     let postgres = Postgres::on(&database);
     match &args.action {
         Action::Plan { which, json } => plan(&postgres, &which.selection()?, &model(&database).await?, *json).await,
-        Action::Run(args) => Box::pin(feed(&database, &postgres, args, config)).await,
+        Action::Run(args) => feed(&database, &postgres, args, config).await,
         Action::Pause { campaign } => {
             let campaign = known(&postgres, *campaign).await?;
             if campaign.state != "running" {
@@ -154,9 +150,8 @@ pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
 
 /// The version that workers serve; without workers the one that is active.
 async fn model(database: &Database) -> Result<String, End> {
-    let reports = ledger::workers::postgres::Postgres::on(database).last_reports(SILENT).await?;
-    let mut at_work: Vec<String> =
-        reports.iter().filter(|last| is_at_work(last)).map(|last| last.report.model_version.clone()).collect();
+    let reports = ledger::workers::postgres::Postgres::on(database).last_reports(SILENT_AFTER).await?;
+    let mut at_work: Vec<String> = reports.into_iter().map(|last| last.report.model_version).collect();
     at_work.sort();
     at_work.dedup();
     match at_work.as_slice() {
@@ -219,26 +214,21 @@ fn lines_of_cost(cost: &Cost, selection: &Selection, model: &str, hours: Option<
 }
 
 async fn feed(database: &Database, postgres: &Postgres, args: &Run, config: &Config) -> Result<(), End> {
-    let leases: Arc<dyn Leases> = Arc::new(registry::postgres::Postgres::on(database));
-    let lease = match leases.acquire("reverdict", &format!("{}/{}", actor(), std::process::id()), LEASE).await? {
-        Acquired::Mine(lease) => lease,
-        Acquired::Held { by, until } => {
-            return Err(End::work(format!(
-                "{by} feeds the bulk queue, with the lease until {until}; one campaign at a time: `assay reverdict pause` it first"
-            )));
+    let taken_over = "another `assay reverdict run` has taken over, since this one had said nothing for too long";
+    let work = Box::pin(async {
+        tokio::select! {
+            end = run_campaign(database, postgres, args, config) => end,
+            _ = tokio::signal::ctrl_c() => Err(End::work(
+                "stopped; what is in the queue is judged. `assay reverdict show` lists campaigns, `run --campaign ID` goes on",
+            )),
         }
-    };
-    let taken_over = CancellationToken::new();
-    let held = HeldLease::keep(leases, lease, LEASE, taken_over.clone());
-    let end = tokio::select! {
-        end = run_campaign(database, postgres, args, config) => end,
-        () = taken_over.cancelled() => Err(End::work("another `assay reverdict run` has taken over, since this one had said nothing for too long")),
-        _ = tokio::signal::ctrl_c() => {
-            Err(End::work("stopped; what is in the queue is judged. `assay reverdict show` lists campaigns, `run --campaign ID` goes on"))
-        }
-    };
-    held.release().await;
-    end
+    });
+    match alone(database, ("reverdict", LEASE), taken_over, work).await? {
+        None => Ok(()),
+        Some(Holder { by, until }) => Err(End::work(format!(
+            "{by} feeds the bulk queue, with the lease until {until}; one campaign at a time: `assay reverdict pause` it first"
+        ))),
+    }
 }
 
 async fn run_campaign(database: &Database, postgres: &Postgres, args: &Run, config: &Config) -> Result<(), End> {

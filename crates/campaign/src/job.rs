@@ -12,12 +12,10 @@ use crate::step::{Situation, Step, step};
 use broker::{BrokerError, RequestQueue, Submitter, wire};
 use database::DatabaseError;
 use domain::Request;
-use ledger::workers::Workers;
+use ledger::workers::{SILENT_AFTER, Workers};
 
 /// Items that are submitted before the situation is looked at again.
 const BATCH: u32 = 64;
-/// Workers say how they are every 5 s; those that said nothing for this long do not count.
-const SILENT: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// How much a campaign may take.
@@ -55,8 +53,7 @@ impl Job<'_> {
     pub async fn run(&self, id: Uuid) -> Result<Campaign, JobError> {
         self.postgres.set_state(id, "running", None).await?;
         loop {
-            let campaign = self.campaign(id).await?;
-            self.postgres.settle(&campaign).await?;
+            self.postgres.settle(id).await?;
             let campaign = self.campaign(id).await?;
             let next = self.step(&campaign).await?;
             (self.progress)(&campaign, if let Step::Wait(why) = next { Some(why) } else { None });
@@ -71,7 +68,7 @@ impl Job<'_> {
     }
 
     async fn step(&self, campaign: &Campaign) -> Result<Step, JobError> {
-        let reports = self.workers.last_reports(SILENT).await?;
+        let reports = self.workers.last_reports(SILENT_AFTER).await?;
         let at_work: BTreeSet<String> = reports.iter().map(|last| last.report.model_version.clone()).collect();
         let waits = reports.iter().filter_map(|last| last.report.queue_wait_s);
         let longest = waits.max_by(f32::total_cmp).and_then(|wait| Duration::try_from_secs_f32(wait).ok());

@@ -12,6 +12,7 @@ use crate::selection::Selection;
 use database::{Database, DatabaseError, query, query_scalar};
 use domain::{Context, ImageRef, Outcome, OutcomeId, Purpose, Request, SubmissionKey};
 use ledger::Ledger;
+use ledger::postgres::Moved;
 use selecting::{cost, items, selected};
 
 const CREATE: &str = "
@@ -38,7 +39,7 @@ UPDATE campaign_items AS i SET result = coalesce(v.decision, 'failed')
 FROM campaigns AS c CROSS JOIN outcomes AS o
 LEFT JOIN verdicts AS v ON v.recorded_at = o.recorded_at AND v.verdict_id = o.outcome_id AND o.kind = 0
     AND v.model_version = c.model_version
-WHERE c.campaign_id = $1 AND i.campaign_id = $1 AND i.result IS NULL AND i.place <= $2
+WHERE c.campaign_id = $1 AND i.campaign_id = $1 AND i.result IS NULL AND i.place <= c.submitted
     AND (o.tenant, o.submission_id, o.generation) = (i.tenant, i.submission_id, i.generation)
 RETURNING i.result <> 'failed' AND i.result <> i.decision AS flipped
 )
@@ -59,8 +60,6 @@ WHERE i.campaign_id = $1 AND i.place > $2 AND i.place <= $3 AND EXISTS (
 
 /// Of a statement that looks at all that was selected.
 const NO_LIMIT: &str = "SET LOCAL statement_timeout TO 0";
-
-const IS_MOVING: &str = "SELECT EXISTS (SELECT FROM ledger_move)";
 
 pub struct Postgres {
     database: Database,
@@ -232,9 +231,9 @@ impl Postgres {
         Ok(ended)
     }
 
-    pub(crate) async fn settle(&self, campaign: &Campaign) -> Result<(), DatabaseError> {
+    pub(crate) async fn settle(&self, id: Uuid) -> Result<(), DatabaseError> {
         let mut connection = self.database.connection().await?;
-        let settle = query(SETTLE).persistent(false).bind(campaign.id).bind(campaign.submitted);
+        let settle = query(SETTLE).persistent(false).bind(id);
         let answer = self.database.in_time(settle.execute(&mut *connection)).await;
         self.database.conclude(connection, answer).await.map(drop)
     }
@@ -288,10 +287,7 @@ impl Postgres {
     }
 
     async fn refuse_while_moving(&self) -> Result<(), DatabaseError> {
-        let mut connection = self.database.connection().await?;
-        let asked = query_scalar::<bool>(IS_MOVING).persistent(false);
-        let answer = self.database.in_time(asked.fetch_one(&mut *connection)).await;
-        if !self.database.conclude(connection, answer).await? {
+        if ledger::postgres::Postgres::on(&self.database).moved().await? == Moved::All {
             return Ok(());
         }
         let detail = "what was recorded before the ledger had partitions is not moved yet, so it is not known which verdicts are in \

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::io;
 
 use time::OffsetDateTime;
+use uuid::Uuid;
 
-use crate::postgres::{Begun, Postgres, Scan};
+use crate::postgres::{Postgres, Scan};
 use crate::receipt::{Counts, Receipt};
 use crate::selection::Selection;
 use broker::{BrokerError, Events};
@@ -86,11 +87,11 @@ impl Job<'_> {
                 if submissions.is_empty() {
                     break;
                 }
-                let erasure = match &begun {
-                    Some(begun) => begun.clone(),
-                    None => begun.insert(self.postgres.begin(selection, actor).await?).clone(),
+                let id = match begun {
+                    Some(id) => id,
+                    None => *begun.insert(self.postgres.begin(selection, actor).await?),
                 };
-                self.erase(&erasure, selection, &submissions).await?;
+                self.erase(id, selection, &submissions).await?;
                 so_far += submissions.len() as u64;
                 (self.progress)(so_far, scan.until());
             }
@@ -99,8 +100,8 @@ impl Job<'_> {
             }
         }
         match begun {
-            Some(begun) => {
-                let receipt = self.postgres.finish(begun.id, selection.what.by(), self.prefix).await?;
+            Some(id) => {
+                let receipt = self.postgres.finish(id, selection.what.by(), self.prefix).await?;
                 Ok(Ended::Erased(Box::new(receipt)))
             }
             None => Ok(match self.postgres.marked(selection).await? {
@@ -133,17 +134,17 @@ impl Job<'_> {
         }
     }
 
-    async fn erase(&self, begun: &Begun, selection: &Selection, submissions: &[String]) -> Result<(), JobError> {
+    async fn erase(&self, id: Uuid, selection: &Selection, submissions: &[String]) -> Result<(), JobError> {
         let tenant = selection.tenant.as_str();
-        self.postgres.mark(begun.id, tenant, submissions).await?;
+        self.postgres.mark(id, tenant, submissions).await?;
         let held = self.postgres.holdings(selection, submissions).await?;
         // Before the rows go: after them nobody could say any more what is gone.
         if !held.submissions.is_empty() {
-            self.events.erased(&held.event(begun.id, tenant, OffsetDateTime::now_utc())).await?;
+            self.events.erased(&held.event(id, tenant, OffsetDateTime::now_utc())).await?;
         }
         let models: BTreeSet<String> = held.contents().flat_map(self.learnt_by).collect();
         let files = self.files.delete(&held.own_contents)?;
-        self.postgres.delete(begun.id, tenant, &held, files, &models).await?;
+        self.postgres.delete(id, tenant, &held, files, &models).await?;
         Ok(())
     }
 }

@@ -13,6 +13,6 @@ mod receipt;
 mod selection;
 
 pub use job::{Ended, Files, Job, JobError, LearntBy};
-pub use postgres::{Begun, Postgres};
+pub use postgres::Postgres;
 pub use receipt::{Counts, Kept, NotReached, Receipt};
 pub use selection::{Selection, SelectionError, What};

@@ -22,7 +22,7 @@ pub(crate) use scan::Scan;
 /// Of [`Selection::identity`] in $1.
 const SELECTION: &str = "SELECT sha256(salt || convert_to($1, 'UTF8')) FROM erasure_salt";
 
-const UNFINISHED: &str = "SELECT erasure_id, started_at FROM erasures WHERE selection = $1 AND finished_at IS NULL";
+const UNFINISHED: &str = "SELECT erasure_id FROM erasures WHERE selection = $1 AND finished_at IS NULL";
 
 const BEGIN: &str = "
 INSERT INTO erasures (erasure_id, tenant, selection, actor) VALUES ($1, $2, $3, $4)
@@ -92,13 +92,6 @@ pub struct Postgres {
     database: Database,
 }
 
-/// An erasure under way.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Begun {
-    pub id: Uuid,
-    pub started_at: OffsetDateTime,
-}
-
 impl Postgres {
     /// By a pool that others use too.
     pub fn on(database: &Database) -> Postgres {
@@ -124,8 +117,8 @@ impl Postgres {
         text.map(parse).transpose()
     }
 
-    /// The same selection that was begun and not finished.
-    pub(crate) async fn unfinished(&self, selection: &Selection) -> Result<Option<Begun>, DatabaseError> {
+    /// The erasure of the same selection that was begun and not finished.
+    pub(crate) async fn unfinished(&self, selection: &Selection) -> Result<Option<Uuid>, DatabaseError> {
         let mut connection = self.database.connection().await?;
         let asked = async {
             let selection = digest(&mut connection, selection).await?;
@@ -136,7 +129,7 @@ impl Postgres {
     }
 
     /// Begins, unless the same has begun.
-    pub(crate) async fn begin(&self, selection: &Selection, actor: &str) -> Result<Begun, DatabaseError> {
+    pub(crate) async fn begin(&self, selection: &Selection, actor: &str) -> Result<Uuid, DatabaseError> {
         let mut connection = self.database.connection().await?;
         let work = async {
             let digest = digest(&mut connection, selection).await?;
@@ -254,9 +247,8 @@ async fn digest(connection: &mut PgConnection, selection: &Selection) -> Result<
     query_scalar(SELECTION).persistent(false).bind(selection.identity()).fetch_one(connection).await
 }
 
-async fn begun(connection: &mut PgConnection, selection: &[u8]) -> Result<Option<Begun>, sqlx::Error> {
-    let row = query(UNFINISHED).persistent(false).bind(selection).fetch_optional(connection).await?;
-    row.map(|row| Ok(Begun { id: row.try_get("erasure_id")?, started_at: row.try_get("started_at")? })).transpose()
+async fn begun(connection: &mut PgConnection, selection: &[u8]) -> Result<Option<Uuid>, sqlx::Error> {
+    query_scalar(UNFINISHED).persistent(false).bind(selection).fetch_optional(connection).await
 }
 
 async fn delete(

@@ -15,6 +15,9 @@ use time::OffsetDateTime;
 
 use database::DatabaseError;
 
+/// Workers say how they are every 5 s; after this long without a word one is silent, and not counted among those at work.
+pub const SILENT_AFTER: Duration = Duration::from_secs(20);
+
 /// The report of a worker that was not heard of for this long is removed by those that still report.
 pub const REMOVED_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
