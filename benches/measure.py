@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 
+import campaign
 import pictures
 import report as reports
 import training
@@ -19,7 +20,7 @@ from report import Report, Row, Spread, ratio
 ROOT = HERE.parent
 # Decoders run on one thread: by their processor time others on the machine hardly count.
 CPU = "processor_seconds"
-SECTIONS = ["engine", "decode", "worker", "pipeline", "start", "training"]
+SECTIONS = ["engine", "decode", "worker", "pipeline", "campaign", "start", "training"]
 MACS = 83_565_216_768  # of one image in resnet50-nodown
 # PyTorch's ways to run the network: name → what it is, target, whether it takes a processor that multiplies bf16. Others
 # emulate it, and fp32 is the best that PyTorch can do on them.
@@ -195,7 +196,7 @@ def main() -> int:
     args = parser.parse_args()
     # Whoever ends us gets the same orderly end as Ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    sections = {"engine": engine, "decode": decode, **whole.SECTIONS, **training.SECTIONS}
+    sections = {"engine": engine, "decode": decode, **whole.SECTIONS, **campaign.SECTIONS, **training.SECTIONS}
     chosen = args.only.split(",")
     stage = Stage(args)
     report = Report(reports.machine())

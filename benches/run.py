@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Ours beside others, measured on the spot: engine, decoding, the whole path, training. Table here, figures in target/bench/report.json.
+"""Ours beside others, measured on the spot: engine, decoding, the whole path, judging again, training. Table here, figures in target/bench/report.json.
 
 Needs `make toolchain`. The first time it installs Pillow, NumPy and clients for the servers into Pythons of its own
 under .local, and lets PyTorch compile the network, which takes a minute or two; after that a run takes about thirteen
@@ -19,7 +19,7 @@ ROOT = HERE.parent
 FOLDER = ROOT / ".local" / "bench"
 # torch.compile builds C++ with its help.
 SETUPTOOLS = "setuptools==81.0.0"
-SECTIONS = "engine,decode,worker,pipeline,start,training"
+SECTIONS = "engine,decode,worker,pipeline,campaign,start,training"
 
 sys.path[:0] = [str(ROOT / "tests" / "conformance"), str(ROOT / "deploy" / "local")]
 import clients  # noqa: E402

@@ -28,7 +28,7 @@ pub use renamed::Renamed;
 pub const DEFAULTS: &str = include_str!("../configs/default.toml");
 
 /// Keys whose value in the environment is a comma-separated list.
-const LISTS: &[&str] = &["objects.allowed_buckets", "broker.retry_delays_s"];
+const LISTS: &[&str] = &["objects.allowed_buckets", "broker.retry_delays_s", "broker.take_shards"];
 /// Tables whose value in the environment is `name=value,name=value`; what it says of a name wins over the file.
 const TABLES: &[&str] = &["broker.tenants"];
 /// The same, where each name has a list: it may come several times.
@@ -193,7 +193,7 @@ impl Config {
         let slots = self.worker.intake_slots as u64;
         slots * (self.objects.max_bytes + crops)
             + self.worker.decoders() as u64 * decoder::memory_of_both(&self.imaging.limits(), self.objects.max_bytes)
-            + 3 * batch * crops
+            + 4 * batch * crops
             + (u64::from(self.broker.prefetch) + u64::from(self.broker.bulk_prefetch)) * broker::wire::MAX_BODY as u64
     }
 }

@@ -50,7 +50,7 @@ class RabbitMQ(Server):
         if not cookie.exists():
             cookie.write_text(COOKIE)
         self.who.take(cookie, 0o400)
-        (self.data / "enabled_plugins").write_text("[].\n")
+        (self.data / "enabled_plugins").write_text("[rabbitmq_consistent_hash_exchange].\n")
         (self.data / "rabbitmq.conf").write_text(
             f"listeners.tcp.1 = 127.0.0.1:{self.port}\n"
             f"listeners.ssl.1 = 127.0.0.1:{self.tls_port}\n"

@@ -1,5 +1,7 @@
 //! `assay ledger`: partitions, sizes, and what is not to be kept any longer.
 
+mod export;
+
 use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
@@ -11,9 +13,11 @@ use super::alone::{Holder, alone};
 use super::print::say;
 use crate::config::Config;
 use database::Database;
+use export::{Destination, Exported};
 use ledger::maintenance::{AHEAD_DAYS, FEWEST_AHEAD, Kind, Partition, ahead, outlived};
 use ledger::postgres::{Moved, Postgres, Size};
 use ledger::workers::{self, REMOVED_AFTER, Workers};
+use objects::s3::S3;
 
 /// Of whoever maintains: after this long without a word another one may.
 const LEASE: Duration = Duration::from_secs(120);
@@ -115,8 +119,17 @@ async fn maintain(ledger: &Postgres, database: &Database, config: &Config, args:
 async fn remove(ledger: &Postgres, config: &Config, now: OffsetDateTime) -> Result<(), End> {
     let retention = &config.retention;
     let partitions = ledger.partitions().await?;
+    let store = match retention.export_to() {
+        Some(to) => Some((S3::connect(&config.objects).await, to)),
+        None => None,
+    };
     for kind in Kind::ALL {
         for partition in outlived(&partitions, kind, retention.longest(kind), now) {
+            if let Some((objects, (bucket, prefix))) = &store {
+                let to = Destination { objects, bucket, prefix, schema: &config.database.schema };
+                let Exported { rows, manifest } = to.write(ledger, partition).await?;
+                say!("exported {} rows of {}: {manifest}", rows, partition.name);
+            }
             ledger.let_go(partition).await?;
             say!("dropped {} ({} to {})", partition.name, partition.lower.date(), partition.upper.date());
         }
@@ -163,7 +176,8 @@ async fn tell_plan(ledger: &Postgres, config: &Config, args: &Maintain) -> Resul
     for kind in Kind::ALL {
         say!("{kind}: {} partitions are ahead", ahead(&partitions, kind, now));
         for partition in outlived(&partitions, kind, config.retention.longest(kind), now) {
-            say!("would drop {} ({} to {})", partition.name, partition.lower.date(), partition.upper.date());
+            let first = if config.retention.export_to().is_some() { "export and " } else { "" };
+            say!("would {first}drop {} ({} to {})", partition.name, partition.lower.date(), partition.upper.date());
         }
     }
     for removal in config.retention.removals(&partitions, now) {

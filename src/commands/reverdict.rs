@@ -1,5 +1,6 @@
 //! `assay reverdict`: judging again what was judged before.
 
+mod show;
 mod which;
 
 use std::time::Duration;
@@ -21,7 +22,8 @@ use campaign::{By, Campaign, Cost, Created, Job, JobError, Limits, Postgres, Sel
 use database::Database;
 use ledger::workers::{SILENT_AFTER, Workers};
 use registry::Registry;
-use which::Which;
+use show::{list, show, suppose};
+use which::{OtherPolicy, Which};
 
 /// Of whoever feeds the bulk queue: after this long without a word another one may.
 const LEASE: Duration = Duration::from_secs(60);
@@ -36,6 +38,7 @@ const LEASE: Duration = Duration::from_secs(60);
     arg_required_else_help = true,
     after_help = "Examples:
   assay reverdict plan --model 2026-10-01-small              what it would cost
+  assay reverdict plan --thresholds 0.3,0.9                  what other thresholds would change, from the scores that are kept
   assay reverdict run --model 2026-10-01-small --reason 'accused photographs' --stop-after-flips 1000
   assay reverdict run --campaign 0b6c3f0e-…                  go on with one that was paused, stopped or killed
   assay reverdict pause 0b6c3f0e-…                           what is in the queue is judged, and no more is submitted
@@ -54,11 +57,13 @@ enum Action {
     Plan {
         #[command(flatten)]
         which: Which,
+        #[command(flatten)]
+        policy: OtherPolicy,
         /// One JSON document.
         #[arg(long)]
         json: bool,
     },
-    /// Begin a campaign, or go on with one, and feed the bulk queue until it has ended.
+    /// Begin a campaign, or go on with the one of the same selection that has not ended, and feed the bulk queue until it has ended.
     Run(Box<Run>),
     /// Submit no more of a campaign, until `run --campaign`.
     Pause { campaign: Uuid },
@@ -83,7 +88,7 @@ struct Run {
     #[arg(long, value_name = "TEXT", required_unless_present = "campaign")]
     reason: Option<String>,
     /// Go on with this one, with what it has selected.
-    #[arg(long, value_name = "ID", conflicts_with_all = ["since", "until", "tenant", "model", "decision", "min_score", "max_score", "generator", "label", "reason"])]
+    #[arg(long, value_name = "ID", conflicts_with_all = ["since", "until", "tenant", "model", "decision", "min_score", "max_score", "generator", "label", "same_model", "reason"])]
     campaign: Option<Uuid>,
     /// Most messages in the bulk queue.
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
@@ -121,7 +126,10 @@ pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
     database.check().await?;
     let postgres = Postgres::on(&database);
     match &args.action {
-        Action::Plan { which, json } => plan(&postgres, &which.selection()?, &model(&database).await?, *json).await,
+        Action::Plan { which, policy, json } => match policy.policy()? {
+            Some(policy) => suppose(&postgres, &which.selection()?, &policy, *json).await,
+            None => plan(&postgres, &which.selection()?, &model(&database).await?, *json).await,
+        },
         Action::Run(args) => feed(&database, &postgres, args, config).await,
         Action::Pause { campaign } => {
             let campaign = known(&postgres, *campaign).await?;
@@ -237,14 +245,13 @@ async fn run_campaign(database: &Database, postgres: &Postgres, args: &Run, conf
         Duration::try_from_secs_f32(args.live_wait).map_err(|error| End::usage(format!("--live-wait: {error}")))?;
     let submitter = RabbitSubmitter::connect(&config.broker).await?;
     let id = match args.campaign {
-        Some(id) => {
-            if let Some(flips) = args.stop_after_flips {
-                postgres.set_stop_after_flips(id, flips).await?;
-            }
-            known(postgres, id).await?.id
-        }
+        Some(id) => known(postgres, id).await?.id,
         None => create(database, postgres, args).await?,
     };
+    // The same call goes on with what it has begun, also where that is to stop later than before.
+    if let Some(flips) = args.stop_after_flips {
+        postgres.set_stop_after_flips(id, flips).await?;
+    }
     let bar = bar();
     let workers = ledger::workers::postgres::Postgres::on(database);
     let job = Job {
@@ -260,6 +267,9 @@ async fn run_campaign(database: &Database, postgres: &Postgres, args: &Run, conf
                 campaign.flips,
                 why.map_or(String::new(), |why| format!("; {why}"))
             ));
+        },
+        trouble: &|error, pause| {
+            bar.suspend(|| tracing::warn!(%error, pause_s = pause.as_secs(), "a server is away: trying again"));
         },
     };
     let ended = job.run(id).await;
@@ -286,10 +296,18 @@ async fn run_campaign(database: &Database, postgres: &Postgres, args: &Run, conf
 
 async fn create(database: &Database, postgres: &Postgres, args: &Run) -> Result<Uuid, End> {
     let (selection, model) = (args.which.selection()?, model(database).await?);
+    if let Some(begun) = postgres.unfinished(&selection, &model).await? {
+        say!(
+            "going on with campaign {}, which was begun at {}: {selection}, judged by {model}",
+            begun.id,
+            moment(begun.created_at)
+        );
+        return Ok(begun.id);
+    }
     let by = (actor(), args.reason.as_deref().unwrap_or_default());
     match postgres.create(&selection, &model, (&by.0, by.1), args.stop_after_flips).await? {
         Created::Campaign(id) => {
-            say!("campaign {id}: {selection}, judged by {model}");
+            say!("campaign {id}: {selection}, to be judged by {model}");
             Ok(id)
         }
         Created::Nothing => Err(nothing(&selection, &model)),
@@ -301,63 +319,4 @@ fn bar() -> ProgressBar {
     let bar = if std::io::stderr().is_terminal() { ProgressBar::new(0) } else { ProgressBar::hidden() };
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len}  {per_sec}, {eta} left  {msg}");
     bar.with_style(style.expect("the template is right"))
-}
-
-async fn list(postgres: &Postgres, json: bool) -> Result<(), End> {
-    let campaigns = postgres.campaigns().await?;
-    if json {
-        say!("{}", serde_json::Value::Array(campaigns.iter().map(document).collect()));
-        return Ok(());
-    }
-    if campaigns.is_empty() {
-        say!("there are no campaigns; `assay reverdict plan` says what one would cost");
-    }
-    for campaign in &campaigns {
-        say!("{}", line(campaign));
-    }
-    Ok(())
-}
-
-fn line(campaign: &Campaign) -> String {
-    let Campaign { id, state, items, awaited, flips, model, selection, .. } = campaign;
-    let why = campaign.why.as_ref().map_or(String::new(), |why| format!(" ({why})"));
-    format!(
-        "{id}  {}  {state:<8} {items:>8} items, {} left, {awaited} awaited, {flips} changed  {selection}, by {model}: {}{why}",
-        moment(campaign.created_at),
-        campaign.left(),
-        campaign.reason
-    )
-}
-
-fn document(campaign: &Campaign) -> serde_json::Value {
-    json!({
-        "campaign_id": campaign.id, "actor": campaign.actor, "reason": campaign.reason, "selection": campaign.selection,
-        "model": campaign.model, "state": campaign.state, "why": campaign.why, "items": campaign.items, "left": campaign.left(),
-        "awaited": campaign.awaited, "flips": campaign.flips, "stop_after_flips": campaign.stop_after_flips,
-        "created_at": moment(campaign.created_at), "ended_at": campaign.ended_at.map(moment),
-    })
-}
-
-async fn show(postgres: &Postgres, id: Uuid, by: Groups, json: bool) -> Result<(), End> {
-    let campaign = known(postgres, id).await?;
-    let by = match by {
-        Groups::All => By::All,
-        Groups::Tenant => By::Tenant,
-        Groups::Generator => By::Generator,
-        Groups::Format => By::Format,
-        Groups::Label => By::Label,
-    };
-    let changes = postgres.changes(id, by).await?;
-    if json {
-        let changes = changes.0.iter().map(
-            |group| json!({"group": group.name, "before": group.before, "after": group.after, "items": group.items}),
-        );
-        let mut document = document(&campaign);
-        document["changes"] = changes.collect();
-        say!("{document}");
-        return Ok(());
-    }
-    say!("{}", line(&campaign));
-    changes.lines().iter().for_each(|line| say!("{line}"));
-    Ok(())
 }

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use broker::RequestQueue;
+
 /// Why a batch was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flush {
@@ -104,10 +106,47 @@ pub(super) struct Batch<T> {
     pub device: OwnedSemaphorePermit,
 }
 
-/// Moves items from `prepared` to the device in batches until `prepared` is closed and empty.
+/// One of something for each queue of requests.
+pub(super) struct Lanes<L> {
+    pub live: L,
+    pub bulk: L,
+}
+
+impl<L> Lanes<L> {
+    pub(super) fn of(&self, request_queue: RequestQueue) -> &L {
+        match request_queue {
+            RequestQueue::Live => &self.live,
+            RequestQueue::Bulk => &self.bulk,
+        }
+    }
+}
+
+impl<T> Lanes<mpsc::Receiver<T>> {
+    /// The next item, live ones first; `None` when no more will come.
+    async fn next(&mut self) -> Option<T> {
+        tokio::select! {
+            biased;
+            Some(item) = self.live.recv() => Some(item),
+            Some(item) = self.bulk.recv() => Some(item),
+            else => None,
+        }
+    }
+
+    fn try_next(&mut self) -> Result<T, mpsc::error::TryRecvError> {
+        use mpsc::error::TryRecvError::{Disconnected, Empty};
+        match (self.live.try_recv(), &mut self.bulk) {
+            (Ok(item), _) => Ok(item),
+            (Err(Disconnected), bulk) => bulk.try_recv(),
+            (Err(Empty), bulk) => bulk.try_recv().map_err(|_| Empty),
+        }
+    }
+}
+
+/// Moves items from `prepared` to the device in batches until both lanes are closed and empty. Live ones go first; of the bulk each
+/// batch takes one all the same, so that what was taken from its queue does not wait for ever.
 pub(super) async fn run<T: Load + Send, W: From<Batch<T>>>(
     mut batcher: Batcher<T>,
-    mut prepared: mpsc::Receiver<T>,
+    mut prepared: Lanes<mpsc::Receiver<T>>,
     batches: mpsc::Sender<W>,
     abandon: CancellationToken,
 ) {
@@ -127,13 +166,18 @@ pub(super) async fn run<T: Load + Send, W: From<Batch<T>>>(
 /// The next batch; `None` when there will be none.
 async fn form<T: Load>(
     batcher: &mut Batcher<T>,
-    prepared: &mut mpsc::Receiver<T>,
+    prepared: &mut Lanes<mpsc::Receiver<T>>,
     abandon: &CancellationToken,
 ) -> Option<(Vec<T>, Flush)> {
     let mut open = true;
+    if batcher.has_room()
+        && let Ok(item) = prepared.bulk.try_recv()
+    {
+        batcher.push(Instant::now(), item);
+    }
     loop {
         while batcher.has_room() {
-            match prepared.try_recv() {
+            match prepared.try_next() {
                 Ok(item) => batcher.push(Instant::now(), item),
                 Err(mpsc::error::TryRecvError::Empty) => break,
                 Err(mpsc::error::TryRecvError::Disconnected) => {
@@ -156,7 +200,7 @@ async fn form<T: Load>(
             }
         };
         tokio::select! {
-            item = prepared.recv() => if let Some(item) = item { batcher.push(Instant::now(), item) },
+            item = prepared.next() => if let Some(item) = item { batcher.push(Instant::now(), item) },
             () = wait => {}
             () = abandon.cancelled() => return None,
         }
@@ -240,16 +284,41 @@ mod tests {
         assert_eq!(batcher.take(now, false), None);
     }
 
+    fn lanes(size: usize) -> (Lanes<mpsc::Sender<i32>>, Lanes<mpsc::Receiver<i32>>) {
+        let ((live, from_live), (bulk, from_bulk)) = (mpsc::channel(size), mpsc::channel(size));
+        (Lanes { live, bulk }, Lanes { live: from_live, bulk: from_bulk })
+    }
+
+    #[tokio::test]
+    async fn live_items_go_before_all_but_one_of_the_bulk() {
+        let (items, prepared) = lanes(16);
+        let (sender, mut batches) = mpsc::channel::<Batch<i32>>(1);
+        for item in 0..6 {
+            items.bulk.send(100 + item).await.unwrap();
+        }
+        for item in 0..5 {
+            items.live.send(item).await.unwrap();
+        }
+        drop(items);
+        let running = tokio::spawn(run(Batcher::new(4, DELAY), prepared, sender, CancellationToken::new()));
+        let mut seen = Vec::new();
+        while let Some(batch) = batches.recv().await {
+            seen.push(batch.items);
+        }
+        assert_eq!(seen, [vec![100, 0, 1, 2], vec![101, 3, 4, 102], vec![103, 104, 105]]);
+        running.await.unwrap();
+    }
+
     #[tokio::test]
     async fn batches_grow_while_the_device_is_busy() {
-        let (items, prepared) = mpsc::channel(16);
+        let (items, prepared) = lanes(16);
         let (sender, mut batches) = mpsc::channel::<Batch<i32>>(1);
         let running = tokio::spawn(run(Batcher::new(8, DELAY), prepared, sender, CancellationToken::new()));
-        items.send(0).await.unwrap();
+        items.live.send(0).await.unwrap();
         let first = batches.recv().await.unwrap();
         assert_eq!(first.items, [0]);
         for item in 1..=8 {
-            items.send(item).await.unwrap();
+            items.live.send(item).await.unwrap();
         }
         drop(first);
         assert_eq!(batches.recv().await.unwrap().items, [1, 2, 3, 4, 5, 6, 7, 8]);

@@ -7,6 +7,7 @@ use tracing::Span;
 
 use super::batcher::Load;
 use super::condition::InFlight;
+use broker::RequestQueue;
 use domain::delivery::Job;
 use domain::{Evidence, FailureCode, Judge, Observed, Outcome, Predecessors, Request, Timing};
 use imaging::Crop;
@@ -15,6 +16,8 @@ use ledger::Gone;
 /// A request that the worker has taken, and that has no outcome yet. From intake.
 pub(super) struct Arrived {
     pub job: Job<Request>,
+    /// The queue that it came by: live uploads go first.
+    pub request_queue: RequestQueue,
     pub since: Instant,
     pub predecessors: Predecessors,
     /// Time in the queue, if the submitter said when it was published.

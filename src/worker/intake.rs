@@ -29,6 +29,8 @@ pub(super) struct Intake {
     pub ledger: Arc<dyn Ledger>,
     /// Images between the queue and the device: each holds at most one object's bytes.
     pub slots: Arc<Semaphore>,
+    /// How many of them may be of the bulk queue: the others are free for a live upload at any moment.
+    pub bulk_slots: Arc<Semaphore>,
     pub preparer: Arc<Preparer>,
     pub condition: Arc<Condition>,
     pub shutdown: Shutdown,
@@ -36,9 +38,21 @@ pub(super) struct Intake {
 
 struct Taken {
     job: Job<Request>,
-    slot: OwnedSemaphorePermit,
+    slot: Slot,
     request_queue: RequestQueue,
     span: Span,
+}
+
+/// Room for one image, until it is dropped.
+struct Slot {
+    _any: OwnedSemaphorePermit,
+    /// Of those for the bulk queue.
+    bulk: Option<OwnedSemaphorePermit>,
+}
+
+/// Of so many slots, how many may be of the bulk queue.
+pub(super) fn bulk_slots(slots: usize) -> usize {
+    (slots - slots.div_ceil(4)).max(1)
 }
 
 impl Intake {
@@ -121,10 +135,13 @@ impl Intake {
         let mut taken = vec![first];
         while taken.len() < TOGETHER {
             let Ok(slot) = self.slots.clone().try_acquire_owned() else { break };
-            let live = self.live.jobs.try_recv().ok().map(|job| (RequestQueue::Live, job));
-            let bulk = || Some((RequestQueue::Bulk, self.bulk.as_mut()?.jobs.try_recv().ok()?));
-            let Some((request_queue, job)) = live.or_else(bulk) else { break };
-            taken.push(self.taken(request_queue, job, slot));
+            let live = self.live.jobs.try_recv().ok().map(|job| (job, None));
+            let bulk = || {
+                let room = self.bulk_slots.clone().try_acquire_owned().ok()?;
+                Some((self.bulk.as_mut()?.jobs.try_recv().ok()?, Some(room)))
+            };
+            let Some((job, bulk)) = live.or_else(bulk) else { break };
+            taken.push(self.taken(job, Slot { _any: slot, bulk }));
         }
         Some(taken)
     }
@@ -135,20 +152,20 @@ impl Intake {
         self.condition.edges().wait_for(Edges::is_well).await.ok()?;
         let slot = self.slots.clone().acquire_owned().await.ok()?;
         let bulk = async {
-            match &mut self.bulk {
-                Some(bulk) => bulk.jobs.recv().await,
-                None => std::future::pending().await,
-            }
+            let Some(bulk) = &mut self.bulk else { return std::future::pending().await };
+            let room = self.bulk_slots.clone().acquire_owned().await.ok()?;
+            Some((bulk.jobs.recv().await?, Some(room)))
         };
-        let (request_queue, job) = tokio::select! {
+        let (job, bulk) = tokio::select! {
             biased;
-            job = self.live.jobs.recv() => (RequestQueue::Live, job?),
-            job = bulk => (RequestQueue::Bulk, job?),
+            job = self.live.jobs.recv() => (job?, None),
+            taken = bulk => taken?,
         };
-        Some(self.taken(request_queue, job, slot))
+        Some(self.taken(job, Slot { _any: slot, bulk }))
     }
 
-    fn taken(&self, request_queue: RequestQueue, job: Job<Request>, slot: OwnedSemaphorePermit) -> Taken {
+    fn taken(&self, job: Job<Request>, slot: Slot) -> Taken {
+        let request_queue = if slot.bulk.is_some() { RequestQueue::Bulk } else { RequestQueue::Live };
         let from = match request_queue {
             RequestQueue::Live => Some(&self.live),
             RequestQueue::Bulk => self.bulk.as_ref(),
@@ -171,7 +188,7 @@ impl Intake {
         });
     }
 
-    fn arrive(&self, taken: Taken, predecessors: Predecessors) -> (Arrived, OwnedSemaphorePermit) {
+    fn arrive(&self, taken: Taken, predecessors: Predecessors) -> (Arrived, Slot) {
         let Taken { job, slot, request_queue, span } = taken;
         let context = &job.request.context;
         if context.redelivered {
@@ -182,7 +199,7 @@ impl Intake {
             self.condition.record_queue_wait(request_queue, queued);
         }
         let in_flight = self.condition.begin();
-        (Arrived { job, since: Instant::now(), predecessors, queued, in_flight, span }, slot)
+        (Arrived { job, request_queue, since: Instant::now(), predecessors, queued, in_flight, span }, slot)
     }
 
     /// Tells the broker to send no more, and puts back what was sent but not taken.

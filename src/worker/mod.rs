@@ -40,6 +40,7 @@ use ledger::Ledger;
 use ledger::workers::Workers;
 use objects::{Allowed, Objects};
 
+use batcher::Lanes;
 pub use batcher::{Batcher, Flush, Load};
 pub use condition::Condition;
 pub use proof::Unproven;
@@ -170,7 +171,8 @@ pub async fn run(
     condition.metrics.model(&first.model);
     let (judges, judge) = tokio::sync::watch::channel(Arc::new(first));
     let engine = detector.engine();
-    let (prepared_sender, prepared) = mpsc::channel(batch_size);
+    let ((live, from_live), (bulk, from_bulk)) = (mpsc::channel(batch_size), mpsc::channel(batch_size));
+    let (prepared_sender, prepared) = (Lanes { live, bulk }, Lanes { live: from_live, bulk: from_bulk });
     let (batches_sender, batches) = mpsc::channel(1);
     let (concluded_sender, concluded) = mpsc::channel(plan.worker.settle_batch.max(batch_size));
 
@@ -300,6 +302,7 @@ async fn open_intake(
         health: broker.health(),
         ledger,
         slots: Arc::new(Semaphore::new(plan.worker.intake_slots)),
+        bulk_slots: Arc::new(Semaphore::new(intake::bulk_slots(plan.worker.intake_slots))),
         preparer: Arc::new(preparer),
         condition,
         shutdown: shutdown.clone(),

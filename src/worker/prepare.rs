@@ -8,16 +8,17 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
+use super::batcher::Lanes;
 use super::condition::Condition;
 use super::guard::{SAFE_TO_SAY, guarded};
 use super::handoff::{Arrived, Concluded, Conclusion, Prepared};
-use super::reuse::Reuse;
+use super::reuse::{Again, Reuse};
 use super::store_health::StoreHealth;
 use crate::decoding;
 use crate::telemetry::traces;
 use decoder::Pool;
 use domain::delivery::Settlement;
-use domain::{Evidence, FailureCode, Grounds, ImageFormat, Judge, JudgedImage, Observed, Request, Timing};
+use domain::{Evidence, FailureCode, Grounds, ImageFormat, Judge, JudgedImage, Observed, Request, Timing, Verdict};
 use imaging::{Crop, Decoded};
 use objects::{Allowed, FetchError, Object};
 
@@ -32,7 +33,8 @@ pub(super) struct Preparer {
     pub max_object_bytes: u64,
     pub pool: Arc<Pool>,
     pub condition: Arc<Condition>,
-    pub prepared: mpsc::Sender<Prepared>,
+    /// To the device, by the queue that they came by.
+    pub prepared: Lanes<mpsc::Sender<Prepared>>,
     pub concluded: mpsc::Sender<Concluded>,
     /// Ends the wait for what is away.
     pub stop: CancellationToken,
@@ -97,7 +99,7 @@ impl Preparer {
             Ok(Fetched::Decoded { crops, observed, timing }) => {
                 let (ready_at, waiting) = (Instant::now(), traces::stage("wait", &arrived.span));
                 let prepared = Prepared { arrived, crops, observed, timing, ready_at, waiting };
-                let _ = self.prepared.send(prepared).await;
+                let _ = self.prepared.of(prepared.arrived.request_queue).send(prepared).await;
             }
             Err(stopped) => self.end(arrived, stopped).await,
         }
@@ -146,28 +148,22 @@ impl Preparer {
     async fn fetch_and_decode(&self, arrived: &Arrived) -> Result<Fetched, Stopped> {
         let request = &arrived.job.request;
         check_request(request, &self.allowed, OffsetDateTime::now_utc())?;
+        if let Some(known) = self.judged_again(arrived).await {
+            return Ok(known);
+        }
 
         let fetching = traces::stage("fetch", &arrived.span);
         let fetched = self.fetch(request).await.inspect_err(|stopped| stopped.mark(&fetching));
         let (object, fetch) = fetched?;
         drop(fetching);
         self.condition.metrics.stage("fetch", fetch);
-        let timing = Timing {
-            queue: arrived.queued.map(|queued| queued.as_millis() as u64),
-            fetch: fetch.as_millis() as u64,
-            ..Timing::default()
-        };
+        let timing = Timing { fetch: fetch.as_millis() as u64, ..waited(arrived) };
 
         if let Some(reuse) = &self.reuse
             && let Some((earlier, judge)) = reuse.earlier(request, &object.sha256).await
         {
             let seen = &earlier.image;
-            let observed = Observed {
-                image: judged_image(request, &object, seen.format, seen.width, seen.height),
-                quality: earlier.quality.clone(),
-                frames: earlier.frames,
-                provenance: earlier.provenance.clone().unwrap_or_default(),
-            };
+            let observed = observed_as(&earlier, judged_image(request, &object, seen.format, seen.width, seen.height));
             let (grounds, predecessors) = (Grounds::Earlier(earlier), arrived.predecessors.clone());
             return Ok(Fetched::Known(Evidence { observed, grounds, timing, predecessors }, judge));
         }
@@ -186,6 +182,16 @@ impl Preparer {
         let timing = Timing { decode: decode.as_millis() as u64, ..timing };
         let (observed, crops) = decoding::observed(image, decoded);
         Ok(Fetched::Decoded { crops, observed, timing })
+    }
+
+    /// Judges again without the image, where what is known of it is enough.
+    async fn judged_again(&self, arrived: &Arrived) -> Option<Fetched> {
+        let request = &arrived.job.request;
+        let Again { earlier, finding, judge } = self.reuse.as_ref()?.again(request, &arrived.predecessors).await?;
+        let of = earlier.reused_from.unwrap_or(earlier.verdict_id);
+        let (observed, grounds) = (observed_as(&earlier, earlier.image.clone()), Grounds::Again { finding, of });
+        let (timing, predecessors) = (waited(arrived), arrived.predecessors.clone());
+        Some(Fetched::Known(Evidence { observed, grounds, timing, predecessors }, judge))
     }
 
     /// The object, and how long the fetch took. A store that gives nothing at all is waited for: an attempt of the retry schedule
@@ -231,6 +237,16 @@ impl Preparer {
             Err(_) => Err(Stopped::NotTried),
         }
     }
+}
+
+fn waited(arrived: &Arrived) -> Timing {
+    Timing { queue: arrived.queued.map(|queued| queued.as_millis() as u64), ..Timing::default() }
+}
+
+/// An image whose bytes are those of an earlier verdict.
+fn observed_as(earlier: &Verdict, image: JudgedImage) -> Observed {
+    let (quality, provenance) = (earlier.quality.clone(), earlier.provenance.clone().unwrap_or_default());
+    Observed { image, quality, frames: earlier.frames, provenance }
 }
 
 /// What can be refused without looking at the image: its bucket, and a deadline that has passed.

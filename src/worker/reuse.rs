@@ -1,7 +1,8 @@
 //! The same bytes are scored once: what the ledger keeps of them answers for every later submission.
 //!
 //! Only identical bytes (by their sha256) of the same tenant, only scores of the very model that runs, and never when
-//! a person asked for another look.
+//! a person asked for another look. To judge the same bytes of a submission again by the same weights is to read the logit of its
+//! last verdict anew ([`Reuse::again`]).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,12 +10,21 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::pace::{Pace, TOGETHER};
-use domain::{Judge, Purpose, Request, Verdict};
+use domain::{Finding, Judge, Outcome, Predecessors, Purpose, Request, Verdict};
 use ledger::{Content, Ledger};
 
 /// Looks for earlier verdicts. Those that come in a stream gather, and go together.
 pub(super) struct Reuse {
     questions: mpsc::Sender<Question>,
+    ledger: Arc<dyn Ledger>,
+    in_service: watch::Receiver<Arc<Judge>>,
+}
+
+/// What the model in service finds in the logit of a submission's last verdict.
+pub(super) struct Again {
+    pub earlier: Verdict,
+    pub finding: Finding,
+    pub judge: Arc<Judge>,
 }
 
 /// A verdict, and by whose model it was looked for.
@@ -29,8 +39,22 @@ impl Reuse {
     /// Starts the task that asks the ledger; it ends when this is dropped.
     pub(crate) fn new(ledger: Arc<dyn Ledger>, judge: watch::Receiver<Arc<Judge>>, within: Duration) -> Reuse {
         let (questions, asked) = mpsc::channel(TOGETHER);
-        tokio::spawn(answer(ledger, judge, within, asked));
-        Reuse { questions }
+        tokio::spawn(answer(ledger.clone(), judge.clone(), within, asked));
+        Reuse { questions, ledger, in_service: judge }
+    }
+
+    /// For a request to judge again that names the bytes: what the weights that judged them would say of them today. `None` where
+    /// other weights did, where it takes the image, or where the database can't be asked.
+    pub(crate) async fn again(&self, request: &Request, predecessors: &Predecessors) -> Option<Again> {
+        let (Purpose::Reverdict, Some(_)) = (request.purpose, &request.image.sha256) else { return None };
+        let before = predecessors.verdict.as_ref()?;
+        let judge = self.in_service.borrow().clone();
+        let Some(Outcome::Verdict(earlier)) = self.ledger.outcome(before.outcome_id).await.ok()? else { return None };
+        let (asked, judged) = (&request.image, &earlier.image);
+        let same =
+            (&asked.bucket, &asked.key, &asked.sha256) == (&judged.bucket, &judged.key, &Some(judged.sha256.clone()));
+        let finding = judge.find_again(&earlier).filter(|_| same)?;
+        Some(Again { earlier: *earlier, finding, judge })
     }
 
     /// A verdict on the same bytes that the model in service would give again, and the judge that would. Where the database

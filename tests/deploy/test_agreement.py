@@ -33,11 +33,12 @@ def each(test):
 class Agreement(unittest.TestCase):
     @each
     def test_everything_is_in_one_namespace(self, manifests, overlay):
+        name = "assay-cell-1" if overlay == "cell" else "assay"
         for manifest in manifests.all:
             if manifest["kind"] == "Namespace":
-                self.assertEqual(manifest["metadata"]["name"], "assay")
+                self.assertEqual(manifest["metadata"]["name"], name)
             else:
-                self.assertEqual(manifest["metadata"].get("namespace"), "assay", manifest["kind"])
+                self.assertEqual(manifest["metadata"].get("namespace"), name, manifest["kind"])
 
     @each
     def test_selectors_find_the_pods_that_they_mean(self, manifests, overlay):
@@ -145,7 +146,9 @@ class Agreement(unittest.TestCase):
     @each
     def test_the_queues_that_it_is_scaled_by_are_the_workers(self, manifests, overlay):
         scaled, trigger_auth = manifests.sole("ScaledObject")["spec"], manifests.sole("TriggerAuthentication")
-        prefix = PRODUCTION["broker"].get("prefix", DEFAULTS["broker"]["prefix"])
+        # Kustomize adds a digest to the name.
+        named = next(one["data"] for one in manifests.of("ConfigMap") if one["metadata"]["name"].startswith("assay-names-"))
+        prefix = named.get("ASSAY__BROKER__PREFIX", PRODUCTION["broker"].get("prefix", DEFAULTS["broker"]["prefix"]))
         measured = set()
         for trigger in scaled["triggers"]:
             self.assertEqual(trigger["type"], "rabbitmq")

@@ -19,7 +19,7 @@ PACKAGES = [
     "kubernetes-validate==1.37.0",
     "pyyaml",
 ]
-OVERLAYS = ["cpu", "gpu", "production"]
+OVERLAYS = ["cell", "cpu", "gpu", "production"]
 # Objects whose pods run an image that isn't ours.
 OTHERS = {"assay-pushgateway"}
 K8S = ROOT / "deploy" / "k8s"

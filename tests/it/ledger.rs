@@ -77,3 +77,86 @@ async fn what_maintaining_can_not_do_is_told() {
     assert!(code == 0 && said.contains("dropped verdicts_p"), "{said}");
     site.close().await;
 }
+
+fn settings_of(settings: &[(String, String)]) -> Vec<(&str, &str)> {
+    settings.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_is_written_elsewhere_before_it_is_dropped_and_comes_back_from_there() {
+    const ROWS: usize = 40;
+    let site = Site::open().await;
+    let key = site.put("a.bmp", images::bmp(256, 80)).await;
+    let document = |number: usize| {
+        let mut request = site::request(&format!("s{number}"), &key);
+        // What PostgreSQL can't read stays as it is.
+        request["metadata"] = serde_json::json!({"nul": "a\u{0}b"});
+        request
+    };
+    site.submit((0..ROWS).map(document)).await;
+    let mut worker = site.worker(&[]).await;
+    site.until_recorded(ROWS).await;
+    worker.terminate();
+    assert!(worker.ended(std::time::Duration::from_secs(60)).await.success());
+    // As if it were recorded long ago.
+    let schema = &site.name;
+    site.query(&format!("SELECT {schema}.make_partition('verdicts', now() - interval '40 days')")).await;
+    for table in ["outcomes", "verdicts"] {
+        site.query(&format!("UPDATE {schema}.{table} SET recorded_at = recorded_at - interval '40 days'")).await;
+    }
+    let before =
+        site.query(&format!("SELECT row_to_json(v)::text AS row FROM {schema}.verdicts v ORDER BY verdict_id")).await;
+
+    let keep = |export: &str| {
+        let days = ["VERDICTS", "FAILURES"].map(|kind| (format!("ASSAY__RETENTION__{kind}_DAYS"), "7".to_string()));
+        days.into_iter().chain([("ASSAY__RETENTION__EXPORT".to_string(), export.to_string())]).collect::<Vec<_>>()
+    };
+    let maintain = |export: &str, arguments: &[&str]| {
+        run(&site, &[&MAINTAIN[..], arguments].concat(), &settings_of(&keep(export)))
+    };
+    let (code, said) = maintain("uploads/ledger", &[]);
+    assert!(code == 2 && said.contains("retention.export"), "{said}");
+    let to = format!("s3://{}/{schema}/export", site::BUCKET);
+    // Where it can't be written, nothing is dropped.
+    let (code, said) = run(
+        &site,
+        &MAINTAIN,
+        &[&settings_of(&keep(&to))[..], &[("ASSAY__OBJECTS__ENDPOINT", "http://127.0.0.1:9")]].concat(),
+    );
+    assert!(code == 3 && said.contains("objects.endpoint") && !said.contains("dropped"), "{said}");
+    let (code, said) = maintain(&to, &["--dry-run"]);
+    assert!(code == 0 && said.contains("would export and drop verdicts_p"), "{said}");
+    let (code, said) = maintain(&to, &[]);
+    assert!(
+        code == 0
+            && said.contains(&format!("exported {ROWS} rows of verdicts_p"))
+            && said.contains("dropped verdicts_p"),
+        "{said}"
+    );
+
+    let manifest = said.lines().find_map(|line| line.split_once("rows of verdicts_p")?.1.split_once(": ")).unwrap().1;
+    let folder =
+        manifest.strip_prefix(&format!("s3://{}/", site::BUCKET)).unwrap().strip_suffix("manifest.json").unwrap();
+    let manifest: Value = serde_json::from_slice(&site.get(&format!("{folder}manifest.json")).await).unwrap();
+    assert_eq!((&manifest["rows"], manifest["parts"].as_array().unwrap().len()), (&Value::from(ROWS), 1));
+    let packed = site.get(&format!("{folder}{}", manifest["parts"][0]["name"].as_str().unwrap())).await;
+    let mut lines = String::new();
+    std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(packed.as_slice()), &mut lines).unwrap();
+    assert_eq!(lines.lines().count(), ROWS);
+    // As docs/operators.md says.
+    site.query(&format!("SELECT {schema}.make_partition('verdicts', now() - interval '40 days')")).await;
+    for line in lines.lines() {
+        let line = line.replace('\'', "''");
+        site.query(&format!(
+            "INSERT INTO {schema}.verdicts SELECT * FROM json_populate_record(NULL::{schema}.verdicts, '{line}')"
+        ))
+        .await;
+    }
+    let after =
+        site.query(&format!("SELECT row_to_json(v)::text AS row FROM {schema}.verdicts v ORDER BY verdict_id")).await;
+    let texts = |rows: &[sqlx::postgres::PgRow]| {
+        rows.iter().map(|row| sqlx::Row::get::<String, _>(row, "row")).collect::<Vec<_>>()
+    };
+    assert_eq!(texts(&after), texts(&before));
+    site.close().await;
+}

@@ -35,6 +35,7 @@ mod retrain;
 mod reverdict;
 mod secrets;
 mod settings;
+mod shards;
 mod support;
 mod traces;
 mod training;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use broker::rabbit::{Rabbit, RabbitDeadLetters, RabbitSubmitter, survey};
 use broker::wire::{Message, Properties};
 use broker::{
-    Broker, BrokerError, Consumer, DeadLetters, Health, InputQueue, Publication, RequestQueue, Settings, Submitter,
-    TopologyMode,
+    Broker, BrokerError, Consumer, DeadLetters, Health, InputQueue, Publication, RequestQueue, Settings, Shard,
+    Submitter, TopologyMode,
 };
 use domain::delivery::{Job, Settlement};
 use domain::{Context, Failure, FailureCode, Outcome, Request};
@@ -50,7 +50,7 @@ async fn verifying_names_what_is_missing_and_changes_nothing() {
     let beside = Bystander::new(settings).await;
     Rabbit::connect(&verify).await.unwrap().close().await;
     // One queue missing out of many.
-    let retry = beside.topology.retry(RequestQueue::Bulk, 1);
+    let retry = beside.topology.retry(Shard { of: RequestQueue::Bulk, number: 0 }, 1);
     beside.channel.queue_delete(retry.as_str().into(), QueueDeleteOptions::default()).await.unwrap();
     let error = topology_error(&Rabbit::connect(&verify).await.err().unwrap());
     assert!(error.contains(&retry), "{error}");

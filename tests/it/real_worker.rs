@@ -120,7 +120,7 @@ async fn memory_stays_under_the_bound_whatever_is_queued() {
     // Limits that leave no room for carelessness: the formula of configs/default.toml with these numbers, and
     // without its term for the messages, which are 100 bytes here.
     let (slots, decoders, decoded, batch) = (6, 2, 32 << 20, 4);
-    let bound = slots * (object + crop) + decoders * (decoded + object + (64 << 20)) + 3 * batch * crop;
+    let bound = slots * (object + crop) + decoders * (decoded + object + (64 << 20)) + 4 * batch * crop;
     let settings = [
         ("ASSAY__OBJECTS__MAX_BYTES", object.to_string()),
         ("ASSAY__IMAGING__MAX_DECODED_BYTES", decoded.to_string()),

@@ -84,6 +84,7 @@ impl Stage {
             submitter: &submitter,
             limits: Limits { window, live_wait: Duration::from_secs(2) },
             progress: &|_, why| self.said.lock().unwrap().push(why.unwrap_or("submits").into()),
+            trouble: &|error, _| panic!("{error}"),
         };
         job.run(id).await.unwrap()
     }
@@ -246,6 +247,43 @@ async fn a_campaign_is_judged_by_workers_and_told_by_what_changed() {
     assert!(code == Some(1) && said.contains("there is no campaign"), "{said}");
     let (code, said) = run(&["plan", "--since", "yesterday"]);
     assert!(code == Some(2) && said.contains("2026-11-02T03:12:45Z"), "{said}");
+    site.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_thresholds_judge_what_is_kept_again_without_its_images() {
+    let site = Site::open().await;
+    let mut worker = site.worker(&[]).await;
+    // 0.18, 0.60 and 0.91 to be synthetic.
+    let mut keys = Vec::new();
+    for (id, shade) in [("real", 80), ("uncertain", 140), ("synthetic", 200)] {
+        keys.push(site.put(id, images::bmp(256, shade)).await);
+        site.submit([site::request(id, keys.last().unwrap())]).await;
+    }
+    site.until_recorded(3).await;
+    worker.terminate();
+    assert!(worker.ended(Duration::from_secs(60)).await.success(), "{}", worker.log());
+    for key in &keys {
+        site.remove(key).await;
+    }
+    let run = |arguments: &[&str]| {
+        let output = site.command().arg("reverdict").args(arguments).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    };
+    let (code, said) = run(&["plan", "--thresholds", "0.15,0.95", "--json"]);
+    let document: Value = serde_json::from_str(said.lines().next().unwrap()).unwrap();
+    let before: Vec<_> =
+        document["changes"].as_array().unwrap().iter().map(|group| group["before"].as_str().unwrap()).collect();
+    assert_eq!((code, before), (Some(0), vec!["real", "synthetic", "uncertain"]), "{said}");
+    assert!(document["changes"].as_array().unwrap().iter().all(|group| group["after"] == "uncertain"), "{said}");
+
+    let _worker = site.worker(&[("ASSAY__THRESHOLDS__LOW", "0.15"), ("ASSAY__THRESHOLDS__HIGH", "0.95")]).await;
+    let (code, said) = run(&["run", "--reason", "other thresholds"]);
+    assert!(code == Some(1) && said.contains("nothing is to be judged again"), "{said}");
+    let (code, said) = run(&["run", "--same-model", "--reason", "other thresholds"]);
+    assert!(code == Some(0) && said.contains("finished, 2 of 3 decisions changed"), "{said}");
+    let again = format!("SELECT FROM {}.verdicts WHERE generation = 1 AND decision = 'uncertain'", site.name);
+    assert_eq!(site.query(&again).await.len(), 3, "and no failure: nothing was fetched");
     site.close().await;
 }
 

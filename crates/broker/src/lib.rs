@@ -31,6 +31,6 @@ pub use dead_letters::{DeadLetter, DeadLetters, MAX_LISTED};
 pub use error::{BrokerError, Cause, Unconfirmed};
 pub use events::Events;
 pub use port::{Broker, Consumer, Health, Publication};
-pub use queue::{InputQueue, RequestQueue};
+pub use queue::{InputQueue, RequestQueue, Shard};
 pub use settings::{Settings, TopologyMode};
 pub use submission::Submitter;

@@ -12,13 +12,13 @@ use crate::queue::RequestQueue;
 use domain::delivery::Job;
 use domain::{Context, Outcome, Request};
 
-/// Requests as they come from one queue.
+/// Requests as they come from one queue, or from several that the same kind is spread over.
 pub struct Consumer {
     /// Ends when the consumer was stopped and every job that the broker had handed out is in here or settled.
     pub jobs: mpsc::Receiver<Job<Request>>,
     /// Cancel it to stop taking new messages; jobs already handed out remain to be settled.
     pub stop: CancellationToken,
-    /// The name of the queue.
+    /// The name of the queue, or what the names of several begin with.
     pub queue: String,
     /// Messages of this queue that could not be read and went to the dead letters, so far.
     pub unreadable: Arc<AtomicU64>,
@@ -82,7 +82,7 @@ pub trait Broker: Send + Sync {
 
     fn health(&self) -> watch::Receiver<Health>;
 
-    /// Messages of a queue that are ready: delivered to nobody.
+    /// Messages that are ready, delivered to nobody, in the queues that this process takes messages from.
     async fn waiting(&self, request_queue: RequestQueue) -> Result<u32, BrokerError>;
 
     /// Waits until every settlement handed in so far has been carried out, then closes the connections.

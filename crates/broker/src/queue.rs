@@ -18,6 +18,13 @@ impl RequestQueue {
     }
 }
 
+/// One queue of those that requests of a kind are spread over (`broker.shards`); without shards there is number 0 alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Shard {
+    pub of: RequestQueue,
+    pub number: u16,
+}
+
 /// A queue that others publish to and Assay takes messages from: where a dead letter can have come from, and where it can
 /// be replayed to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

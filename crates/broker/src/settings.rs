@@ -1,6 +1,6 @@
 //! `[broker]` of the configuration.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -20,6 +20,10 @@ pub struct Settings {
     pub management_url: String,
     pub topology: TopologyMode,
     pub prefix: String,
+    /// Over how many queues live requests are spread, and over how many those of the bulk.
+    pub shards: u16,
+    /// Which of them a worker takes; empty for all.
+    pub take_shards: Vec<u16>,
     pub prefetch: u16,
     pub bulk_prefetch: u16,
     pub retry_delays_s: Vec<u32>,
@@ -53,6 +57,8 @@ pub enum TopologyMode {
 
 /// What RabbitMQ takes as the time to live of a message: 2^32 - 1 milliseconds.
 const MAX_AGE_S: u64 = u32::MAX as u64 / 1000;
+/// Queues of a kind of requests: each has a channel in every worker that takes it.
+const MAX_SHARDS: u16 = 64;
 const MAX_MESSAGES: u64 = i64::MAX as u64;
 const WRITE_ENCODED: &str = "in a user name and a password write @ as %40, # as %23, / as %2f and ? as %3f";
 
@@ -84,6 +90,7 @@ impl Settings {
         if self.prefix.is_empty() || self.prefix.len() > 64 {
             return Err("broker.prefix must be 1 to 64 bytes long: it begins every queue name".into());
         }
+        self.validate_shards()?;
         if self.results_max_age_s > MAX_AGE_S || self.results_max_messages > MAX_MESSAGES {
             return Err(format!(
                 "broker.results_max_messages may be at most {MAX_MESSAGES} and broker.results_max_age_s {MAX_AGE_S}; 0 is no limit"
@@ -102,6 +109,29 @@ impl Settings {
             validate_tenant(tenant).map_err(|error| format!("broker.tenants.{bucket}: {error}"))?;
         }
         tls::check_authorities("broker.ca_file", &self.ca_file)
+    }
+
+    fn validate_shards(&self) -> Result<(), String> {
+        let (shards, all) = (self.shards, &self.take_shards);
+        if !(1..=MAX_SHARDS).contains(&shards) {
+            return Err(format!("broker.shards = {shards} must be 1 to {MAX_SHARDS}"));
+        }
+        if let Some(beyond) = all.iter().find(|&&number| number >= shards) {
+            return Err(format!(
+                "broker.take_shards has {beyond}, and broker.shards = {shards} are numbered 0 to {}",
+                shards - 1
+            ));
+        }
+        let taken = if all.is_empty() { shards.into() } else { all.iter().collect::<BTreeSet<_>>().len() };
+        for (key, prefetch) in [("prefetch", self.prefetch), ("bulk_prefetch", self.bulk_prefetch)] {
+            if prefetch > 0 && usize::from(prefetch) < taken {
+                return Err(format!(
+                    "broker.{key} = {prefetch} is divided among {taken} queues and leaves nothing for some; raise it, or name \
+                     fewer in broker.take_shards"
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Says if the password crosses a network unencrypted, and the fix.
@@ -157,6 +187,8 @@ mod tests {
             ca_file: String::new(),
             topology: TopologyMode::Declare,
             prefix: "assay".into(),
+            shards: 1,
+            take_shards: Vec::new(),
             prefetch: 1,
             bulk_prefetch: 1,
             retry_delays_s: Vec::new(),
@@ -194,6 +226,19 @@ mod tests {
         }
         let raw = settings("amqp://user:p@ss@host.example/v");
         assert_eq!((raw.validate(), raw.address()), (Ok(()), "amqp://user@host.example/v".into()));
+    }
+
+    #[test]
+    fn shards_that_are_none_and_a_prefetch_that_leaves_some_out_are_refused() {
+        let said = |shards, take: &[u16], prefetch| {
+            let given = settings("amqp://host");
+            let given = Settings { shards, take_shards: take.to_vec(), prefetch, bulk_prefetch: 0, ..given };
+            given.validate().err().unwrap_or_default()
+        };
+        assert!(said(0, &[], 1).contains("broker.shards = 0") && said(65, &[], 99).contains("1 to 64"));
+        assert!(said(4, &[1, 4], 9).contains("broker.take_shards has 4"));
+        assert!(said(4, &[], 3).contains("broker.prefetch = 3 is divided among 4 queues"));
+        assert_eq!((said(4, &[1, 1], 1), said(4, &[], 4)), (String::new(), String::new()));
     }
 
     #[test]

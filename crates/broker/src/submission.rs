@@ -16,7 +16,7 @@ use crate::wire::Message;
 pub trait Submitter: Send + Sync {
     async fn submit(&self, request_queue: RequestQueue, message: &Message) -> Result<(), BrokerError>;
 
-    /// Messages of a queue that are ready: delivered to nobody.
+    /// Messages that are ready, delivered to nobody, in all queues of this kind.
     async fn waiting(&self, request_queue: RequestQueue) -> Result<u32, BrokerError>;
 
     async fn close(&self);

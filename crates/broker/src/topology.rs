@@ -8,16 +8,25 @@
 //! reviewers ──▶ <p>.labels ──────▶ assay labels ─▶ <p>.dead
 //! ```
 //!
+//! With `broker.shards` above 1, `<p>.images` is an exchange that spreads over the queues `<p>.images.0`, `<p>.images.1`, … by
+//! the hash of the routing key, each with delay queues of its own; `<p>.images.bulk` likewise.
+//!
 //! A delay queue belongs to one queue, because a fixed dead-letter key is the one way back that needs neither a
 //! plugin nor another exchange.
 
-use crate::queue::{InputQueue, RequestQueue};
+use sha2::{Digest, Sha256};
+
+use crate::queue::{InputQueue, RequestQueue, Shard};
 use crate::settings::{Settings, TopologyMode};
 
 /// The names, and how they are declared.
 #[derive(Clone, Debug)]
 pub struct Topology {
     prefix: String,
+    /// Over how many queues the requests of a kind are spread.
+    shards: u16,
+    /// Those that this process takes messages from; empty for all.
+    taken: Vec<u16>,
     retry_delays_s: Vec<u32>,
     pub(crate) delivery_limit: u32,
     pub(crate) mode: TopologyMode,
@@ -42,7 +51,7 @@ pub(crate) enum Purpose {
     /// Others publish to it.
     Input,
     /// Messages of a queue wait here before the next attempt.
-    Delay { request_queue: RequestQueue, seconds: u32 },
+    Delay { shard: Shard, seconds: u32 },
 }
 
 /// A queue's state as a passive declaration gives it.
@@ -58,6 +67,8 @@ impl Topology {
     pub fn new(settings: &Settings) -> Topology {
         Topology {
             prefix: settings.prefix.clone(),
+            shards: settings.shards,
+            taken: settings.take_shards.clone(),
             retry_delays_s: settings.retry_delays_s.clone(),
             delivery_limit: settings.delivery_limit,
             mode: settings.topology,
@@ -71,6 +82,8 @@ impl Topology {
     pub(crate) fn without_retries(prefix: &str) -> Topology {
         Topology {
             prefix: prefix.into(),
+            shards: 1,
+            taken: Vec::new(),
             retry_delays_s: Vec::new(),
             delivery_limit: u32::MAX,
             mode: TopologyMode::None,
@@ -78,31 +91,79 @@ impl Topology {
         }
     }
 
-    /// The name of an input queue.
-    pub fn input(&self, queue: InputQueue) -> String {
+    /// The name of an input queue; of several that the same kind is spread over, the one that a message with this body belongs to.
+    pub fn input(&self, queue: InputQueue, body: &[u8]) -> String {
         match queue {
-            InputQueue::Requests(request_queue) => self.request_queue(request_queue),
+            InputQueue::Requests(request_queue) => self.queue(self.shard_of(request_queue, body)),
             InputQueue::Corrections => self.labels(),
         }
     }
 
     /// The input queue of this name, or whose retry queue has this name: the broker names the queue that a message was in
-    /// when it last moved it.
+    /// when it last moved it. Shards and delays of an earlier configuration count too.
     pub fn input_named(&self, name: &str) -> Option<InputQueue> {
-        let is_retry_of = |request_queue: RequestQueue| {
-            let seconds =
-                name.strip_prefix(&self.request_queue(request_queue)).and_then(|rest| rest.strip_prefix(".retry."));
-            seconds.and_then(|rest| rest.strip_suffix('s')).is_some_and(|seconds| seconds.parse::<u32>().is_ok())
+        fn is_number(text: &str) -> bool {
+            text.parse::<u32>().is_ok()
+        }
+        let is_one_of = |request_queue: RequestQueue| {
+            let Some(rest) = name.strip_prefix(&self.request_queue(request_queue)) else { return false };
+            let (shard, delay) = rest.split_once(".retry.").map_or((rest, None), |(shard, delay)| (shard, Some(delay)));
+            (shard.is_empty() || shard.strip_prefix('.').is_some_and(is_number))
+                && delay.is_none_or(|delay| delay.strip_suffix('s').is_some_and(is_number))
         };
         InputQueue::ALL.into_iter().find(|queue| match queue {
-            InputQueue::Requests(request_queue) => {
-                name == self.request_queue(*request_queue) || is_retry_of(*request_queue)
-            }
+            InputQueue::Requests(request_queue) => is_one_of(*request_queue),
             InputQueue::Corrections => name == self.labels(),
         })
     }
 
+    /// Whether the requests of a kind are spread over several queues.
+    pub fn is_sharded(&self) -> bool {
+        self.shards > 1
+    }
+
+    /// The queues of a kind of requests.
+    pub fn shards(&self, of: RequestQueue) -> impl Iterator<Item = Shard> + use<> {
+        (0..self.shards.max(1)).map(move |number| Shard { of, number })
+    }
+
+    /// Those of them that this process takes messages from.
+    pub fn taken(&self, of: RequestQueue) -> Vec<Shard> {
+        self.shards(of).filter(|shard| self.taken.is_empty() || self.taken.contains(&shard.number)).collect()
+    }
+
+    /// The queue that a message with this body belongs to: by the hash of tenant and submission where it names them, so that
+    /// what is said twice of a submission goes the same way; else by the hash of all of it.
+    pub fn shard_of(&self, of: RequestQueue, body: &[u8]) -> Shard {
+        #[derive(serde::Deserialize)]
+        struct Named<'a> {
+            #[serde(borrow)]
+            submission_id: std::borrow::Cow<'a, str>,
+            #[serde(borrow, default)]
+            tenant: Option<std::borrow::Cow<'a, str>>,
+        }
+        if !self.is_sharded() {
+            return Shard { of, number: 0 };
+        }
+        let digest = match serde_json::from_slice::<Named<'_>>(body) {
+            Ok(Named { submission_id, tenant }) => {
+                let tenant = tenant.as_deref().unwrap_or_default();
+                Sha256::new().chain_update(tenant).chain_update([0]).chain_update(&*submission_id).finalize()
+            }
+            Err(_) => Sha256::digest(body),
+        };
+        let hash = digest.iter().take(8).fold(0_u64, |hash, byte| hash << 8 | u64::from(*byte));
+        let number = u16::try_from(hash % u64::from(self.shards)).expect("it is below a u16");
+        Shard { of, number }
+    }
+
     /// The name of a queue of requests.
+    pub fn queue(&self, shard: Shard) -> String {
+        let base = self.request_queue(shard.of);
+        if self.is_sharded() { format!("{base}.{}", shard.number) } else { base }
+    }
+
+    /// The name of the queue of a kind of requests, or of the exchange that spreads them over several.
     pub fn request_queue(&self, request_queue: RequestQueue) -> String {
         match request_queue {
             RequestQueue::Live => format!("{}.images", self.prefix),
@@ -135,16 +196,16 @@ impl Topology {
 
     /// Where a message of a queue waits after its attempt number `attempt`; after the last delay, that one again.
     /// Without delays it goes straight back to its queue.
-    pub fn retry(&self, request_queue: RequestQueue, attempt: u32) -> String {
+    pub fn retry(&self, shard: Shard, attempt: u32) -> String {
         let step = (attempt.max(1) as usize).min(self.retry_delays_s.len());
         match step.checked_sub(1) {
-            Some(index) => self.delay(request_queue, self.retry_delays_s[index]),
-            None => self.request_queue(request_queue),
+            Some(index) => self.delay(shard, self.retry_delays_s[index]),
+            None => self.queue(shard),
         }
     }
 
-    fn delay(&self, request_queue: RequestQueue, seconds: u32) -> String {
-        format!("{}.retry.{seconds}s", self.request_queue(request_queue))
+    fn delay(&self, shard: Shard, seconds: u32) -> String {
+        format!("{}.retry.{seconds}s", self.queue(shard))
     }
 
     /// Every queue.
@@ -157,12 +218,10 @@ impl Topology {
         let mut queues = vec![(self.dead(), Purpose::Inspected)];
         queues.extend(self.kept.map(|kept| (self.results(), Purpose::Results(kept))));
         queues.push((self.labels(), Purpose::Input));
-        for request_queue in [RequestQueue::Live, RequestQueue::Bulk] {
-            queues.push((self.request_queue(request_queue), Purpose::Input));
+        for shard in [RequestQueue::Live, RequestQueue::Bulk].into_iter().flat_map(|of| self.shards(of)) {
+            queues.push((self.queue(shard), Purpose::Input));
             let delays = self.retry_delays_s.iter();
-            queues.extend(
-                delays.map(|&seconds| (self.delay(request_queue, seconds), Purpose::Delay { request_queue, seconds })),
-            );
+            queues.extend(delays.map(|&seconds| (self.delay(shard, seconds), Purpose::Delay { shard, seconds })));
         }
         queues
     }
@@ -179,7 +238,12 @@ mod tests {
 
     fn topology(retry_delays_s: Vec<u32>) -> Topology {
         let kept = Some(Kept { messages: 10, age_s: 60 });
-        Topology { prefix: "assay".into(), retry_delays_s, delivery_limit: 100, mode: TopologyMode::Declare, kept }
+        let (prefix, mode) = ("assay".to_string(), TopologyMode::Declare);
+        Topology { prefix, shards: 1, taken: Vec::new(), retry_delays_s, delivery_limit: 100, mode, kept }
+    }
+
+    fn sharded(shards: u16) -> Topology {
+        Topology { shards, ..topology(vec![2]) }
     }
 
     #[test]
@@ -209,14 +273,24 @@ mod tests {
     fn an_input_queue_is_known_by_its_name_and_by_those_of_its_retry_queues() {
         let topology = topology(vec![2]);
         for queue in InputQueue::ALL {
-            assert_eq!(topology.input_named(&topology.input(queue)), Some(queue));
+            assert_eq!(topology.input_named(&topology.input(queue, b"")), Some(queue));
+            assert_eq!(topology.input_named(&sharded(9).input(queue, b"")), Some(queue));
         }
         let of = |name| topology.input_named(name);
         assert_eq!(of("assay.images.retry.2s"), Some(InputQueue::Requests(RequestQueue::Live)));
         // Of an earlier configuration, too.
         assert_eq!(of("assay.images.bulk.retry.900s"), Some(InputQueue::Requests(RequestQueue::Bulk)));
-        for other in ["assay.dead", "assay.results", "other.images", "assay.images.retry.s", "assay.imagesretry.2s", ""]
-        {
+        assert_eq!(of("assay.images.bulk.7.retry.2s"), Some(InputQueue::Requests(RequestQueue::Bulk)));
+        for other in [
+            "assay.images.x",
+            "assay.images.1x.retry.2s",
+            "assay.dead",
+            "assay.results",
+            "other.images",
+            "assay.images.retry.s",
+            "assay.imagesretry.2s",
+            "",
+        ] {
             assert_eq!(of(other), None, "{other}");
         }
     }
@@ -224,10 +298,48 @@ mod tests {
     #[test]
     fn each_attempt_waits_longer_and_in_its_own_queue() {
         let delayed = topology(vec![2, 60]);
-        let waits = |attempt| delayed.retry(RequestQueue::Live, attempt);
+        let [live, bulk] = [RequestQueue::Live, RequestQueue::Bulk].map(|of| Shard { of, number: 0 });
+        let waits = |attempt| delayed.retry(live, attempt);
         assert_eq!([waits(1), waits(2)], ["assay.images.retry.2s", "assay.images.retry.60s"]);
         assert_eq!(waits(9), "assay.images.retry.60s");
-        assert_eq!(delayed.retry(RequestQueue::Bulk, 1), "assay.images.bulk.retry.2s");
-        assert_eq!(topology(vec![]).retry(RequestQueue::Bulk, 1), "assay.images.bulk");
+        assert_eq!(delayed.retry(bulk, 1), "assay.images.bulk.retry.2s");
+        assert_eq!(topology(vec![]).retry(bulk, 1), "assay.images.bulk");
+    }
+
+    #[test]
+    fn of_several_queues_a_submission_always_has_the_same_one_and_each_gets_its_share() {
+        let topology = sharded(4);
+        let body = |number: usize, generation: u32| {
+            serde_json::to_vec(&serde_json::json!({"submission_id": format!("post-{number}"), "tenant": "acme",
+                "generation": generation, "image": {"bucket": "b", "key": "k"}}))
+        };
+        let mut counts = [0; 4];
+        for number in 0..4000 {
+            let [first, again] = [0, 7].map(|generation| body(number, generation).unwrap());
+            let shard = topology.shard_of(RequestQueue::Live, &first);
+            assert_eq!(topology.shard_of(RequestQueue::Live, &again), shard);
+            counts[usize::from(shard.number)] += 1;
+        }
+        assert!(counts.iter().all(|count| (850..1150).contains(count)), "{counts:?}");
+        // What can't be read goes somewhere too.
+        let numbers = (0..64_u8).map(|byte| topology.shard_of(RequestQueue::Bulk, &[byte]).number);
+        assert_eq!(numbers.collect::<std::collections::BTreeSet<_>>().len(), 4);
+    }
+
+    #[test]
+    fn shards_have_names_and_delays_of_their_own_and_a_process_may_take_some() {
+        let all = sharded(3);
+        let queues = all.queues();
+        assert_eq!(queues.iter().filter(|queue| queue.contains(".images.")).count(), 12);
+        for queue in ["assay.images.0", "assay.images.2.retry.2s", "assay.images.bulk.1"] {
+            assert!(queues.contains(&queue.to_string()), "{queue}");
+        }
+        let shard = Shard { of: RequestQueue::Live, number: 2 };
+        assert_eq!(
+            (all.queue(shard), all.retry(shard, 1)),
+            ("assay.images.2".into(), "assay.images.2.retry.2s".into())
+        );
+        assert_eq!(all.taken(RequestQueue::Live).len(), 3);
+        assert_eq!(Topology { taken: vec![2], ..all }.taken(RequestQueue::Live), [shard]);
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use backon::{ExponentialBuilder, Retryable};
 use futures_util::future::try_join_all;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -17,6 +18,8 @@ use ledger::workers::{SILENT_AFTER, Workers};
 /// Items that are submitted before the situation is looked at again.
 const BATCH: u32 = 64;
 const PAUSE: Duration = Duration::from_millis(500);
+/// Between two tries of a server that is away, before jitter.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// How much a campaign may take.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +38,8 @@ pub struct Job<'a> {
     pub limits: Limits,
     /// Called at each step: what is known of the campaign, and what it waits for.
     pub progress: &'a (dyn Fn(&Campaign, Option<&str>) + Send + Sync),
+    /// Called when a server does not answer, with how long it is waited for before the next try.
+    pub trouble: &'a (dyn Fn(&JobError, Duration) + Send + Sync),
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -47,11 +52,28 @@ pub enum JobError {
     Unknown(Uuid),
 }
 
+impl JobError {
+    /// Whether it can pass with time.
+    fn is_transient(&self) -> bool {
+        match self {
+            JobError::Database(error) => error.is_transient(),
+            JobError::Broker(error) => error.is_transient(),
+            JobError::Unknown(_) => false,
+        }
+    }
+}
+
 impl Job<'_> {
     /// Runs a campaign until it has ended, is paused or has to stop; gives it as it is then. Stopped anywhere, the same call goes on:
-    /// what is submitted a second time has its outcome already.
+    /// what is submitted a second time has its outcome already. What passes with time is waited for.
     pub async fn run(&self, id: Uuid) -> Result<Campaign, JobError> {
         self.postgres.set_state(id, "running", None).await?;
+        let pauses = ExponentialBuilder::default().with_max_delay(LONGEST_PAUSE).without_max_times().with_jitter();
+        let told = |error: &JobError, pause: Duration| (self.trouble)(error, pause);
+        (|| self.feed(id)).retry(pauses).when(JobError::is_transient).notify(told).await
+    }
+
+    async fn feed(&self, id: Uuid) -> Result<Campaign, JobError> {
         loop {
             self.postgres.settle(id).await?;
             let campaign = self.campaign(id).await?;

@@ -2,18 +2,18 @@
 
 mod selecting;
 
-use sqlx::postgres::PgRow;
-use sqlx::{Acquire, AssertSqlSafe, Row};
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{AssertSqlSafe, Connection, Row, Transaction};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::report::{By, Changes, Group};
 use crate::selection::Selection;
 use database::{Database, DatabaseError, query, query_scalar};
-use domain::{Context, ImageRef, Outcome, OutcomeId, Purpose, Request, SubmissionKey};
+use domain::{Context, ImageRef, Outcome, OutcomeId, Policy, Purpose, Request, SubmissionKey};
 use ledger::Ledger;
 use ledger::postgres::Moved;
-use selecting::{cost, items, selected};
+use selecting::{cost, items, selected, supposed};
 
 const CREATE: &str = "
 INSERT INTO campaigns (campaign_id, actor, reason, selection, model_version, state, items, stop_after_flips)
@@ -133,11 +133,24 @@ impl Postgres {
         self.refuse_while_moving().await?;
         let mut connection = self.database.connection().await?;
         let work = async {
-            let mut transaction = connection.begin().await?;
-            query(NO_LIMIT).persistent(false).execute(&mut *transaction).await?;
+            let mut transaction = without_limit(&mut connection).await?;
             let cost = cost(&mut transaction, selection, model).await?;
             transaction.commit().await?;
             Ok(cost)
+        };
+        let answer = work.await;
+        self.database.conclude(connection, answer).await
+    }
+
+    /// What other thresholds, and another calibration, would make of what is selected: exactly, from the scores that are kept.
+    pub async fn supposed(&self, selection: &Selection, policy: &Policy) -> Result<Changes, DatabaseError> {
+        self.refuse_while_moving().await?;
+        let mut connection = self.database.connection().await?;
+        let work = async {
+            let mut transaction = without_limit(&mut connection).await?;
+            let changes = supposed(&mut transaction, selection, policy).await?;
+            transaction.commit().await?;
+            Ok(changes)
         };
         let answer = work.await;
         self.database.conclude(connection, answer).await
@@ -156,8 +169,7 @@ impl Postgres {
         let work = async {
             let id = Uuid::new_v4();
             let text = serde_json::to_string(selection).map_err(|error| sqlx::Error::Encode(error.into()))?;
-            let mut transaction = connection.begin().await?;
-            query(NO_LIMIT).persistent(false).execute(&mut *transaction).await?;
+            let mut transaction = without_limit(&mut connection).await?;
             let create = query(CREATE).persistent(false).bind(id).bind(actor).bind(reason).bind(text).bind(model);
             create.bind(stop_after_flips.map(i64::from)).execute(&mut *transaction).await?;
             let items = items();
@@ -179,6 +191,12 @@ impl Postgres {
     pub async fn campaign(&self, id: Uuid) -> Result<Option<Campaign>, DatabaseError> {
         let one = format!("{ONE} WHERE campaign_id = $1");
         Ok(self.asked(&one, Some(id)).await?.pop())
+    }
+
+    /// The newest that has not ended, with this selection and by this model.
+    pub async fn unfinished(&self, selection: &Selection, model: &str) -> Result<Option<Campaign>, DatabaseError> {
+        let all = self.asked(&format!("{ONE} WHERE state <> 'finished' ORDER BY created_at DESC"), None).await?;
+        Ok(all.into_iter().find(|campaign| campaign.selection == *selection && campaign.model == model))
     }
 
     /// The newest first.
@@ -221,8 +239,7 @@ impl Postgres {
         let free = "DELETE FROM campaign_items AS i USING campaigns AS c
             WHERE i.campaign_id = $1 AND c.campaign_id = $1 AND c.state = 'finished' AND i.result IS NULL";
         let work = async {
-            let mut transaction = connection.begin().await?;
-            query(NO_LIMIT).persistent(false).execute(&mut *transaction).await?;
+            let mut transaction = without_limit(&mut connection).await?;
             query(free).persistent(false).bind(id).execute(&mut *transaction).await?;
             transaction.commit().await
         };
@@ -276,8 +293,7 @@ impl Postgres {
     pub async fn changes(&self, id: Uuid, by: By) -> Result<Changes, DatabaseError> {
         let mut connection = self.database.connection().await?;
         let work = async {
-            let mut transaction = connection.begin().await?;
-            query(NO_LIMIT).persistent(false).execute(&mut *transaction).await?;
+            let mut transaction = without_limit(&mut connection).await?;
             let rows = query(by.statement()).persistent(false).bind(id).fetch_all(&mut *transaction).await?;
             transaction.commit().await?;
             rows.iter().map(group).collect::<Result<Vec<_>, _>>()
@@ -294,6 +310,12 @@ impl Postgres {
                       force; run `assay migrate` first";
         Err(DatabaseError::Hindered { detail: detail.into(), cause: None })
     }
+}
+
+async fn without_limit(connection: &mut PgConnection) -> Result<Transaction<'_, sqlx::Postgres>, sqlx::Error> {
+    let mut transaction = connection.begin().await?;
+    query(NO_LIMIT).persistent(false).execute(&mut *transaction).await?;
+    Ok(transaction)
 }
 
 fn campaign(row: &PgRow) -> Result<Campaign, sqlx::Error> {

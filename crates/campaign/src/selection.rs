@@ -26,6 +26,9 @@ pub struct Selection {
     pub generator: Option<String>,
     /// What people say of the image.
     pub label: Option<LabelledOrigin>,
+    /// What the version at work has judged itself too: by other thresholds it may say something else.
+    #[serde(default)]
+    pub same_model: bool,
 }
 
 impl Selection {
@@ -59,6 +62,7 @@ impl fmt::Display for Selection {
             number("score to", self.max_score),
             self.generator.as_ref().map(|generator| format!("generator {generator}")),
             self.label.map(|label| format!("labelled {}", label.as_str())),
+            self.same_model.then(|| "those of the same model too".to_string()),
         ];
         let parts: Vec<String> = parts.into_iter().flatten().collect();
         if parts.is_empty() { f.write_str("all verdicts in force") } else { f.write_str(&parts.join(", ")) }

@@ -62,6 +62,8 @@ pub enum Grounds {
     Scored { scores: Scores, batch_size: u32 },
     /// An earlier verdict on the same bytes, which the judge [stands by](Judge::stands_by).
     Earlier(Box<Verdict>),
+    /// What the judge [finds](Judge::find_again) in the logit of an earlier verdict on the same bytes, by the same weights.
+    Again { finding: Finding, of: OutcomeId },
 }
 
 /// What scores say.
@@ -78,6 +80,7 @@ impl Judge {
         let Observed { image, quality, frames, provenance } = observed;
         let (finding, batch_size, reused_from) = match grounds {
             Grounds::Scored { scores, batch_size } => (self.find(&scores, &request.key.tenant), batch_size, None),
+            Grounds::Again { finding, of } => (finding, 0, Some(of)),
             Grounds::Earlier(earlier) => {
                 let Verdict { decision, score, mut generator, verdict_id, .. } = *earlier;
                 // Earlier versions gave one to the unknown, too.
@@ -126,6 +129,36 @@ impl Judge {
             && earlier.score == score
             && earlier.decision == policy.decide(score.synthetic)
             && earlier.generator.as_ref().is_none_or(novel)
+    }
+
+    /// What it finds today in the logit of an earlier verdict, exactly as if the same weights looked at the same bytes again. `None`
+    /// where that needs more than a verdict keeps: other weights, the generator of an image that was not called synthetic, or a
+    /// version before verdicts had provenance, which judged animations by other pictures.
+    pub fn find_again(&self, earlier: &Verdict) -> Option<Finding> {
+        if earlier.model.sha256 != self.model.sha256 || earlier.provenance.is_none() {
+            return None;
+        }
+        let policy = self.policy_for(&earlier.tenant);
+        let score = score(&policy, earlier.score.logit);
+        let decision = policy.decide(score.synthetic);
+        let named = decision == Decision::Synthetic && !self.generators.is_empty();
+        let generator = match (named, &earlier.generator) {
+            (false, _) => None,
+            (true, Some(guess)) => Some(self.guess_again(guess)?),
+            (true, None) => return None,
+        };
+        Some(Finding { decision, score, generator })
+    }
+
+    /// The same candidates under today's limit of novelty.
+    fn guess_again(&self, earlier: &GeneratorGuess) -> Option<GeneratorGuess> {
+        let best = earlier.candidates.first()?;
+        let known = self.generators.iter().find(|generator| generator.label == best.label)?;
+        let (label, family, confidence) = match self.is_novel(earlier.novelty) {
+            true => (UNKNOWN.into(), UNKNOWN.into(), None),
+            false => (known.label.clone(), known.family.clone(), Some(best.score)),
+        };
+        Some(GeneratorGuess { label, family, confidence, ..earlier.clone() })
     }
 
     /// What a verdict would say of a tenant's image.
@@ -277,6 +310,49 @@ mod tests {
         assert!(!strict(|judge| judge.policy.thresholds.high = 0.99));
         assert!(!strict(|judge| judge.policy.calibration = Some(crate::Calibration { scale: 2.0, bias: 0.0 })));
         assert!(!strict(|judge| judge.policy.novelty_limit = Some(0.2)));
+    }
+
+    #[test]
+    fn a_stored_logit_under_todays_policy_says_what_the_network_would_say() {
+        let todays = Judge {
+            policy: Policy {
+                thresholds: crate::Thresholds { low: 0.2, high: 0.9 },
+                novelty_limit: Some(0.5),
+                ..Policy::default()
+            },
+            model: ModelRef { version: "2".into(), ..judge().model },
+            ..judge()
+        };
+        for (logit, novelty) in [(-4.0, 0.3), (0.0, 0.3), (1.5, 0.3), (4.0, 0.3), (4.0, 0.7), (4.0, 0.95)] {
+            let scores = Scores { logit, generators: vec![0.1, 0.7, 0.15, 0.05], novelty: Some(novelty) };
+            assert_eq!(
+                todays.find_again(&verdict(scores.clone())),
+                Some(todays.find(&scores, "acme")),
+                "{logit} {novelty}"
+            );
+        }
+        let again =
+            todays.find_again(&verdict(Scores { logit: 1.5, generators: vec![0.25; 4], novelty: None })).unwrap();
+        assert_eq!((again.decision, again.generator), (Decision::Uncertain, None));
+        let first = OutcomeId::of(&SubmissionKey { tenant: "acme".into(), submission_id: "0".into(), generation: 0 });
+        assert_eq!(verdict_on(Grounds::Again { finding: again_of(4.0), of: first }).reused_from, Some(first));
+    }
+
+    fn again_of(logit: f32) -> Finding {
+        judge().find(&Scores { logit, generators: vec![0.1, 0.7, 0.15, 0.05], novelty: None }, "acme")
+    }
+
+    #[test]
+    fn what_a_verdict_does_not_keep_is_not_made_up() {
+        let uncertain = verdict(Scores { logit: 0.0, generators: vec![0.1, 0.7, 0.15, 0.05], novelty: Some(0.3) });
+        let lower = Policy { thresholds: crate::Thresholds { low: 0.1, high: 0.4 }, ..judge().policy };
+        // It would be synthetic now, and nobody wrote down of which generator.
+        assert_eq!(Judge { policy: lower.clone(), ..judge() }.find_again(&uncertain), None);
+        let names_none = Judge { policy: lower, generators: Vec::new(), ..judge() };
+        assert_eq!(names_none.find_again(&uncertain).unwrap().decision, Decision::Synthetic);
+        let other = Judge { model: ModelRef { sha256: "1".repeat(64), ..judge().model }, ..judge() };
+        assert_eq!(other.find_again(&uncertain), None);
+        assert_eq!(judge().find_again(&Verdict { provenance: None, ..uncertain }), None);
     }
 
     #[test]

@@ -98,6 +98,7 @@ impl Receipt {
                 "a log line names submission and object key; they go when their own retention ends",
             ),
             place("backups of the database", "after restoring one, run this command again"),
+            place("exports of partitions that were dropped (retention.export)", "delete its rows there"),
             place(
                 &format!("corrections in the queue {prefix}.labels"),
                 "one that names the image becomes a label again: run `assay labels drain`, and then this command once more",

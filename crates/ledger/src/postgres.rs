@@ -2,6 +2,7 @@
 //!
 //! Every statement is its own transaction.
 
+mod export;
 mod insert;
 mod lookup;
 mod moving;

@@ -20,6 +20,8 @@ pub struct Settings {
     pub verdicts_days: u32,
     pub failures_days: u32,
     pub keys_days: u32,
+    /// Where partitions are written to before they are dropped: s3://bucket/prefix; "" for nowhere.
+    pub export: String,
     /// What is not said of a tenant is as for all.
     #[serde(default)]
     pub tenants: BTreeMap<String, Tenant>,
@@ -81,6 +83,12 @@ pub struct Removal {
 impl Settings {
     /// What the types do not hold; the error names the key and how to fix it.
     pub fn validate(&self) -> Result<(), String> {
+        if !self.export.is_empty() && self.export_to().is_none() {
+            return Err(format!(
+                "retention.export = {:?} must be s3://bucket/prefix, or \"\" for nowhere",
+                self.export
+            ));
+        }
         let all = std::iter::once(None).chain(self.tenants.keys().map(|tenant| Some(tenant.as_str())));
         for tenant in all {
             let place = tenant.map_or("retention".to_string(), |tenant| format!("retention.tenants.{tenant}"));
@@ -100,6 +108,13 @@ impl Settings {
             }
         }
         Ok(())
+    }
+
+    /// The bucket, and what keys begin with, without a slash at its end.
+    pub fn export_to(&self) -> Option<(&str, &str)> {
+        let (bucket, prefix) = self.export.strip_prefix("s3://")?.split_once('/')?;
+        let prefix = prefix.trim_end_matches('/');
+        (!bucket.is_empty() && !prefix.is_empty()).then_some((bucket, prefix))
     }
 
     /// A partition is dropped when all of it is old enough, so a time below its own means nothing.
@@ -205,7 +220,8 @@ mod tests {
     use super::*;
 
     fn keeping(documents_days: u32, verdicts_days: u32, failures_days: u32, keys_days: u32) -> Settings {
-        Settings { documents_days, verdicts_days, failures_days, keys_days, tenants: BTreeMap::new() }
+        let (export, tenants) = (String::new(), BTreeMap::new());
+        Settings { documents_days, verdicts_days, failures_days, keys_days, export, tenants }
     }
 
     fn at(day: u32) -> OffsetDateTime {
@@ -261,5 +277,15 @@ mod tests {
         let whose = Whose::Tenant("acme".into());
         let removal = |what, before| Removal { what, whose: whose.clone(), before: at(before) };
         assert_eq!(removals, [removal(What::Verdicts, 90), removal(What::Failures, 90), removal(What::Keys, 80)]);
+    }
+
+    #[test]
+    fn an_export_goes_to_a_bucket_under_a_prefix() {
+        let to = |export: &str| Settings { export: export.into(), ..keeping(0, 0, 0, 0) };
+        assert_eq!(to("s3://b/years/past/").export_to(), Some(("b", "years/past")));
+        assert_eq!(to("").validate(), Ok(()));
+        for wrong in ["s3://b", "s3://b/", "s3:///p", "b/p", "/tmp/x"] {
+            assert!(to(wrong).validate().unwrap_err().contains("retention.export"), "{wrong}");
+        }
     }
 }

@@ -126,7 +126,7 @@ async fn replay(
         };
         if args.dry_run {
             if !args.json {
-                say!("{}  to {}  {}", view.id, topology.input(queue), harmless(&view.reason));
+                say!("{}  to {}  {}", view.id, topology.input(queue, &letter.message.body), harmless(&view.reason));
             }
         } else {
             if let Some(pace) = &mut pace {

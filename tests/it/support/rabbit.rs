@@ -45,6 +45,8 @@ pub fn settings(url: &str) -> Settings {
         ca_file: String::new(),
         topology: TopologyMode::Declare,
         prefix: format!("t-{}", uuid::Uuid::new_v4().simple()),
+        shards: 1,
+        take_shards: Vec::new(),
         prefetch: 4,
         bulk_prefetch: 4,
         retry_delays_s: vec![1],
@@ -111,7 +113,7 @@ impl Bystander {
     }
 
     pub async fn delete_queue(&self, queue: InputQueue) {
-        let queue = self.topology.input(queue);
+        let queue = self.topology.input(queue, b"");
         self.channel.queue_delete(queue.as_str().into(), QueueDeleteOptions::default()).await.unwrap();
     }
 
@@ -214,7 +216,10 @@ pub async fn delete_at(settings: &Settings, url: &str) {
     for queue in topology.queues() {
         channel.queue_delete(queue.as_str().into(), QueueDeleteOptions::default()).await.unwrap();
     }
-    channel.exchange_delete(topology.verdicts().as_str().into(), ExchangeDeleteOptions::default()).await.unwrap();
+    let spreading = [RequestQueue::Live, RequestQueue::Bulk].map(|of| topology.request_queue(of));
+    for exchange in spreading.into_iter().filter(|_| topology.is_sharded()).chain([topology.verdicts()]) {
+        channel.exchange_delete(exchange.as_str().into(), ExchangeDeleteOptions::default()).await.unwrap();
+    }
     connection.close(200, "done".into()).await.unwrap();
 }
 

@@ -36,22 +36,28 @@ pub struct Site {
 
 impl Site {
     pub async fn open() -> Site {
-        Site::named(unique("site"), servers().rabbitmq_url().into()).await
+        Site::with_shards(1).await
+    }
+
+    /// With each kind of requests on so many queues.
+    pub async fn with_shards(shards: u16) -> Site {
+        Site::named(unique("site"), servers().rabbitmq_url().into(), shards).await
     }
 
     /// In a vhost of this name, which is there.
     pub async fn in_vhost(name: &str) -> Site {
         let mut url = url::Url::parse(servers().rabbitmq_url()).unwrap();
         url.set_path(name);
-        Site::named(name.into(), url.into()).await
+        Site::named(name.into(), url.into(), 1).await
     }
 
-    async fn named(name: String, broker_url: String) -> Site {
+    async fn named(name: String, broker_url: String, shards: u16) -> Site {
         let servers = servers();
         let mut broker = Config::load(None).unwrap().broker;
         broker.url = broker_url.into();
         broker.prefix.clone_from(&name);
         broker.retry_delays_s = vec![1];
+        broker.shards = shards;
         database::migrate(&servers.database_settings(&name)).await.unwrap();
         let folder = std::env::temp_dir().join(&name);
         std::fs::create_dir(&folder).unwrap();
@@ -65,6 +71,17 @@ impl Site {
         let store = self.servers.s3();
         store.client().put_object().bucket(BUCKET).key(&key).body(bytes.into()).send().await.unwrap();
         key
+    }
+
+    /// The bytes of an object.
+    pub async fn get(&self, key: &str) -> Vec<u8> {
+        let object = self.servers.s3().client().get_object().bucket(BUCKET).key(key).send().await.unwrap();
+        object.body.collect().await.unwrap().to_vec()
+    }
+
+    /// Deletes an object that was [put](Site::put).
+    pub async fn remove(&self, key: &str) {
+        self.servers.s3().client().delete_object().bucket(BUCKET).key(key).send().await.unwrap();
     }
 
     pub async fn submit(&self, documents: impl IntoIterator<Item = Value>) {
@@ -93,6 +110,7 @@ impl Site {
             .env("ASSAY__BROKER__URL", self.broker.url.expose_secret())
             .env("ASSAY__BROKER__PREFIX", &self.name)
             .env("ASSAY__BROKER__RETRY_DELAYS_S", "1")
+            .env("ASSAY__BROKER__SHARDS", self.broker.shards.to_string())
             .env("ASSAY__DATABASE__URL", setting("ASSAY__DATABASE__URL"))
             .env("ASSAY__DATABASE__SCHEMA", &self.name)
             .env("ASSAY__OBJECTS__ENDPOINT", setting("ASSAY__OBJECTS__ENDPOINT"))

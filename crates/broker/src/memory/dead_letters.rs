@@ -52,7 +52,8 @@ impl DeadLetters for MemoryDeadLetters {
     async fn replay(&mut self, letter: DeadLetter, to: InputQueue) -> Result<(), BrokerError> {
         let state = self.shared.lock_for(self.connection)?;
         let unacknowledged = state.unacknowledged.get(&letter.tag).ok_or(BrokerError::Closed)?;
-        let copy = replayed(unacknowledged.message.clone(), &self.shared.topology.input(to));
+        let copy =
+            replayed(unacknowledged.message.clone(), &self.shared.topology.input(to, &unacknowledged.message.body));
         drop(state);
         self.shared.publish(to, copy)?;
         let mut state = self.shared.lock_for(self.connection)?;

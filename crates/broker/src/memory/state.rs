@@ -125,7 +125,7 @@ impl Shared {
 
     /// Publishes to an input queue.
     pub(super) fn publish(&self, queue: InputQueue, message: Message) -> Result<(), BrokerError> {
-        let name = self.topology.input(queue);
+        let name = self.topology.input(queue, &message.body);
         let mut state = self.lock();
         let published = if state.deleted.contains(&queue) {
             Err(BrokerError::Unroutable { exchange: String::new(), routing_key: name })

@@ -16,7 +16,7 @@ use super::health::{Component, ConnectionHealth};
 use super::publish::{Publisher, Route};
 use super::rejections::Rejections;
 use super::settle::Settler;
-use super::{amqp, declare};
+use super::{amqp, declare, spread};
 use crate::error::BrokerError;
 use crate::port::{Broker, Consumer, Health, Publication};
 use crate::queue::RequestQueue;
@@ -45,7 +45,9 @@ impl Rabbit {
         let topology = Arc::new(Topology::new(settings));
         let consuming =
             ReconnectingConnection::open(Endpoint::of(settings)?, Component::Consuming, health.clone()).await?;
-        for remark in declare::ensure(&topology, &*consuming.current().await?).await? {
+        let mut remarks = declare::ensure(&topology, &*consuming.current().await?).await?;
+        remarks.extend(spread::declare(&topology, settings).await?);
+        for remark in remarks {
             tracing::warn!("{remark}");
         }
         let publisher = Arc::new(Publisher::open(settings, health.clone()).await?);
@@ -127,7 +129,8 @@ impl Broker for Rabbit {
     }
 
     async fn waiting(&self, request_queue: RequestQueue) -> Result<u32, BrokerError> {
-        declare::ready(&self.topology.request_queue(request_queue), &*self.consuming.current().await?).await
+        let queues = self.topology.taken(request_queue).into_iter().map(|shard| self.topology.queue(shard));
+        declare::ready(queues.collect(), &*self.consuming.current().await?).await
     }
 
     async fn close(&self) {

@@ -58,7 +58,7 @@ impl Endpoint {
         })
     }
 
-    async fn connect(&self, component: Component) -> Result<Arc<Connection>, BrokerError> {
+    pub(super) async fn connect(&self, component: Component) -> Result<Arc<Connection>, BrokerError> {
         let name = format!("assay {} ({})", env!("CARGO_PKG_VERSION"), component.name());
         let properties = ConnectionProperties::default().with_connection_name(name.into());
         let connecting = secure::connect(self.uri.clone(), &self.ca_file, properties);

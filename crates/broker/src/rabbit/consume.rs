@@ -24,13 +24,13 @@ use super::settle::{Outstanding, Settler};
 use crate::error::BrokerError;
 use crate::parts;
 use crate::port::{Consumer, Health};
-use crate::queue::RequestQueue;
+use crate::queue::{RequestQueue, Shard};
 use crate::settings::Settings;
 use crate::wire;
 use domain::Request;
 use domain::delivery::{Job, Settlement, Ticket};
 
-/// One queue.
+/// The queues of a kind of requests that this process takes messages from.
 #[derive(Clone)]
 pub(super) struct QueueConsumer {
     pub request_queue: RequestQueue,
@@ -70,9 +70,10 @@ impl QueueConsumer {
         // Holds whatever the broker may have out, so that dispatching waits only for jobs of an earlier connection.
         let (jobs, receiver) = mpsc::channel(prefetch.into());
         let stop = CancellationToken::new();
-        for (number, prefetch) in split(prefetch).enumerate() {
-            let consumer =
-                ChannelConsumer { consumer: self.clone(), number, prefetch, jobs: jobs.clone(), stop: stop.clone() };
+        let taken = self.settler.topology.taken(self.request_queue);
+        for (number, (shard, prefetch)) in divide(prefetch, &taken).into_iter().enumerate() {
+            let (consumer, jobs) = (self.clone(), jobs.clone());
+            let consumer = ChannelConsumer { consumer, shard, number, prefetch, jobs, stop: stop.clone() };
             match consumer.subscribe().await {
                 Ok(first) => drop(tokio::spawn(consumer.run(first))),
                 Err(error) => {
@@ -87,6 +88,13 @@ impl QueueConsumer {
     }
 }
 
+/// Divides a prefetch among queues, and that of each among channels. Each queue has a channel.
+fn divide(prefetch: u16, taken: &[Shard]) -> Vec<(Shard, u16)> {
+    let queues = u16::try_from(taken.len()).unwrap_or(u16::MAX).max(1);
+    let share = |number: u16| (prefetch / queues + u16::from(number < prefetch % queues)).max(1);
+    (0..).zip(taken).flat_map(|(number, shard)| split(share(number)).map(|part| (*shard, part))).collect()
+}
+
 /// Divides a prefetch among channels.
 fn split(prefetch: u16) -> impl Iterator<Item = u16> {
     let channels = prefetch.div_ceil(MAX_UNSETTLED);
@@ -96,6 +104,7 @@ fn split(prefetch: u16) -> impl Iterator<Item = u16> {
 /// A queue's consumer on one channel.
 struct ChannelConsumer {
     consumer: QueueConsumer,
+    shard: Shard,
     number: usize,
     prefetch: u16,
     jobs: mpsc::Sender<Job<Request>>,
@@ -151,7 +160,7 @@ impl ChannelConsumer {
     }
 
     async fn subscribe(&self) -> Result<Subscription, BrokerError> {
-        let queue = self.consumer.settler.topology.request_queue(self.consumer.request_queue);
+        let queue = self.consumer.settler.topology.queue(self.shard);
         let connection = self.consumer.connection.current().await?;
         let (channel, deliveries) = channel::consume(&connection, &queue, self.prefetch).await?;
         Ok(Subscription { channel, deliveries })
@@ -187,7 +196,7 @@ impl ChannelConsumer {
         let reading = parts::read(&message, redelivered, &self.consumer.settings.tenants);
         let attempt = wire::attempt(&message.properties);
         let ticket = self.consumer.settler.ticket(Outstanding {
-            request_queue: self.consumer.request_queue,
+            shard: self.shard,
             body: message.body,
             properties,
             attempt,
@@ -228,5 +237,15 @@ mod tests {
             assert_eq!(parts.iter().map(|part| u32::from(*part)).sum::<u32>(), u32::from(prefetch));
             assert!(parts.iter().all(|part| (1..=MAX_UNSETTLED).contains(part)), "{prefetch}: {parts:?}");
         }
+    }
+
+    #[test]
+    fn several_queues_share_a_prefetch_and_each_has_a_channel() {
+        let taken: Vec<_> = [0, 2, 5].map(|number| Shard { of: RequestQueue::Live, number }).into();
+        let parts = |prefetch| divide(prefetch, &taken).into_iter().map(|(shard, part)| (shard.number, part));
+        assert_eq!(parts(8).collect::<Vec<_>>(), [(0, 3), (2, 3), (5, 2)]);
+        assert_eq!(parts(100).map(|(_, part)| part).sum::<u16>(), 100);
+        assert_eq!(parts(100).filter(|(number, _)| *number == 5).count(), 2, "33 are two channels");
+        assert_eq!(parts(1).collect::<Vec<_>>(), [(0, 1), (2, 1), (5, 1)], "0 would be no limit at all");
     }
 }

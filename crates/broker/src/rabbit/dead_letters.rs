@@ -50,7 +50,7 @@ impl RabbitDeadLetters {
     pub async fn open(settings: &Settings) -> Result<RabbitDeadLetters, BrokerError> {
         let (connection, topology) = declare::connect(settings).await?;
         let opened = connection.current().await?;
-        let unread = declare::ready(&topology.dead(), &opened).await?.min(MAX_LISTED);
+        let unread = declare::ready(vec![topology.dead()], &opened).await?.min(MAX_LISTED);
         Ok(RabbitDeadLetters {
             settings: settings.clone(),
             topology,
@@ -111,7 +111,7 @@ impl DeadLetters for RabbitDeadLetters {
                 self.publisher.insert(publisher)
             }
         };
-        let queue = self.topology.input(to);
+        let queue = self.topology.input(to, &letter.message.body);
         let properties = amqp::replayed(&receipt.properties, &queue, publisher.room_for_headers().await?);
         // In this order: a crash between the two leaves it in both places, and the second outcome is the first one again.
         publisher.publish(Route::Queue(&queue), &letter.message.body, properties).await?;

@@ -12,6 +12,7 @@ use lapin::{Channel, Connection, ExchangeKind};
 use super::channel::{self, channel_error};
 use super::connection::{Endpoint, ReconnectingConnection};
 use super::health::{Component, ConnectionHealth};
+use super::spread;
 use crate::error::BrokerError;
 use crate::settings::{Settings, TopologyMode};
 use crate::topology::{Depth, Kept, Purpose, Topology};
@@ -32,6 +33,7 @@ pub async fn survey(settings: &Settings) -> Result<Survey, BrokerError> {
     let (connection, topology, mut remarks) = examined(settings).await?;
     let current = connection.current().await?;
     let depths = depths(topology.queues(), &current).await;
+    remarks.extend(spread::left_over(&topology, &current).await?);
     if topology.kept().is_none() && is_there(&topology.results(), &current).await? {
         remarks.push(superfluous(&topology.results()));
     }
@@ -49,7 +51,12 @@ async fn examined(settings: &Settings) -> Result<(ReconnectingConnection, Topolo
     let (endpoint, health) = (Endpoint::of(settings)?, Arc::new(ConnectionHealth::new()));
     let connection = ReconnectingConnection::open(endpoint, Component::Consuming, health).await?;
     let topology = Topology::new(settings);
-    match ensure(&topology, &*connection.current().await?).await {
+    let ensured = async {
+        let mut remarks = ensure(&topology, &*connection.current().await?).await?;
+        remarks.extend(spread::declare(&topology, settings).await?);
+        Ok(remarks)
+    };
+    match ensured.await {
         Ok(remarks) => Ok((connection, topology, remarks)),
         Err(error) => {
             connection.close().await;
@@ -86,9 +93,9 @@ fn superfluous(results: &str) -> String {
     )
 }
 
-/// Messages of one queue that are ready.
-pub(super) async fn ready(queue: &str, connection: &Connection) -> Result<u32, BrokerError> {
-    let depths = depths(vec![queue.to_string()], connection).await?;
+/// Messages of these queues that are ready.
+pub(super) async fn ready(queues: Vec<String>, connection: &Connection) -> Result<u32, BrokerError> {
+    let depths = depths(queues, connection).await?;
     Ok(depths.iter().map(|depth| depth.ready).sum())
 }
 
@@ -131,7 +138,7 @@ async fn declare_exchange(topology: &Topology, channel: &Channel) -> Result<(), 
     Ok(())
 }
 
-async fn is_there(queue: &str, connection: &Connection) -> Result<bool, BrokerError> {
+pub(super) async fn is_there(queue: &str, connection: &Connection) -> Result<bool, BrokerError> {
     let channel = channel::open(connection).await?;
     let passive = QueueDeclareOptions::durable().passive();
     match channel.queue_declare(queue.into(), passive, FieldTable::default()).await {
@@ -184,10 +191,9 @@ fn arguments(topology: &Topology, purpose: Purpose) -> FieldTable {
         Purpose::Input => {
             (dead_lettering_to(&topology.dead()), vec![("x-delivery-limit", topology.delivery_limit.into())])
         }
-        Purpose::Delay { request_queue, seconds } => (
-            dead_lettering_to(&topology.request_queue(request_queue)),
-            vec![("x-message-ttl", i64::from(seconds) * 1000)],
-        ),
+        Purpose::Delay { shard, seconds } => {
+            (dead_lettering_to(&topology.queue(shard)), vec![("x-message-ttl", i64::from(seconds) * 1000)])
+        }
     };
     for (name, value) in numbers {
         arguments.insert(name.into(), AMQPValue::LongLongInt(value));

@@ -22,6 +22,7 @@ mod rejections;
 mod room;
 mod secure;
 mod settle;
+mod spread;
 mod submit;
 
 pub use broker::Rabbit;

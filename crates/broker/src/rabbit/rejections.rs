@@ -14,7 +14,7 @@ use time::OffsetDateTime;
 
 use super::amqp;
 use super::publish::{Publisher, Route};
-use crate::queue::RequestQueue;
+use crate::queue::Shard;
 use crate::rate::RateLimit;
 use crate::settings::Settings;
 use crate::topology::Topology;
@@ -23,7 +23,7 @@ use domain::RejectionCode;
 
 /// A message that lies among the dead letters.
 pub(super) struct Rejected<'a> {
-    pub request_queue: RequestQueue,
+    pub shard: Shard,
     pub body: &'a [u8],
     pub properties: &'a BasicProperties,
     /// Whether it, or a part of it, can't be read.
@@ -52,7 +52,7 @@ impl Rejections {
             return;
         }
         let code = if rejected.unreadable { RejectionCode::Unreadable } else { RejectionCode::Conflict };
-        let queue = self.topology.request_queue(rejected.request_queue);
+        let queue = self.topology.queue(rejected.shard);
         let message = amqp::message(rejected.body.to_vec(), rejected.properties);
         let now = OffsetDateTime::now_utc();
         let Some(rejection) = wire::rejection(&message, code, reason, &queue, &self.tenants, now) else { return };

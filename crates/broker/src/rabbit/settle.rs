@@ -19,14 +19,14 @@ use super::publish::{Publisher, Route};
 use super::rejections::{Rejected, Rejections};
 use crate::error::BrokerError;
 use crate::pacing::Pacing;
-use crate::queue::RequestQueue;
+use crate::queue::Shard;
 use crate::topology::Topology;
 use crate::wire::headers;
 use domain::delivery::{Settlement, Ticket};
 
 /// A message that was delivered and is not settled yet.
 pub(super) struct Outstanding {
-    pub request_queue: RequestQueue,
+    pub shard: Shard,
     pub body: Vec<u8>,
     pub properties: BasicProperties,
     pub attempt: u32,
@@ -46,7 +46,7 @@ pub(super) struct Outstanding {
 impl Outstanding {
     fn rejected(&self) -> Rejected<'_> {
         Rejected {
-            request_queue: self.request_queue,
+            shard: self.shard,
             body: &self.body,
             properties: &self.properties,
             unreadable: self.unreadable,
@@ -110,7 +110,7 @@ impl Settler {
                 message.acker.nack(BasicNackOptions { requeue: true, ..BasicNackOptions::default() }).await
             }
             Settlement::Dead { reason } => {
-                let queue = self.topology.request_queue(message.request_queue);
+                let queue = self.topology.queue(message.shard);
                 let added = headers::of_dead_letter(&reason, &queue, OffsetDateTime::now_utc());
                 match self.copy(&message, &self.topology.dead(), &added).await {
                     false => Ok(false),
@@ -123,7 +123,7 @@ impl Settler {
             }
             Settlement::Later { reason } => {
                 let added = headers::of_retry(&reason, message.attempt);
-                match self.copy(&message, &self.topology.retry(message.request_queue, message.attempt), &added).await {
+                match self.copy(&message, &self.topology.retry(message.shard, message.attempt), &added).await {
                     false => Ok(false),
                     true => message.acker.ack(BasicAckOptions::default()).await,
                 }

@@ -36,12 +36,13 @@ impl RabbitSubmitter {
 #[async_trait]
 impl Submitter for RabbitSubmitter {
     async fn submit(&self, request_queue: RequestQueue, message: &Message) -> Result<(), BrokerError> {
-        let queue = self.topology.request_queue(request_queue);
+        let queue = self.topology.queue(self.topology.shard_of(request_queue, &message.body));
         self.publisher.publish(Route::Queue(&queue), &message.body, amqp::properties(&message.properties)).await
     }
 
     async fn waiting(&self, request_queue: RequestQueue) -> Result<u32, BrokerError> {
-        declare::ready(&self.topology.request_queue(request_queue), &*self.publisher.connection().await?).await
+        let queues = self.topology.shards(request_queue).map(|shard| self.topology.queue(shard));
+        declare::ready(queues.collect(), &*self.publisher.connection().await?).await
     }
 
     async fn close(&self) {

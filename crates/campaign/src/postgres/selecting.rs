@@ -4,12 +4,18 @@ use sqlx::postgres::{PgArguments, PgConnection};
 use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, Row};
 
+use std::collections::BTreeMap;
+
+use futures_util::TryStreamExt;
+
 use super::Cost;
+use crate::report::{Changes, Group};
 use crate::selection::Selection;
 use database::{query, query_scalar};
-use domain::{Decision, LabelledOrigin};
+use domain::{Decision, LabelledOrigin, Policy};
 
-/// Of the verdicts in force those that a selection chooses ($1 to $9) and that the model $10 has not judged. Without its document a
+/// Of the verdicts in force those that a selection chooses ($1 to $9) and that the model $10 has not judged, unless those are wanted
+/// too ($11). Without its document a
 /// verdict can't be judged again: nothing says which version of the object it was, nor what the platform gave with it.
 const SELECTED: &str = "
 FROM verdicts AS v
@@ -20,7 +26,7 @@ WHERE ($1::timestamptz IS NULL OR v.recorded_at >= $1) AND ($2::timestamptz IS N
     AND ($9::text IS NULL OR EXISTS (
         SELECT FROM labels_in_force AS l WHERE l.sha256 = encode(v.image_sha256, 'hex') AND l.origin = $9
     ))
-    AND v.model_version <> $10 AND v.remainder IS NOT NULL
+    AND (v.model_version <> $10 OR $11) AND v.remainder IS NOT NULL
     AND NOT EXISTS (
         SELECT FROM outcomes AS later
         WHERE later.tenant = v.tenant AND later.submission_id = v.submission_id AND later.generation > v.generation
@@ -45,7 +51,7 @@ pub(super) fn items() -> String {
         "INSERT INTO campaign_items
              (place, recorded_at, before, generation, campaign_id, verdict_id, tenant, submission_id, decision)
          SELECT row_number() OVER (ORDER BY chosen.decision <> 'synthetic', distance, recorded_at, verdict_id), recorded_at, generation,
-             next, $11, verdict_id, tenant, submission_id, decision
+             next, $12, verdict_id, tenant, submission_id, decision
          FROM (
              SELECT v.*,
                  CASE WHEN {READABLE} THEN least(
@@ -73,7 +79,7 @@ pub(super) fn selected<'q>(
     let asked = asked.bind(selection.tenant.as_deref()).bind(selection.model.as_deref());
     let asked = asked.bind(selection.decision.map(Decision::as_str)).bind(selection.min_score);
     let asked = asked.bind(selection.max_score).bind(selection.generator.as_deref());
-    asked.bind(selection.label.map(LabelledOrigin::as_str)).bind(model)
+    asked.bind(selection.label.map(LabelledOrigin::as_str)).bind(model).bind(selection.same_model)
 }
 
 pub(super) async fn cost(
@@ -99,4 +105,32 @@ pub(super) async fn cost(
     }
     cost.seconds = query_scalar(SECONDS).persistent(false).fetch_one(connection).await?;
     Ok(cost)
+}
+
+/// Of each tenant, decisions from what to what. Row by row, so that what decides is the code that decides for workers.
+pub(super) async fn supposed(
+    connection: &mut PgConnection,
+    selection: &Selection,
+    policy: &Policy,
+) -> Result<Changes, sqlx::Error> {
+    // Whatever the model, and whether or not it is at work: there is none of this name.
+    let all = Selection { same_model: true, ..selection.clone() };
+    let asked = format!("SELECT v.tenant, v.decision, v.synthetic, v.logit {SELECTED}");
+    let mut counts = BTreeMap::<(String, String, &str), u64>::new();
+    let mut rows = selected(&asked, &all, "").fetch(connection);
+    while let Some(row) = rows.try_next().await? {
+        let probability = match policy.calibration {
+            Some(_) => policy.probability(row.try_get("logit")?),
+            None => row.try_get("synthetic")?,
+        };
+        let after = policy.decide(probability).as_str();
+        *counts.entry((row.try_get("tenant")?, row.try_get("decision")?, after)).or_default() += 1;
+    }
+    let group = |((name, before, after), items): ((String, String, &str), u64)| Group {
+        name,
+        before,
+        after: Some(after.into()),
+        items,
+    };
+    Ok(Changes(counts.into_iter().map(group).collect()))
 }

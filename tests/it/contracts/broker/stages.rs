@@ -240,7 +240,7 @@ impl Stage for RealRabbit {
     }
 
     async fn put(&self, queue: InputQueue, message: &Message) {
-        self.put_on(&self.beside.topology.input(queue), message).await;
+        self.put_on(&self.beside.topology.input(queue, b""), message).await;
     }
 
     async fn put_dead(&self, message: &Message) {
@@ -248,7 +248,7 @@ impl Stage for RealRabbit {
     }
 
     async fn ready(&self, queue: InputQueue) -> usize {
-        self.beside.ready(&self.beside.topology.input(queue)).await
+        self.beside.ready(&self.beside.topology.input(queue, b"")).await
     }
 
     async fn ready_dead(&self) -> usize {

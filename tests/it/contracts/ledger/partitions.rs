@@ -207,6 +207,7 @@ async fn what_is_not_kept_is_removed_and_the_rest_stays() {
             verdicts_days: 0,
             failures_days: 0,
             keys_days: 0,
+            export: String::new(),
             tenants: BTreeMap::new(),
         };
         assert_eq!(removed(&ledger, &keep, now).await, 1);
