@@ -48,6 +48,15 @@ impl Shutdown {
     }
 }
 
+/// Returns when somebody asks the process to end, by SIGINT (Ctrl-C) or SIGTERM; from its first poll on neither ends it by itself.
+pub async fn interrupted() {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! { _ = terminate.recv() => {} _ = interrupt.recv() => {} }
+}
+
 #[allow(clippy::disallowed_methods, reason = "the second signal is the one exception")]
 fn stop_at_once() {
     tracing::warn!("second signal: stopping at once; unsettled messages go back to the queue");

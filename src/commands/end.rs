@@ -2,7 +2,7 @@
 
 use crate::config::ConfigError;
 use crate::submission::LookUpError;
-use crate::worker::{Unproven, WorkerError};
+use crate::worker::{PolicyError, Unproven, WorkerError};
 use artefact::LoadError;
 use broker::BrokerError;
 use decoder::StartError;
@@ -77,6 +77,15 @@ impl From<LedgerError> for End {
             | LedgerError::Encoding { .. }
             | LedgerError::Pooled { .. } => End::usage(error),
             _ => End::work(error),
+        }
+    }
+}
+
+impl From<PolicyError> for End {
+    fn from(error: PolicyError) -> End {
+        match error {
+            PolicyError::Database(error) => error.into(),
+            PolicyError::Unreadable { .. } => End::work(error),
         }
     }
 }

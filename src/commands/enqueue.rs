@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::End;
 use crate::config::Config;
+use crate::shutdown::interrupted;
 use broker::rabbit::RabbitSubmitter;
 use broker::topology::Topology;
 use broker::{BrokerError, RequestQueue, Submitter, wire};
@@ -75,7 +76,7 @@ pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
     let mut state = State::begin(args, &source)?;
     let submitter = RabbitSubmitter::connect(&config.broker).await?;
     let stop = CancellationToken::new();
-    stop_on_signals(&stop)?;
+    stop_on_signals(&stop);
     let mut progress = Progress::new(args.json, Topology::new(&config.broker).request_queue(request_queue));
 
     let (entries, reading) = source.read(args, config, state.position(), stop.clone());
@@ -180,17 +181,10 @@ fn pace<T>(
     })
 }
 
-fn stop_on_signals(stop: &CancellationToken) -> Result<(), End> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(End::work)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(End::work)?;
+fn stop_on_signals(stop: &CancellationToken) {
     let stop = stop.clone();
     tokio::spawn(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
+        interrupted().await;
         stop.cancel();
     });
-    Ok(())
 }

@@ -14,6 +14,7 @@ use super::actor::actor;
 use super::print::say;
 use crate::config::Config;
 use crate::moment::moment;
+use crate::shutdown::interrupted;
 use artefact::LearntImages;
 use broker::Events;
 use broker::rabbit::RabbitEvents;
@@ -116,7 +117,7 @@ pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
     };
     let ended = tokio::select! {
         ended = work(&job, &selection, args) => ended,
-        _ = tokio::signal::ctrl_c() => Err(End::work("stopped; give the same command again, and it goes on")),
+        () = interrupted() => Err(End::work("stopped; give the same command again, and it goes on")),
     };
     bar.finish_and_clear();
     events.close().await;

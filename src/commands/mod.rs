@@ -17,12 +17,14 @@ mod labels;
 mod ledger;
 mod migrate;
 mod model;
+mod policy;
 mod print;
 mod results;
 mod retrain;
 mod reverdict;
 mod scan;
 mod schema;
+mod since;
 mod status;
 mod table;
 mod train;
@@ -78,6 +80,7 @@ enum Command {
     Labels(labels::Args),
     Ledger(ledger::Args),
     Model(model::Args),
+    Policy(policy::Args),
     Train(train::Args),
     Retrain(retrain::Args),
     Reverdict(reverdict::Args),
@@ -155,6 +158,7 @@ impl Cli {
             Command::Evaluate(args) => evaluate::run(&args, &config),
             Command::Experiment(args) => experiment::run(&args, &config, self.config.as_deref()),
             Command::Model(args) => block_on(model::run(&args, &config)),
+            Command::Policy(args) => block_on(policy::run(&args, &config)),
             Command::Labels(args) => block_on(labels::run(&args, &config)),
             Command::Ledger(args) => block_on(ledger::run(&args, &config)),
             Command::Schema(args) => schema::run(&args),

@@ -9,6 +9,7 @@ use super::End;
 use super::print::say;
 use super::table::Table;
 use crate::config::Config;
+use crate::shutdown::interrupted;
 use broker::BrokerError;
 use broker::rabbit::{RawDelivery, Reader};
 use domain::Outcome;
@@ -45,7 +46,7 @@ pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
         .map_err(|_| End::usage(format!("--timeout {} is no number of seconds", args.timeout)))?;
     let mut reader = Reader::of_results(&config.broker).await?;
     let mut printer = Printer::new(args.json);
-    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
+    let mut interrupted = std::pin::pin!(interrupted());
     while args.count.is_none_or(|count| printer.printed < count) {
         let next = async {
             if args.follow {
@@ -54,7 +55,7 @@ pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
             tokio::time::timeout(timeout, reader.next()).await.ok()
         };
         let delivery = tokio::select! {
-            _ = &mut interrupted => break,
+            () = &mut interrupted => break,
             next = next => match next {
                 Some(Ok(delivery)) => delivery,
                 Some(Err(error)) if args.follow && error.is_transient() => {

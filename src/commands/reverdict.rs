@@ -16,6 +16,7 @@ use super::alone::{Holder, alone};
 use super::print::say;
 use crate::config::Config;
 use crate::moment::moment;
+use crate::shutdown::interrupted;
 use broker::Submitter;
 use broker::rabbit::RabbitSubmitter;
 use campaign::{By, Campaign, Cost, Created, Job, JobError, Limits, Postgres, Selection};
@@ -226,7 +227,7 @@ async fn feed(database: &Database, postgres: &Postgres, args: &Run, config: &Con
     let work = Box::pin(async {
         tokio::select! {
             end = run_campaign(database, postgres, args, config) => end,
-            _ = tokio::signal::ctrl_c() => Err(End::work(
+            () = interrupted() => Err(End::work(
                 "stopped; what is in the queue is judged. `assay reverdict show` lists campaigns, `run --campaign ID` goes on",
             )),
         }

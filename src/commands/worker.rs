@@ -9,7 +9,7 @@ use super::End;
 use crate::admin;
 use crate::config::Config;
 use crate::shutdown::Shutdown;
-use crate::worker::{self, Condition, Dependencies, Succession};
+use crate::worker::{self, Condition, Dependencies, PolicySource, Succession};
 use broker::Broker;
 use broker::rabbit::Rabbit;
 use database::Database;
@@ -51,6 +51,12 @@ pub(super) async fn run(_args: &Args, config: &Config) -> Result<(), End> {
             (load(config.detector.in_folder(&folder)), Some(succession))
         }
     };
+    let policies = PolicySource {
+        policies: moderation::Postgres::on(&database),
+        announcements: Arc::new(registry::postgres::Postgres::on(&database)),
+        poll: Duration::from_secs(config.registry.poll_s),
+    };
+    let policy = worker::follow(policies, shutdown.stop.clone()).await?;
     let detector = loading.await.map_err(End::work)??;
     let decoders = Arc::new(decoders.await.map_err(End::work)??);
     let card = detector.card();
@@ -69,7 +75,7 @@ pub(super) async fn run(_args: &Args, config: &Config) -> Result<(), End> {
     }
     let broker = Arc::new(rabbit);
     let (ledger, workers) = (Arc::new(ledger), Arc::new(workers));
-    let dependencies = Dependencies { broker, objects, ledger, workers, decoders, detector, succession };
+    let dependencies = Dependencies { broker, objects, ledger, workers, decoders, detector, succession, policy };
     worker::run(dependencies, config.plan(), condition, shutdown).await?;
     tracing::info!("stopped: everything is settled or back on the queue");
     Ok(())

@@ -13,6 +13,7 @@ mod handoff;
 mod inference;
 mod intake;
 mod pace;
+mod policies;
 mod prepare;
 mod proof;
 mod recovery;
@@ -43,6 +44,7 @@ use objects::{Allowed, Objects};
 use batcher::Lanes;
 pub use batcher::{Batcher, Flush, Load};
 pub use condition::Condition;
+pub use policies::{PolicyError, PolicyInForce, PolicySource, follow};
 pub use proof::Unproven;
 pub use succession::Succession;
 
@@ -128,6 +130,8 @@ pub struct Dependencies {
     pub detector: Box<dyn Detector>,
     /// Where another model may come from; `None` where this one serves to the end.
     pub succession: Option<Succession>,
+    /// What follows from verdicts.
+    pub policy: PolicyInForce,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -165,7 +169,7 @@ pub async fn run(
     condition: Arc<Condition>,
     shutdown: Shutdown,
 ) -> Result<(), WorkerError> {
-    let Dependencies { broker, objects, ledger, workers, decoders, detector, succession } = dependencies;
+    let Dependencies { broker, objects, ledger, workers, decoders, detector, succession, policy } = dependencies;
     let batch_size = plan.worker.batch_for(detector.device());
     let first = detector.card().judge(detector.device(), plan.thresholds.clone());
     condition.metrics.model(&first.model);
@@ -202,7 +206,7 @@ pub async fn run(
     };
     let batcher = Batcher::new(batch_size, Duration::from_millis(plan.worker.batch_max_delay_ms));
     let batching = batcher::run(batcher, prepared, batches_sender, shutdown.abandon.clone());
-    let settler = settler(&broker, &ledger, &condition, &plan, &shutdown);
+    let settler = settler(&broker, &ledger, policy, &condition, &plan, &shutdown);
     let preparer = prepare::Preparer {
         store: store.clone(),
         reuse,
@@ -244,6 +248,7 @@ pub async fn run(
 fn settler(
     broker: &Arc<dyn Broker>,
     ledger: &Arc<dyn Ledger>,
+    policy: PolicyInForce,
     condition: &Arc<Condition>,
     plan: &WorkerPlan,
     shutdown: &Shutdown,
@@ -252,6 +257,7 @@ fn settler(
         exchange: broker.exchange(),
         broker: broker.clone(),
         ledger: ledger.clone(),
+        policy,
         condition: condition.clone(),
         outage_wait: plan.outage_wait,
         most: plan.worker.settle_batch,

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::condition::Condition;
 use super::handoff::{Arrived, Concluded, Conclusion};
+use super::policies::PolicyInForce;
 use super::retry::{OutageWait, retry_while_transient};
 use crate::moment::moment;
 use crate::telemetry::traces;
@@ -28,6 +29,8 @@ pub(super) struct Settler {
     /// The broker's results exchange, by name.
     pub exchange: String,
     pub ledger: Arc<dyn Ledger>,
+    /// What follows from verdicts.
+    pub policy: PolicyInForce,
     pub condition: Arc<Condition>,
     /// How long finished work waits for a broker that takes no publications.
     pub outage_wait: Duration,
@@ -73,7 +76,8 @@ impl Settler {
                 Conclusion::Gone(gone) => self.answer_gone(arrived, &gone, &mut durable),
                 Conclusion::Judged { mut evidence, judge } => {
                     evidence.timing.record = at.elapsed().as_millis() as u64;
-                    let verdict = judge.verdict(&arrived.job.request, *evidence, OffsetDateTime::now_utc());
+                    let mut verdict = judge.verdict(&arrived.job.request, *evidence, OffsetDateTime::now_utc());
+                    verdict.policy = self.policy.borrow().as_ref().map(|policy| policy.apply(&verdict));
                     outcomes.push(Outcome::Verdict(Box::new(verdict)));
                     fresh.push(arrived);
                 }
@@ -282,6 +286,7 @@ fn log_outcome(request: &Request, context: &Context, outcome: &Outcome, source: 
             tracing::info!(
                 decision = verdict.decision.as_str(),
                 synthetic = rounded(verdict.score.synthetic),
+                action = verdict.policy.as_ref().map(|policy| policy.action.as_str()),
                 generator = verdict.generator.as_ref().map(|generator| generator.label.as_str()),
                 submission = key.submission_id,
                 generation = key.generation,

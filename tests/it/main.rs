@@ -21,6 +21,7 @@ mod labels;
 mod least_rights;
 mod ledger;
 mod models;
+mod moderation;
 mod observability;
 mod operating;
 mod outages;

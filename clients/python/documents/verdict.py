@@ -4,6 +4,16 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypeAlias, TypedDict
 
+Action: TypeAlias = Literal['none', 'label', 'limit', 'review', 'block']
+
+
+class AppliedPolicy(TypedDict):
+    action: Action
+    because: str | None
+    rule: str | None
+    version: str
+
+
 C2pa: TypeAlias = Literal['present']
 
 
@@ -117,6 +127,7 @@ class Verdict(TypedDict):
     image: JudgedImage
     metadata: dict[str, Any]
     model: ModelRef
+    policy: AppliedPolicy | None
     previous: Previous | None
     provenance: Provenance | None
     purpose: Purpose

@@ -13,7 +13,7 @@ use crate::session::{self, Place, Told};
 use crate::settings::Settings;
 
 /// `migrations/`, built in. (sqlx's macro for it would have sqlx and its TLS compiled a second time, for the compiler.)
-const FILES: [(&str, &str); 9] = [
+const FILES: [(&str, &str); 10] = [
     ("0001_outcomes", include_str!("../../../migrations/0001_outcomes.sql")),
     ("0002_reuse", include_str!("../../../migrations/0002_reuse.sql")),
     ("0003_workers", include_str!("../../../migrations/0003_workers.sql")),
@@ -23,6 +23,7 @@ const FILES: [(&str, &str); 9] = [
     ("0007_partitions", include_str!("../../../migrations/0007_partitions.sql")),
     ("0008_erasure", include_str!("../../../migrations/0008_erasure.sql")),
     ("0009_campaigns", include_str!("../../../migrations/0009_campaigns.sql")),
+    ("0010_policies", include_str!("../../../migrations/0010_policies.sql")),
 ];
 /// What PostgreSQL calls UTF-8.
 pub(crate) const ENCODING: &str = "UTF8";
@@ -31,7 +32,7 @@ const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('assay.migrati
 /// Lies in the schema itself, so that several schemas of one database are migrated apart.
 const TABLE: &str = "_sqlx_migrations";
 /// The tables that this version reads and writes.
-const TABLES: [&str; 14] = [
+const TABLES: [&str; 17] = [
     "outcomes",
     "verdicts",
     "failures",
@@ -46,6 +47,9 @@ const TABLES: [&str; 14] = [
     "erasures",
     "campaigns",
     "campaign_items",
+    "policies",
+    "policy_trials",
+    "policy_activations",
 ];
 
 /// Applies what is not applied yet and returns its names. Whoever comes while another one is at it waits.

@@ -109,6 +109,7 @@ impl Judge {
             reused_from,
             supersedes: predecessors.latest,
             previous: predecessors.verdict,
+            policy: None,
             attempt: request.context.attempt,
             timing_ms: timing,
             batch_size,

@@ -1,8 +1,9 @@
 //! The vocabulary of moderation: requests, scores, decisions, verdicts, failures. Pure values, no I/O.
 //!
 //! Reading order: [`request`] → [`scores`] → [`policy`], [`threshold_settings`] → [`judge`] → [`provenance`], [`verdict`] and [`failure`] → [`outcome`];
-//! then [`rejection`], [`erased`] and [`label`].
+//! then `applied_policy`, [`rejection`], [`erased`] and [`label`].
 
+mod applied_policy;
 pub mod delivery;
 pub mod erased;
 pub mod failure;
@@ -18,6 +19,7 @@ pub mod scores;
 pub mod threshold_settings;
 pub mod verdict;
 
+pub use applied_policy::{Action, AppliedPolicy};
 pub use erased::{Erased, ErasedSubmission};
 pub use failure::{Failure, FailureCode, Stage};
 pub use judge::{Evidence, Finding, Generator, Grounds, Judge, Observed};

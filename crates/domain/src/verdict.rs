@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
-use super::{Decision, ImageRef, OutcomeId, Provenance, Purpose, SubmissionKey};
+use super::{AppliedPolicy, Decision, ImageRef, OutcomeId, Provenance, Purpose, SubmissionKey};
 
 /// What the bytes were, by their first ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -206,6 +206,9 @@ pub struct Verdict {
     /// The latest verdict among earlier generations: what people have been told so far. null where there is none, and in verdicts of
     /// versions before this field.
     pub previous: Option<Previous>,
+    /// What follows from it by the platform's own policy, which changes nothing of the decision. null where no policy is in force, and in
+    /// verdicts of versions before this field.
+    pub policy: Option<AppliedPolicy>,
     /// Which try it was that ended so, from 1.
     pub attempt: u32,
     pub timing_ms: Timing,

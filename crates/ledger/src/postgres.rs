@@ -14,6 +14,7 @@ mod sizes;
 
 pub use moving::Moved;
 pub use pairing::Pairing;
+pub use remainder::{COLUMNS as VERDICT_COLUMNS, verdict as verdict_of};
 pub use sizes::Size;
 
 use std::collections::{BTreeMap, HashMap, HashSet};

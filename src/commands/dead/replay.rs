@@ -13,6 +13,7 @@ use crate::commands::End;
 use crate::commands::print::say;
 use crate::commands::table::harmless;
 use crate::config::Config;
+use crate::shutdown::interrupted;
 use broker::rabbit::RabbitDeadLetters;
 use broker::topology::Topology;
 use broker::{DeadLetters, InputQueue, RequestQueue};
@@ -107,11 +108,11 @@ async fn replay(
     bar: &ProgressBar,
 ) -> Result<Summary, End> {
     let mut pace = args.rate.map(paced);
-    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
+    let mut interrupted = std::pin::pin!(interrupted());
     let mut summary = Summary::default();
     loop {
         let next = tokio::select! {
-            _ = &mut interrupted => break,
+            () = &mut interrupted => break,
             next = letters.next() => next?,
         };
         let Some(letter) = next else { break };

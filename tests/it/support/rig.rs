@@ -78,6 +78,7 @@ impl Rig {
             decoders: Arc::new(Pool::open(decoders).unwrap()),
             detector: Box::new(detector),
             succession: None,
+            policy: tokio::sync::watch::channel(None).1,
         };
         let running = tokio::spawn(worker::run(dependencies, plan, condition.clone(), shutdown.clone()));
         Rig { broker, objects, ledger, condition, shutdown, running }

@@ -47,6 +47,7 @@ impl Rights {
             grants.replace("assay_trainer", &rights.user("trainer")).replace("assay_viewer", &rights.user("viewer"));
         let grants = grants.replace("assay_eraser", &rights.user("eraser"));
         let grants = grants.replace("assay_campaigner", &rights.user("campaigner"));
+        let grants = grants.replace("assay_policy", &rights.user("policy"));
         rights.as_superuser(&grants.replace("'PASSWORD'", &format!("'{}'", rights.password))).await;
         rights
     }
@@ -121,7 +122,7 @@ impl Rights {
         ];
         let mut commands = vec![format!("rabbitmqctl delete_vhost {}", self.site.name)];
         commands.extend(users.map(|user| format!("rabbitmqctl delete_user {}", self.user(user))));
-        for role in ["worker", "trainer", "viewer", "eraser", "campaigner"].map(|user| self.user(user)) {
+        for role in ["worker", "trainer", "viewer", "eraser", "campaigner", "policy"].map(|user| self.user(user)) {
             self.as_superuser(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
         }
         self.site.close().await;

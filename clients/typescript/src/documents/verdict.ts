@@ -72,6 +72,11 @@ export interface Verdict {
   };
   model: ModelRef;
   /**
+   * What follows from it by the platform's own policy, which changes nothing of the decision. null where no policy is in force, and in
+   * verdicts of versions before this field.
+   */
+  policy: AppliedPolicy | null;
+  /**
    * The latest verdict among earlier generations: what people have been told so far. null where there is none, and in verdicts of
    * versions before this field.
    */
@@ -195,6 +200,28 @@ export interface ModelRef {
    * False for a network of random weights: its verdicts say nothing about the image.
    */
   trained: boolean;
+  version: string;
+  [k: string]: unknown;
+}
+/**
+ * What a policy made of a verdict: the first of its rules that matched, and what that rule says.
+ */
+export interface AppliedPolicy {
+  /**
+   * `none` where no rule matched.
+   */
+  action: "none" | "label" | "limit" | "review" | "block";
+  /**
+   * The rule's reason, for people; null where no rule matched.
+   */
+  because: string | null;
+  /**
+   * The name of the rule that matched; null where none did.
+   */
+  rule: string | null;
+  /**
+   * Of the policy: the first 12 hexadecimal digits of its digest.
+   */
   version: string;
   [k: string]: unknown;
 }

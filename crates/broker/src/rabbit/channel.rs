@@ -1,6 +1,6 @@
 //! Channels: opening and closing them, and what their errors mean.
 
-use lapin::options::{BasicConsumeOptions, BasicQosOptions};
+use lapin::options::{BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use lapin::{Channel, Connection, ErrorKind};
 
@@ -30,6 +30,20 @@ pub(super) async fn consume(
     let options = BasicConsumeOptions::default();
     let deliveries = channel.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await;
     Ok((channel, deliveries.map_err(failed)?))
+}
+
+/// Whether there is a queue of this name, looked at by a channel of its own: the broker closes that where there is none.
+pub(super) async fn queue_is_there(queue: &str, connection: &Connection) -> Result<bool, BrokerError> {
+    let channel = open(connection).await?;
+    let passive = QueueDeclareOptions::durable().passive();
+    match channel.queue_declare(queue.into(), passive, FieldTable::default()).await {
+        Ok(_) => {
+            close(&channel).await;
+            Ok(true)
+        }
+        Err(error) if is_not_found(&error) => Ok(false),
+        Err(error) => Err(channel_error(&format!("queue {queue:?}"), error)),
+    }
 }
 
 /// Closes a channel and waits for it. A channel that is dropped closes too, but lapin takes a connection that is

@@ -34,7 +34,7 @@ pub async fn survey(settings: &Settings) -> Result<Survey, BrokerError> {
     let current = connection.current().await?;
     let depths = depths(topology.queues(), &current).await;
     remarks.extend(spread::left_over(&topology, &current).await?);
-    if topology.kept().is_none() && is_there(&topology.results(), &current).await? {
+    if topology.kept().is_none() && channel::queue_is_there(&topology.results(), &current).await? {
         remarks.push(superfluous(&topology.results()));
     }
     connection.close().await;
@@ -136,19 +136,6 @@ async fn declare_exchange(topology: &Topology, channel: &Channel) -> Result<(), 
         bound.await.map_err(failed)?;
     }
     Ok(())
-}
-
-pub(super) async fn is_there(queue: &str, connection: &Connection) -> Result<bool, BrokerError> {
-    let channel = channel::open(connection).await?;
-    let passive = QueueDeclareOptions::durable().passive();
-    match channel.queue_declare(queue.into(), passive, FieldTable::default()).await {
-        Ok(_) => {
-            channel::close(&channel).await;
-            Ok(true)
-        }
-        Err(error) if channel::is_not_found(&error) => Ok(false),
-        Err(error) => Err(channel_error(&format!("queue {queue:?}"), error)),
-    }
 }
 
 /// Checks each without changing it. Bindings can't be checked; `mandatory` shows when one is missing.

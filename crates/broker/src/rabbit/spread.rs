@@ -10,7 +10,6 @@ use lapin::{Connection, ErrorKind, ExchangeKind};
 
 use super::channel::{self, channel_error};
 use super::connection::Endpoint;
-use super::declare::is_there;
 use super::health::Component;
 use crate::error::BrokerError;
 use crate::queue::RequestQueue;
@@ -91,7 +90,7 @@ pub(super) async fn left_over(topology: &Topology, connection: &Connection) -> R
             vec![format!("{base}.0")]
         };
         for queue in before {
-            if is_there(&queue, connection).await? {
+            if channel::queue_is_there(&queue, connection).await? {
                 remarks.push(format!(
                     "{queue} is there though broker.shards = {next}: it is from an earlier setting, and no worker of this one \
                      takes from it. Let a worker with the earlier setting empty it and its delay queues, then delete them \

@@ -16,7 +16,7 @@ const IN_COLUMNS: [(&str, &[&str]); 4] = [
 ];
 
 /// The columns that [`verdict`] reads.
-pub(super) const COLUMNS: &str = "verdict_id, submission_id, tenant, generation, decision, purpose, reused_from, bucket, \
+pub const COLUMNS: &str = "verdict_id, submission_id, tenant, generation, decision, purpose, reused_from, bucket, \
     object_key, encode(image_sha256, 'hex') AS image_sha256, synthetic, logit, model_version, \
     encode(model_sha256, 'hex') AS model_sha256, remainder::text AS remainder";
 
@@ -32,7 +32,7 @@ pub(super) fn remainder(verdict: &Verdict) -> Result<String, serde_json::Error> 
 }
 
 /// The verdict of a row that has [`COLUMNS`]; `None` where its remainder was removed.
-pub(super) fn verdict(row: &PgRow) -> Result<Option<Verdict>, sqlx::Error> {
+pub fn verdict(row: &PgRow) -> Result<Option<Verdict>, sqlx::Error> {
     let Some(remainder) = row.try_get::<Option<&str>, _>("remainder")? else { return Ok(None) };
     let text = |column: &str| row.try_get::<&str, _>(column).map(Value::from);
     let number = |column: &str| row.try_get::<f32, _>(column).map(Value::from);

@@ -17,7 +17,7 @@ use crate::support::servers::in_own_schema;
 
 /// Outcomes of a batch, and batches that are timed.
 const BATCH: usize = 64;
-const BATCHES: usize = 400;
+const BATCHES: usize = 1500;
 /// Rows that one statement makes.
 const FILL: u64 = 250_000;
 
@@ -55,40 +55,65 @@ fn quantile(times: &mut [Duration], share: f64) -> f64 {
     times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3
 }
 
-/// Batches of what is new, of keys that are there and that are not, and of contents.
-#[allow(clippy::print_stdout, reason = "what is measured is for the person who runs it")]
-async fn time(ledger: &Postgres, what: &str, first: usize, rows: u64) {
-    let (mut recorded, mut known, mut unknown, mut scored) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for batch in 0..BATCHES {
-        let outcomes: Vec<Outcome> = (0..BATCH).map(|one| new_verdict(first + batch * BATCH + one)).collect();
+/// How long each kind of question took.
+#[derive(Default)]
+struct Times([Vec<Duration>; 4]);
+
+const QUESTIONS: [&str; 4] =
+    ["insert of 64", "look-up of 64 new keys", "look-up of 1 known key", "reuse of 64 contents"];
+
+impl Times {
+    /// A batch of what is new, of keys that are there and that are not, and of contents.
+    async fn take(&mut self, ledger: &Postgres, batch: usize, rows: u64) {
+        // Beyond what is there.
+        let outcomes: Vec<Outcome> = (0..BATCH).map(|one| new_verdict(1_000_000 + batch * BATCH + one)).collect();
         let keys: Vec<SubmissionKey> = outcomes.iter().map(Outcome::key).collect();
         let started = Instant::now();
         assert!(ledger.find(&keys).await.unwrap().iter().all(|found| found.standing.is_none()));
-        unknown.push(started.elapsed());
+        self.0[1].push(started.elapsed());
         let started = Instant::now();
         ledger.record(&outcomes).await.unwrap();
-        recorded.push(started.elapsed());
+        self.0[0].push(started.elapsed());
         // Spread over all there is, one at a time: as a repeated message asks.
         let spread = (batch as u64 * 7919 + 1) * 104_729 % rows.max(1);
         let asked = if rows > 0 { key(&format!("upload-{spread}"), 0) } else { keys[0].clone() };
         let started = Instant::now();
         let found = ledger.find(&[asked]).await.unwrap().remove(0);
-        known.push(started.elapsed());
-        assert!(rows > 0 || found.standing.is_some());
+        self.0[2].push(started.elapsed());
+        assert!(found.standing.is_some());
         let contents: Vec<_> =
             keys.iter().map(|_| Content { tenant: "acme".into(), sha256: "ab".repeat(32) }).collect();
         let model = verdict_of(key("m", 0)).model;
         let started = Instant::now();
         ledger.scored(&contents, &model, Duration::from_secs(30 * 86_400)).await.unwrap();
-        scored.push(started.elapsed());
+        self.0[3].push(started.elapsed());
     }
-    for (name, times) in [
-        ("insert of 64", &mut recorded),
-        ("look-up of 64 new keys", &mut unknown),
-        ("look-up of 1 known key", &mut known),
-        ("reuse of 64 contents", &mut scored),
-    ] {
-        println!("{what}: {name:<24} p50 {:7.2} ms   p99 {:7.2} ms", quantile(times, 0.5), quantile(times, 0.99));
+}
+
+/// Side by side, so that what slows the machine slows both.
+#[allow(clippy::print_stdout, reason = "what is measured is for the person who runs it")]
+async fn compare(empty: &Postgres, full: &Postgres, rows: u64) {
+    let (mut of_empty, mut of_full) = (Times::default(), Times::default());
+    for batch in 0..BATCHES {
+        if batch % 2 == 0 {
+            of_empty.take(empty, batch, 0).await;
+        }
+        of_full.take(full, batch, rows).await;
+        if batch % 2 == 1 {
+            of_empty.take(empty, batch, 0).await;
+        }
+    }
+    for ((name, empty), full) in QUESTIONS.iter().zip(&mut of_empty.0).zip(&mut of_full.0) {
+        let [before, after] = [empty, full].map(|times| [0.5, 0.99].map(|share| quantile(times, share)));
+        println!(
+            "{name:<24} p50 {:7.2} ms, empty {:7.2} ms ({:.2}×)   p99 {:7.2} ms, empty {:7.2} ms ({:.2}×)",
+            after[0],
+            before[0],
+            after[0] / before[0],
+            after[1],
+            before[1],
+            after[1] / before[1]
+        );
     }
 }
 
@@ -99,7 +124,6 @@ async fn ledger_of_many_rows() {
     in_own_schema(move |settings| async move {
         migrate(&settings).await.unwrap();
         let ledger = Postgres::connect(&settings).await.unwrap();
-        time(&ledger, "empty", 0, 0).await;
         let (named, mut unnamed) = (verdict_of(key("named", 0)), verdict_of(key("unnamed", 0)));
         unnamed.generator = None;
         ledger.record(&[named, unnamed].map(|verdict| Outcome::Verdict(Box::new(verdict)))).await.unwrap();
@@ -115,7 +139,14 @@ async fn ledger_of_many_rows() {
         }
         println!("{rows} rows in {:.0} s", started.elapsed().as_secs_f64());
         raw.execute("VACUUM ANALYZE outcomes, verdicts").await.unwrap();
-        time(&ledger, &rows.to_string(), 1_000_000, rows).await;
+        // What was just filled in is no longer on its way to the disk.
+        raw.execute("CHECKPOINT").await.unwrap();
+        let full = Postgres::connect(&settings).await.unwrap();
+        Box::pin(in_own_schema(move |other| async move {
+            migrate(&other).await.unwrap();
+            compare(&Postgres::connect(&other).await.unwrap(), &full, rows).await;
+        }))
+        .await;
         let mut erased: Vec<Duration> = Vec::new();
         for number in 0..20 {
             let started = Instant::now();
