@@ -11,7 +11,7 @@ export ASSAY_COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 TEST_SERVERS := .local/test .local/chaos .local/bench .local/soak .local/clients .local/deploy .local/roles
 on_test_servers = for folder in $(TEST_SERVERS); do [ ! -d $$folder ] || $(SERVERS) $(1) --dir $$folder; done
 
-.PHONY: help toolchain build up down demo demo-retrain test conformance chaos bench fuzz schemas screenshots image-root deploy-check clients-check docs-check \
+.PHONY: help toolchain build up down demo demo-retrain test conformance chaos bench fuzz schemas screenshots image-root deploy-check clients-check console-check docs-check \
   observability-check check fmt lint doc deny clean
 
 help:          ## this list
@@ -46,6 +46,9 @@ test: toolchain conformance observability-check  ## everything that can fail: un
 
 clients-check:  # the clients against a real broker and worker, the examples by their schemas, docs/asyncapi.yaml
 	@$(PYTHON) -W ignore::ResourceWarning -m unittest discover -q -s clients && $(PYTHON) clients/documents.py --check
+
+console-check:  # the console's pages in a real browser, by keyboard and by axe-core; installs Debian's Chromium
+	@$(PYTHON) crates/console/check/run.py
 
 docs-check:    # each command in the documents exists, each link leads somewhere
 	@$(PYTHON) docs/check.py --assay $(BINARY)

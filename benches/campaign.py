@@ -14,8 +14,10 @@ from report import Report, Row, Spread, ratio
 
 # Of what the worker can do alone: live uploads are few, and the campaign has the rest.
 LIVE_SHARE = 0.3
-# As if another model had judged what is there.
-OLDER = ("UPDATE assay.verdicts SET model_version = 'older', model_sha256 = sha256('older') WHERE submission_id LIKE 'old/%' "
+# What the campaigns judge again, under names that no earlier run has used.
+OLD = f"old/{time.time():.0f}"
+# As if another model had judged it.
+OLDER = ("UPDATE assay.verdicts SET model_version = 'older', model_sha256 = sha256('older') WHERE submission_id LIKE %s "
          "AND model_version <> 'older'")
 SETTINGS = {"ASSAY__DETECTOR__MODEL": str(ROOT / "models" / "small"), "ASSAY__WORKER__REUSE": "false"}
 
@@ -40,7 +42,7 @@ class Listener(threading.Thread):
 
     def _take(self, _channel, method, _properties, body) -> None:
         outcome = json.loads(body)
-        if outcome["purpose"] == "reverdict":
+        if outcome.get("purpose") == "reverdict":
             self.again += 1
         elif "decision" in outcome:
             self.heard[outcome["submission_id"]] = (time.time(), outcome["timing_ms"]["queue"])
@@ -97,15 +99,15 @@ def campaign(stage, report: Report) -> None:
 
 def old_verdicts(stage, edges: Edges, listener: Listener, keys: list[str], rounds: int, seconds: float) -> float:
     """As many verdicts as the campaigns can take, of an older model; gives how many a second the worker makes when it has nothing else to do."""
-    edges.publish(IMAGES, keys, "old/warm", 64)
-    listener.wait("old/warm", 64)
+    edges.publish(IMAGES, keys, f"{OLD}/warm", 64)
+    listener.wait(f"{OLD}/warm", 64)
     began = time.monotonic()
-    edges.publish(IMAGES, keys, "old/paced", 128)
-    listener.wait("old/paced", 128)
+    edges.publish(IMAGES, keys, f"{OLD}/paced", 128)
+    listener.wait(f"{OLD}/paced", 128)
     capacity = 128 / (time.monotonic() - began)
     count = round(capacity * seconds * 1.5)
-    edges.publish(IMAGES, keys, "old/rest", count)
-    listener.wait("old/rest", count, seconds * rounds * 10)
+    edges.publish(IMAGES, keys, f"{OLD}/rest", count)
+    listener.wait(f"{OLD}/rest", count, seconds * rounds * 10)
     stage.say(f"campaign: the worker does {capacity:.1f} images a second alone")
     return capacity
 
@@ -115,7 +117,7 @@ def run_campaign(stage, edges: Edges, listener: Listener) -> subprocess.Popen:
     import psycopg
 
     with psycopg.connect(edges.environment["ASSAY__DATABASE__URL"], autocommit=True) as database:
-        database.execute(OLDER)
+        database.execute(OLDER, [f"{OLD}%"])
     log = (stage.logs / "reverdict.log").open("a")
     command = subprocess.Popen([stage.assay, "reverdict", "run", "--reason", "bench"], env=os.environ | edges.environment, stdout=log, stderr=log)
     judged, deadline = listener.again, time.monotonic() + 60

@@ -21,7 +21,10 @@ import torch  # noqa: E402
 from torch import nn  # noqa: E402
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-LAYERS = [(3, 64, 1), (4, 128, 2), (6, 256, 2), (3, 512, 2)]  # blocks, width, stride of the first
+BLOCKS = [3, 4, 6, 3]
+
+
+WAYS = ["eager_fp32", "channels_last_fp32", "autocast_bf16", "compiled_fp32", "compiled_bf16"]
 
 
 class Block(nn.Module):
@@ -41,28 +44,34 @@ class Block(nn.Module):
 
 
 class Network(nn.Module):
-    """ImagiNet's ResNet-50 (no stride in the stem) and the classifier of the origin, named as in our artefact."""
+    """ImagiNet's ResNet-50 (no stride in the stem), or `resnet50-half` (a stem that halves twice, half of the channels after it, and
+    the means after all four layers); and the classifier of the origin; named as in our artefact."""
 
-    def __init__(self):
+    def __init__(self, half: bool):
         super().__init__()
+        self.half, width = half, 32 if half else 64
         self.encoder = nn.Module()
-        self.encoder.conv1 = nn.Conv2d(3, 64, 7, 1, 3, bias=False)
+        self.encoder.conv1 = nn.Conv2d(3, 64, 7, 2 if half else 1, 3, bias=False)
         self.encoder.bn1 = nn.BatchNorm2d(64)
         channels = 64
-        for number, (blocks, width, stride) in enumerate(LAYERS, 1):
+        for number, blocks in enumerate(BLOCKS):
             layer = []
             for index in range(blocks):
-                layer.append(Block(channels, width, stride if index == 0 else 1))
-                channels = 4 * width
-            setattr(self.encoder, f"layer{number}", nn.Sequential(*layer))
-        self.origin = nn.Sequential(nn.BatchNorm1d(2048), nn.Linear(2048, 1024), nn.ReLU(), nn.Dropout(0.2), nn.Linear(1024, 1))
+                layer.append(Block(channels, width << number, 2 if number > 0 and index == 0 else 1))
+                channels = 4 * (width << number)
+            setattr(self.encoder, f"layer{number + 1}", nn.Sequential(*layer))
+        embedding = 4 * width * 15 if half else channels
+        self.origin = nn.Sequential(nn.BatchNorm1d(embedding), nn.Linear(embedding, 1024), nn.ReLU(), nn.Dropout(0.2), nn.Linear(1024, 1))
 
     def forward(self, x):
         encoder = self.encoder
         x = torch.relu(encoder.bn1(encoder.conv1(x)))
-        x = nn.functional.max_pool2d(x, 3, 1, 1)
-        x = encoder.layer4(encoder.layer3(encoder.layer2(encoder.layer1(x))))
-        return self.origin(x.mean((2, 3)))
+        x = nn.functional.max_pool2d(x, 3, 2 if self.half else 1, 1)
+        means = []
+        for layer in (encoder.layer1, encoder.layer2, encoder.layer3, encoder.layer4):
+            x = layer(x)
+            means.append(x.mean((2, 3)))
+        return self.origin(torch.cat(means, 1) if self.half else means[-1])
 
 
 def safetensors(path: pathlib.Path) -> dict[str, torch.Tensor]:
@@ -74,14 +83,16 @@ def safetensors(path: pathlib.Path) -> dict[str, torch.Tensor]:
     found = {}
     for name, entry in header.items():
         begin, end = (8 + length + offset for offset in entry["data_offsets"])
-        kind = {"F32": numpy.float32, "I64": numpy.int64}[entry["dtype"]]
-        found[name] = torch.from_numpy(numpy.frombuffer(data[begin:end], kind).reshape(entry["shape"]).copy())
+        kind = {"F16": numpy.float16, "F32": numpy.float32, "I64": numpy.int64}[entry["dtype"]]
+        numbers = numpy.frombuffer(data[begin:end], kind).reshape(entry["shape"])
+        found[name] = torch.from_numpy(numbers.astype(numpy.float32 if kind == numpy.float16 else kind))
     return found
 
 
 def network(weights: pathlib.Path) -> Network:
-    model = Network()
-    missing = model.load_state_dict(safetensors(weights), strict=False).missing_keys
+    tensors = safetensors(weights)
+    model = Network(half=tensors["encoder.layer1.0.conv1.weight"].shape[0] == 32)
+    missing = model.load_state_dict(tensors, strict=False).missing_keys
     missing = [name for name in missing if not name.endswith("num_batches_tracked")]
     if missing:
         sys.exit(f"{weights} lacks {', '.join(missing[:5])}")
@@ -111,7 +122,7 @@ class Peer:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("how", choices=["eager_fp32", "channels_last_fp32", "autocast_bf16", "compiled_fp32", "compiled_bf16"])
+    parser.add_argument("how", choices=WAYS)
     parser.add_argument("--weights", type=pathlib.Path, required=True)
     parser.add_argument("--crops", type=pathlib.Path, required=True)
     parser.add_argument("--batches", default="1,4")

@@ -70,6 +70,8 @@ class Report:
         # Sections that were not run, and keys of figures that this machine can't give, with the reason.
         self.missing: list[str] = []
         self.absent: dict[str, str] = {}
+        # Figures that are words, by their keys.
+        self.words: dict[str, str] = {}
         self.began = time.time()
 
     def table(self) -> str:
@@ -96,7 +98,7 @@ class Report:
             for folder in folders:
                 place = place.setdefault(folder, {})
             place[name] = row.value.median
-        report |= dict.fromkeys(self.absent)
+        report |= dict.fromkeys(self.absent) | self.words
         report["peak_resident_mb"] = {name: round(resident, 1) for name, resident in self.resident.items()}
         report["rows"] = [
             {"key": row.key, "what": row.what, "ours": row.ours, "peer": row.peer, "target": row.target,

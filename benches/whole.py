@@ -5,7 +5,7 @@ import sys
 import time
 
 import pictures
-from contestants import HERE, Contestant
+from contestants import HERE, KEPT_MEMORY, Contestant
 from edges import IMAGES, RESULTS, Edges, Verdicts, Worker
 from report import Report, Row, Spread, ratio
 
@@ -25,22 +25,21 @@ def worker(stage, report: Report) -> None:
     """Everything stays warm from round to round; what has no messages waits."""
     uploads, crops = stage.uploads()
     run = f"{time.time():.0f}"
-    rates = {"ours": [], "engine": [], "python": []}
+    rates = {"ours": [], "engine": [], "python": [], "python_eager": []}
     with Edges(stage.folder, stage.base_port) as edges:
         edges.run([stage.assay, "migrate"])
         settings = {"ASSAY__DETECTOR__MODEL": str(stage.model)}
-        weights = {"BENCH_WEIGHTS": str(stage.model / "weights.safetensors")}
-        python = [sys.executable, HERE / "python_worker.py"]
+        how = best_way(stage, report)
         with (stage.engine(crops) as engine, Worker(stage.assay, edges, stage.logs / "worker.log", **settings) as ours,
-              Contestant("the Python worker", python, stage.logs / "python_worker.log", edges.environment | weights | stage.libraries) as peer):
-            engine.wait_until_warm(), ours.wait_until_ready(), peer.wait_until_warm()
+              python_worker(stage, edges, how, PYTHON_QUEUE) as peer, python_worker(stage, edges, "eager_fp32", f"{PYTHON_QUEUE}.eager") as eager):
+            engine.wait_until_warm(), ours.wait_until_ready(), peer.wait_until_warm(), eager.wait_until_warm()
             edges.purge()
             verdicts = Verdicts(edges)
             # At least three batches: one that comes alone is slower for each image, and the first only starts the clock.
             count = min(max(24, round(engine.round("8", 8) * stage.seconds * 4)), len(uploads))
             # The first verdict only starts the clock.
-            count_of_python = max(3, count // 12)
-            stage.say(f"{count} images a round, {count_of_python} for the Python worker")
+            counts = {"python": max(3, count // 3), "python_eager": max(3, count // 12)}
+            stage.say(f"{count} images a round, {counts['python']} for the Python worker, {counts['python_eager']} for the one in eager fp32")
             for number in range(stage.rounds):
                 # Other bytes each time, so that no result can be used again.
                 keys = [f"bench/{run}/{number}/{index}.jpg" for index in range(count)]
@@ -49,24 +48,57 @@ def worker(stage, report: Report) -> None:
                 edges.publish(IMAGES, keys, f"bench-{run}-{number}", count)
                 rates["ours"].append(verdicts.rate(count, ours.check))
                 rates["engine"].append((before + engine.round("8", count)) / 2)
-                edges.publish(PYTHON_QUEUE, keys, f"bench-{run}-{number}", count_of_python)
-                rates["python"].append(verdicts.rate(count_of_python, lambda: None))
-                stage.say(f"worker, round {number + 1} of {stage.rounds}: " + ", ".join(f"{how} {values[-1]:.2f}/s" for how, values in rates.items()))
+                for python, queue in (("python", PYTHON_QUEUE), ("python_eager", f"{PYTHON_QUEUE}.eager")):
+                    edges.publish(queue, keys, f"bench-{run}-{number}-{python}", counts[python])
+                    rates[python].append(verdicts.rate(counts[python], lambda: None))
+                stage.say(f"worker, round {number + 1} of {stage.rounds}: " + ", ".join(f"{who} {values[-1]:.2f}/s" for who, values in rates.items()))
             # The same bytes under other names: found in the ledger, not scored.
             again = 20 * count
             edges.publish(IMAGES, keys, f"bench-{run}-again", again)
             rates["reused"] = [verdicts.rate(again, ours.check)]
             stage.say(f"worker, {again} submissions of bytes that were scored before: {rates['reused'][0]:.0f}/s")
             report.resident |= {"worker": ours.peak_resident_mb(), "python_worker": peer.peak_resident_mb()}
-            what = {"engine": engine.what, "python": peer.what}
-    shown = {how: f"{Spread(values).median:.2f} img/s" for how, values in rates.items()}
+            what = {"engine": engine.what, "python": peer.what, "python_eager": eager.what}
+    shown = {who: f"{Spread(values).median:.2f} img/s" for who, values in rates.items()}
     report.rows.append(Row("end_to_end_vs_engine", "whole worker vs the engine alone, same images", ratio(rates["ours"], rates["engine"]), 0.95,
                            shown["ours"], shown["engine"]))
+    report.rows.append(Row("worker_vs_best_python_worker", f"whole worker vs a Python worker with the best of PyTorch ({how}, batch 1)",
+                           ratio(rates["ours"], rates["python"]), 1.3, shown["ours"], shown["python"]))
     report.rows.append(Row("worker_vs_python_worker", "whole worker vs a Python worker (PyTorch eager fp32, batch 1)",
-                           ratio(rates["ours"], rates["python"]), 12.0, shown["ours"], shown["python"]))
+                           ratio(rates["ours"], rates["python_eager"]), None, shown["ours"], shown["python_eager"]))
     report.rows.append(Row("reused_vs_scored", "bytes that were scored before vs images that are new",
                            Spread([rates["reused"][0] / Spread(rates["ours"]).median]), None, shown["reused"], shown["ours"]))
     report.raw["worker"] = {"rates": rates, "what": what, "images": count}
+
+
+def python_worker(stage, edges: Edges, how: str, queue: str) -> Contestant:
+    environment = edges.environment | stage.libraries | {"BENCH_HOW": how, "BENCH_QUEUE": queue, "BENCH_WEIGHTS": str(stage.model / "weights.safetensors")}
+    memory = {} if how == "eager_fp32" else KEPT_MEMORY
+    return Contestant(f"the Python worker ({how})", [sys.executable, HERE / "python_worker.py"], stage.logs / f"python_worker_{how}.log", environment | memory)
+
+
+def best_way(stage, report: Report) -> str:
+    """The fastest of PyTorch's ways with the large network: as the engine's section found it, in this run or an earlier one."""
+    ways = stage.ways(report)
+    if stage.best_peer.exists() and (found := stage.best_peer.read_text().strip()) in ways:
+        return found
+    stage.say(f"which of PyTorch's ways is the fastest here is not measured yet (--only engine): {ways[-1]} is taken for it")
+    return ways[-1]
+
+
+def plumbing(stage, report: Report, edges: Edges, keys: list[str], ours: list[float]) -> None:
+    """A Python worker without a network either, on the same objects; it keeps its connections from round to round."""
+    messages, rates = (150, []) if stage.quick else (400, [])
+    with python_worker(stage, edges, "scripted", PYTHON_QUEUE) as peer:
+        peer.wait_until_warm()
+        verdicts = Verdicts(edges)
+        for number in range(stage.rounds):
+            edges.publish(PYTHON_QUEUE, keys, f"plumbing-{time.time():.0f}-{number}", messages)
+            rates.append(verdicts.rate(messages, lambda: None))
+            stage.say(f"the Python worker's plumbing, round {number + 1} of {stage.rounds}: {rates[-1]:.0f}/s")
+    report.rows.append(Row("plumbing_vs_python_worker", "pipeline alone vs a Python worker's, neither with a network", ratio(ours, rates), 5.0,
+                           f"{Spread(ours).median:.0f}/s", f"{Spread(rates).median:.0f}/s"))
+    report.raw["plumbing"] = {"python": rates, "messages": messages}
 
 
 def pipeline(stage, report: Report) -> None:
@@ -95,9 +127,12 @@ def pipeline(stage, report: Report) -> None:
                 costs.append(cost)
                 report.resident["worker_scripted"] = max(resident, report.resident.get("worker_scripted", 0))
         stored = edges.bytes_per_verdict()
+        plumbing(stage, report, edges, keys, rates)
     kilobytes = sum(map(len, uploads)) / len(uploads) / 1e3
     spent = {who: Spread([cost[who] for cost in costs]).median for who in costs[0]}
     each = {who: 1e3 * share / Spread(rates).median for who, share in spent.items() if who != "idle"}
+    of_worker = Spread([1e3 * cost["worker"] / rate for cost, rate in zip(costs, rates)])
+    report.rows.append(Row("worker_ms_per_message", "processor time of worker and decoders, a message", of_worker, 2.0, unit=" ms", most=True))
     report.rows.append(Row("broker_msgs_per_s", f"pipeline alone (scripted detector, {kilobytes:.0f} kB JPEGs)", Spread(rates), 1500.0, unit="/s"))
     most = max((who for who in spent if who not in ("idle", "others")), key=spent.get)
     report.notes.append(

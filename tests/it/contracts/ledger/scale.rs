@@ -9,11 +9,12 @@ use domain::{Outcome, SubmissionKey};
 use erasure::{Ended, What};
 use ledger::postgres::Postgres;
 use ledger::{Content, Ledger};
-use sqlx::{AssertSqlSafe, Executor};
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Connection, Executor};
 
 use super::postgres::raw;
 use crate::support::outcomes::{key, verdict_of};
-use crate::support::servers::in_own_schema;
+use crate::support::servers::{in_own_schema, servers};
 
 /// Outcomes of a batch, and batches that are timed.
 const BATCH: usize = 64;
@@ -140,7 +141,9 @@ async fn ledger_of_many_rows() {
         println!("{rows} rows in {:.0} s", started.elapsed().as_secs_f64());
         raw.execute("VACUUM ANALYZE outcomes, verdicts").await.unwrap();
         // What was just filled in is no longer on its way to the disk.
-        raw.execute("CHECKPOINT").await.unwrap();
+        let mut url = url::Url::parse(servers().database_url()).unwrap();
+        url.set_username("postgres").unwrap();
+        PgConnection::connect(url.as_str()).await.unwrap().execute("CHECKPOINT").await.unwrap();
         let full = Postgres::connect(&settings).await.unwrap();
         Box::pin(in_own_schema(move |other| async move {
             migrate(&other).await.unwrap();
