@@ -25,6 +25,7 @@ mod reverdict;
 mod scan;
 mod schema;
 mod since;
+mod statements;
 mod status;
 mod table;
 mod train;
@@ -87,6 +88,7 @@ enum Command {
     Doctor(doctor::Args),
     Migrate(migrate::Args),
     Schema(schema::Args),
+    Statements(statements::Args),
     Completions(completions::Args),
 }
 
@@ -167,6 +169,7 @@ impl Cli {
             Command::Retrain(args) => block_on(retrain::run(args, &config)),
             Command::Reverdict(args) => block_on(reverdict::run(&args, &config)),
             Command::Worker(args) => block_on(worker::run(&args, &config)),
+            Command::Statements(args) => block_on(statements::run(&args, &config)),
             Command::Enqueue(args) => block_on(enqueue::run(&args, &config)),
             Command::Erase(args) => block_on(erase::run(&args, &config)),
             Command::Results(args) => block_on(results::run(&args, &config)),

@@ -192,6 +192,20 @@ async fn of_site(site: &Site) -> BTreeMap<String, Verdict> {
     all.into_iter().map(|one| (one.verdict.submission_id.clone(), one.verdict)).collect()
 }
 
+/// Of what was blocked there are statements, and nothing of whose it is in them.
+fn check_statements(site: &Site, blocked: u64) {
+    let output = site.command().args(["statements", "--since", "1h", "--format", "dsa-v2"]).output().unwrap();
+    let (lines, said) =
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr).into_owned());
+    assert!(output.status.success() && said.contains("the platform fills in decision_ground"), "{said}");
+    assert_eq!(lines.lines().count() as u64, blocked);
+    for line in lines.lines() {
+        let statement: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(statement["decision_visibility"], serde_json::json!(["DECISION_VISIBILITY_CONTENT_DISABLED"]));
+        assert!(!line.contains("after-") && !line.contains(".bmp") && !line.contains(&site.name), "{line}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn workers_follow_the_policy_in_force_and_say_what_a_trial_says() {
     let site = Site::open().await;
@@ -260,6 +274,7 @@ async fn workers_follow_the_policy_in_force_and_say_what_a_trial_says() {
     }
     assert!(actions["block"] > 0 && actions["review"] > 0 && actions["none"] > 0, "{actions:?}");
 
+    check_statements(&site, actions["block"]);
     let (_, out, _) = run(&["show"]);
     assert!(out.contains(&version) && out.contains("in force"), "{out}");
     let (_, out, _) = run(&["show", &version]);
