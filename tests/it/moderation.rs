@@ -197,7 +197,10 @@ fn check_statements(site: &Site, blocked: u64) {
     let output = site.command().args(["statements", "--since", "1h", "--format", "dsa-v2"]).output().unwrap();
     let (lines, said) =
         (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr).into_owned());
-    assert!(output.status.success() && said.contains("the platform fills in decision_ground"), "{said}");
+    assert!(
+        output.status.success() && said.contains("the platform fills in category, content_date, decision_ground"),
+        "{said}"
+    );
     assert_eq!(lines.lines().count() as u64, blocked);
     for line in lines.lines() {
         let statement: Value = serde_json::from_str(line).unwrap();
