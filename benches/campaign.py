@@ -47,6 +47,13 @@ class Listener(threading.Thread):
         elif "decision" in outcome:
             self.heard[outcome["submission_id"]] = (time.time(), outcome["timing_ms"]["queue"])
 
+    def settle(self) -> None:
+        """Waits until nothing is judged again any more."""
+        before = -1
+        while self.again != before:
+            before = self.again
+            time.sleep(1.0)
+
     def wait(self, name: str, count: int, seconds: float = 180.0) -> None:
         deadline = time.monotonic() + seconds
         while sum(one.startswith(name) for one in list(self.heard)) < count:
@@ -83,6 +90,7 @@ def campaign(stage, report: Report) -> None:
                         command.terminate(), command.wait()
                         edges.channel.queue_purge(f"{IMAGES}.bulk")
                         edges.run([stage.assay, "reverdict", "end", newest(stage, edges)])
+                        listener.settle()
                     worker.check()
                 stage.say(f"campaign, round {number + 1} of {rounds}: live uploads' p95 in the queue {before['queue'][-1]:.1f} ms without, "
                           f"{during['queue'][-1]:.1f} ms with; to the verdict {before['verdict'][-1]:.0f} and {during['verdict'][-1]:.0f} ms; "

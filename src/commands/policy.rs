@@ -173,7 +173,8 @@ fn say_check(file: &File, json: bool) -> Result<(), End> {
 
 async fn try_out(args: &TryOut, config: &Config) -> Result<(), End> {
     let (policy, _) = args.file.policy()?;
-    let until = args.until.unwrap_or_else(OffsetDateTime::now_utc);
+    let now = OffsetDateTime::now_utc();
+    let until = args.until.unwrap_or(now).min(now);
     if args.since >= until {
         return Err(End::usage(format!("--since {} is not before --until {}", moment(args.since), moment(until))));
     }
@@ -184,7 +185,10 @@ async fn try_out(args: &TryOut, config: &Config) -> Result<(), End> {
     // Without a look at years in which there was nothing.
     let since = policies.earliest().await?.map_or(args.since, |earliest| earliest.max(args.since)).min(until);
     let whose = args.tenant.as_ref().map_or("all tenants".into(), |tenant| format!("the tenant {tenant}"));
-    let selection = format!("verdicts in force of {whose}, recorded from {} to {}", moment(args.since), moment(until));
+    // With the day, so that another one's trial is another trial.
+    let today = OffsetDateTime::now_utc().date();
+    let selection =
+        format!("verdicts in force of {whose}, recorded from {} to {}, on {today}", moment(args.since), moment(until));
     let mut trial = Trial::of(&policy, selection);
     let (sender, mut verdicts) = mpsc::channel::<InForce>(ON_THEIR_WAY);
     let bar = bar();

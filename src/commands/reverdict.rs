@@ -28,6 +28,8 @@ use which::{OtherPolicy, Which};
 
 /// Of whoever feeds the bulk queue: after this long without a word another one may.
 const LEASE: Duration = Duration::from_secs(60);
+/// Why a campaign waits that a person has paused.
+const PAUSED: &str = "somebody has paused it";
 
 /// Judge again what was judged before, by the model that is at work now.
 ///
@@ -140,7 +142,7 @@ pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
                     campaign.id, campaign.state
                 )));
             }
-            postgres.set_state(campaign.id, "paused", Some("somebody has paused it")).await?;
+            postgres.set_state(campaign.id, "paused", Some(PAUSED)).await?;
             say!("campaign {} is paused; {} messages of it are still to be judged", campaign.id, campaign.awaited);
             Ok(())
         }
@@ -298,6 +300,12 @@ async fn run_campaign(database: &Database, postgres: &Postgres, args: &Run, conf
 async fn create(database: &Database, postgres: &Postgres, args: &Run) -> Result<Uuid, End> {
     let (selection, model) = (args.which.selection()?, model(database).await?);
     if let Some(begun) = postgres.unfinished(&selection, &model).await? {
+        if begun.state == "paused" && begun.why.as_deref() == Some(PAUSED) {
+            return Err(End::work(format!(
+                "campaign {0} of the same selection is paused, by a person: `assay reverdict run --campaign {0}` goes on with it",
+                begun.id
+            )));
+        }
         say!(
             "going on with campaign {}, which was begun at {}: {selection}, judged by {model}",
             begun.id,

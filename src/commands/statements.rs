@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use time::OffsetDateTime;
@@ -13,11 +14,15 @@ use super::since::moment_of;
 use crate::config::Config;
 use database::Database;
 use domain::request::validate_tenant;
+use domain::{Outcome, Verdict};
+use ledger::Ledger;
 use moderation::{InForce, Postgres};
 use statements::{Completeness, Facts, FactsTemplate, Statement};
 
 /// Verdicts on their way from the database.
 const ON_THEIR_WAY: usize = 256;
+/// Longer than a transaction of a worker takes.
+const LATEST: Duration = Duration::from_secs(5);
 
 /// Print a statement of reasons for each verdict in force that a policy restricts (label, limit, block), one JSON line each.
 ///
@@ -36,7 +41,7 @@ pub(super) struct Args {
     /// Verdicts recorded since then: 7d, 36h, 30m, or 2026-11-02T03:12:45Z.
     #[arg(long, value_name = "TIME", value_parser = moment_of, required_unless_present = "print_facts")]
     since: Option<OffsetDateTime>,
-    /// … and before; now unless given.
+    /// … and before; a few seconds ago unless given.
     #[arg(long, value_name = "TIME", value_parser = moment_of)]
     until: Option<OffsetDateTime>,
     #[arg(long)]
@@ -74,7 +79,9 @@ pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
         say!("{}", FactsTemplate::DEFAULT.trim_end());
         return Ok(());
     };
-    let until = args.until.unwrap_or_else(OffsetDateTime::now_utc);
+    // What is being recorded at this moment may come with a time of a moment ago.
+    let now = OffsetDateTime::now_utc();
+    let until = args.until.unwrap_or(now - LATEST).min(now);
     if since >= until {
         return Err(End::usage("--since is not before --until: no verdict is in between"));
     }
@@ -89,12 +96,15 @@ pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
     let template = FactsTemplate::new(&text).map_err(|error| End::usage(format!("--facts: {error}")))?;
     let database = Database::connect(&config.database).await?;
     database.check().await?;
-    let summary = print(&Postgres::on(&database), (since, until), args.tenant.as_deref(), &template).await?;
+    let (policies, ledger) = (Postgres::on(&database), ledger::postgres::Postgres::on(&database));
+    let printing = print(&policies, &ledger, (since, until), args.tenant.as_deref(), &template);
+    let summary = Box::pin(printing).await?;
     summary.tell()
 }
 
 async fn print(
     policies: &Postgres,
+    ledger: &dyn Ledger,
     (since, until): (OffsetDateTime, OffsetDateTime),
     tenant: Option<&str>,
     template: &FactsTemplate<'_>,
@@ -109,7 +119,11 @@ async fn print(
     let printing = async {
         let mut summary = Summary::default();
         while let Some(one) = verdicts.recv().await {
-            summary.print(&one, template);
+            if is_told_of(&one.verdict, since, ledger).await {
+                summary.unchanged += 1;
+            } else {
+                summary.print(&one, template);
+            }
         }
         summary
     };
@@ -118,14 +132,21 @@ async fn print(
     Ok(summary)
 }
 
+/// Whether the same followed from the same image before, from a verdict of before this window: that one has the statement.
+async fn is_told_of(verdict: &Verdict, since: OffsetDateTime, ledger: &dyn Ledger) -> bool {
+    let Some(before) = verdict.previous.as_ref().filter(|before| before.says_as(verdict)) else { return false };
+    match ledger.outcome(before.outcome_id).await {
+        Ok(Some(Outcome::Verdict(before))) => before.image.sha256 == verdict.image.sha256 && before.decided_at < since,
+        // It is not kept any more, so it was long ago.
+        Ok(_) => true,
+        // Rather twice than not at all.
+        Err(_) => false,
+    }
+}
+
 impl Summary {
     fn print(&mut self, one: &InForce, template: &FactsTemplate<'_>) {
         let verdict = &one.verdict;
-        // What follows from it followed from the verdict before.
-        if verdict.previous.as_ref().is_some_and(|previous| previous.decision == verdict.decision) {
-            self.unchanged += 1;
-            return;
-        }
         match Statement::of(&Facts { verdict, review: None }, template) {
             Ok(statement) => {
                 match Completeness::of(&statement) {
@@ -134,7 +155,7 @@ impl Summary {
                         fields.into_iter().for_each(|field| *self.lacking.entry(field).or_default() += 1);
                     }
                     Completeness::Faulty { problems } => {
-                        self.fault(problems.first().map_or_else(String::new, ToString::to_string));
+                        return self.fault(problems.first().map_or_else(String::new, ToString::to_string));
                     }
                 }
                 self.statements += 1;

@@ -142,8 +142,8 @@ impl<T> Lanes<mpsc::Receiver<T>> {
     }
 }
 
-/// Moves items from `prepared` to the device in batches until both lanes are closed and empty. Live ones go first; of the bulk each
-/// batch takes one all the same, so that what was taken from its queue does not wait for ever.
+/// Moves items from `prepared` to the device in batches until both lanes are closed and empty. Live ones go first; every
+/// fourth batch takes one of the bulk all the same, so that what was taken from its queue does not wait for ever.
 pub(super) async fn run<T: Load + Send, W: From<Batch<T>>>(
     mut batcher: Batcher<T>,
     mut prepared: Lanes<mpsc::Receiver<T>>,
@@ -151,12 +151,14 @@ pub(super) async fn run<T: Load + Send, W: From<Batch<T>>>(
     abandon: CancellationToken,
 ) {
     let slot = Arc::new(Semaphore::new(1));
-    loop {
+    for turn in 1_u64.. {
         let device = tokio::select! {
             permit = slot.clone().acquire_owned() => permit.expect("the slot is never closed"),
             () = abandon.cancelled() => return,
         };
-        let Some((items, flush)) = form(&mut batcher, &mut prepared, &abandon).await else { return };
+        let Some((items, flush)) = form(&mut batcher, &mut prepared, turn.is_multiple_of(4), &abandon).await else {
+            return;
+        };
         if batches.send(Batch { items, flush, device }.into()).await.is_err() {
             return;
         }
@@ -167,10 +169,12 @@ pub(super) async fn run<T: Load + Send, W: From<Batch<T>>>(
 async fn form<T: Load>(
     batcher: &mut Batcher<T>,
     prepared: &mut Lanes<mpsc::Receiver<T>>,
+    bulk_first: bool,
     abandon: &CancellationToken,
 ) -> Option<(Vec<T>, Flush)> {
     let mut open = true;
-    if batcher.has_room()
+    if bulk_first
+        && batcher.has_room()
         && let Ok(item) = prepared.bulk.try_recv()
     {
         batcher.push(Instant::now(), item);
@@ -290,22 +294,24 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn live_items_go_before_all_but_one_of_the_bulk() {
+    async fn live_items_go_first_and_every_fourth_batch_has_one_of_the_bulk() {
         let (items, prepared) = lanes(16);
         let (sender, mut batches) = mpsc::channel::<Batch<i32>>(1);
-        for item in 0..6 {
+        for item in 0..4 {
             items.bulk.send(100 + item).await.unwrap();
         }
-        for item in 0..5 {
+        for item in 0..10 {
             items.live.send(item).await.unwrap();
         }
         drop(items);
-        let running = tokio::spawn(run(Batcher::new(4, DELAY), prepared, sender, CancellationToken::new()));
+        let running = tokio::spawn(run(Batcher::new(2, DELAY), prepared, sender, CancellationToken::new()));
         let mut seen = Vec::new();
         while let Some(batch) = batches.recv().await {
             seen.push(batch.items);
         }
-        assert_eq!(seen, [vec![100, 0, 1, 2], vec![101, 3, 4, 102], vec![103, 104, 105]]);
+        let first: Vec<_> = seen.iter().take(5).collect();
+        assert_eq!(first, [&vec![0, 1], &vec![2, 3], &vec![4, 5], &vec![100, 6], &vec![7, 8]]);
+        assert_eq!(seen.concat().len(), 14);
         running.await.unwrap();
     }
 

@@ -50,7 +50,7 @@ struct Slot {
     bulk: Option<OwnedSemaphorePermit>,
 }
 
-/// Of so many slots, how many may be of the bulk queue.
+/// Of so many slots, how many may be of the bulk queue: all but a quarter; the only one, where there is one.
 pub(super) fn bulk_slots(slots: usize) -> usize {
     (slots - slots.div_ceil(4)).max(1)
 }

@@ -63,7 +63,9 @@ impl PolicySource {
                         sender.send_replace(now);
                     }
                 }
-                Err(PolicyError::Database(error)) => tracing::debug!(%error, "the policy in force can't be asked for"),
+                Err(PolicyError::Database(error)) if error.is_transient() => {
+                    tracing::debug!(%error, "the policy in force can't be asked for");
+                }
                 Err(error) => {
                     // Once for each reason: it is tried again every few seconds.
                     let reason = error.to_string();

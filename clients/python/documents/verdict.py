@@ -67,6 +67,7 @@ class ModelRef(TypedDict):
 
 
 class Previous(TypedDict):
+    action: Action | None
     decision: Decision
     model_version: str
     outcome_id: str

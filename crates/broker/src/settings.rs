@@ -58,7 +58,7 @@ pub enum TopologyMode {
 /// What RabbitMQ takes as the time to live of a message: 2^32 - 1 milliseconds.
 const MAX_AGE_S: u64 = u32::MAX as u64 / 1000;
 /// Queues of a kind of requests: each has a channel in every worker that takes it.
-const MAX_SHARDS: u16 = 64;
+pub(crate) const MAX_SHARDS: u16 = 64;
 const MAX_MESSAGES: u64 = i64::MAX as u64;
 const WRITE_ENCODED: &str = "in a user name and a password write @ as %40, # as %23, / as %2f and ? as %3f";
 

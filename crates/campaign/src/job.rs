@@ -57,7 +57,8 @@ impl JobError {
     fn is_transient(&self) -> bool {
         match self {
             JobError::Database(error) => error.is_transient(),
-            JobError::Broker(error) => error.is_transient(),
+            // A queue that is not there does not come by itself.
+            JobError::Broker(error) => error.is_transient() && !matches!(error, BrokerError::Unroutable { .. }),
             JobError::Unknown(_) => false,
         }
     }

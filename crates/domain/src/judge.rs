@@ -132,11 +132,12 @@ impl Judge {
             && earlier.generator.as_ref().is_none_or(novel)
     }
 
-    /// What it finds today in the logit of an earlier verdict, exactly as if the same weights looked at the same bytes again. `None`
-    /// where that needs more than a verdict keeps: other weights, the generator of an image that was not called synthetic, or a
+    /// What it finds today in the logit of an earlier verdict, as if the same weights looked at the same bytes again, on the same kind of
+    /// device. `None` where that needs more than a verdict keeps: other weights or names, the generator of an image that was not called synthetic, or a
     /// version before verdicts had provenance, which judged animations by other pictures.
     pub fn find_again(&self, earlier: &Verdict) -> Option<Finding> {
-        if earlier.model.sha256 != self.model.sha256 || earlier.provenance.is_none() {
+        let same = |model: &ModelRef| (&model.sha256, &model.labels) == (&self.model.sha256, &self.model.labels);
+        if !same(&earlier.model) || earlier.provenance.is_none() {
             return None;
         }
         let policy = self.policy_for(&earlier.tenant);

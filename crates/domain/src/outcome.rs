@@ -65,15 +65,14 @@ impl Outcome {
         }
     }
 
-    /// Whether an image was judged again and the decision is what it was: nobody need be told.
+    /// Whether an image was judged again, and the decision and what follows from it are what they were: nobody need be told.
     pub fn is_unchanged(&self) -> bool {
         let Outcome::Verdict(verdict) = self else { return false };
-        let previous = verdict.previous.as_ref().map(|previous| previous.decision);
-        verdict.purpose == Purpose::Reverdict && previous == Some(verdict.decision)
+        verdict.purpose == Purpose::Reverdict && verdict.previous.as_ref().is_some_and(|before| before.says_as(verdict))
     }
 
     /// Topic under which it is published: `verdict.<tenant>.<decision>` or `failure.<tenant>.<code>`; `unchanged.<tenant>.<decision>`
-    /// where an image was judged again and the decision is what it was.
+    /// where an image was judged again, and the decision and what follows from it are what they were.
     pub fn routing_key(&self) -> String {
         let tenant = match self {
             Outcome::Verdict(verdict) => &verdict.tenant,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
-use super::{AppliedPolicy, Decision, ImageRef, OutcomeId, Provenance, Purpose, SubmissionKey};
+use super::{Action, AppliedPolicy, Decision, ImageRef, OutcomeId, Provenance, Purpose, SubmissionKey};
 
 /// What the bytes were, by their first ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -230,6 +230,9 @@ pub struct Previous {
     /// Its probability that the image is synthetic, from 0 to 1.
     pub synthetic: f32,
     pub model_version: String,
+    /// What followed from it by the platform's policy of its time. null where none was in force, and in verdicts of versions before this
+    /// field.
+    pub action: Option<Action>,
 }
 
 impl Previous {
@@ -239,7 +242,16 @@ impl Previous {
             decision: verdict.decision,
             synthetic: verdict.score.synthetic,
             model_version: verdict.model.version.clone(),
+            action: verdict.policy.as_ref().map(|policy| policy.action),
         }
+    }
+}
+
+impl Previous {
+    /// Whether a later verdict decides the same, and the same follows from it. Without a policy nothing follows.
+    pub fn says_as(&self, later: &Verdict) -> bool {
+        let after = later.policy.as_ref().map(|policy| policy.action);
+        self.decision == later.decision && self.action.unwrap_or_default() == after.unwrap_or_default()
     }
 }
 

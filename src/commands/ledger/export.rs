@@ -1,7 +1,7 @@
 //! A partition as files in the object store, before it is dropped.
 //!
 //! Parts are gzipped JSON lines, a row each. `manifest.json`, which lists them, comes last: without it an export was not finished,
-//! and is made anew; a part that it does not list is of an earlier try.
+//! and is made anew. Each try has a folder of its own, so that none overwrites what another one has written.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -9,6 +9,9 @@ use std::path::PathBuf;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::json;
+use time::OffsetDateTime;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
 use tokio::sync::mpsc;
 
 use crate::commands::End;
@@ -18,6 +21,8 @@ use objects::Objects;
 
 /// Bytes of rows in a part, before they are packed: some 12 MB of file.
 const PART: usize = 128 << 20;
+/// What the folder of a try is called.
+const FOLDER: &[BorrowedFormatItem<'_>] = format_description!("[year][month][day]T[hour][minute][second]Z");
 /// Rows on their way from the database.
 const ON_THEIR_WAY: usize = 256;
 
@@ -40,7 +45,8 @@ pub(super) struct Exported {
 impl Destination<'_> {
     /// Writes all rows of a partition.
     pub(super) async fn write(&self, ledger: &Postgres, partition: &Partition) -> Result<Exported, End> {
-        let folder = format!("{}/{}/{}", self.prefix, self.schema, partition.name);
+        let begun = OffsetDateTime::now_utc().format(FOLDER).map_err(End::work)?;
+        let folder = format!("{}/{}/{}/{begun}", self.prefix, self.schema, partition.name);
         let (sender, mut rows) = mpsc::channel(ON_THEIR_WAY);
         let reading = async {
             // Moved, so that the last row is known to be the last.

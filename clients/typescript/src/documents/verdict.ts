@@ -10,6 +10,15 @@ export type Decision = "real" | "synthetic" | "uncertain";
  */
 export type Format = "jpeg" | "png" | "webp" | "gif" | "bmp" | "tiff" | "avif" | "jxl" | "heic";
 /**
+ * What the platform shall do. It says nothing of what the image is: that is the verdict's `decision`.
+ * `none`: Nothing.
+ * `label`: Tell those who see the image.
+ * `limit`: Show it to fewer people.
+ * `review`: Let a person look before anything else is done.
+ * `block`: Don't show it.
+ */
+export type Action = "none" | "label" | "limit" | "review" | "block";
+/**
  * Content Credentials.
  * `present`: There is a manifest; its signature was not checked.
  */
@@ -229,6 +238,11 @@ export interface AppliedPolicy {
  * A verdict of an earlier generation, as far as those want it who tell people of a change.
  */
 export interface Previous {
+  /**
+   * What followed from it by the platform's policy of its time. null where none was in force, and in verdicts of versions before this
+   * field.
+   */
+  action: Action | null;
   decision: Decision;
   model_version: string;
   /**

@@ -13,7 +13,7 @@ use super::connection::Endpoint;
 use super::health::Component;
 use crate::error::BrokerError;
 use crate::queue::RequestQueue;
-use crate::settings::{Settings, TopologyMode};
+use crate::settings::{MAX_SHARDS, Settings, TopologyMode};
 use crate::topology::Topology;
 
 /// Of an exchange that RabbitMQ's plugin `rabbitmq_consistent_hash_exchange` brings.
@@ -62,6 +62,12 @@ async fn exchanges(topology: &Topology, connection: &Connection) -> Result<Optio
                 .await;
             bound.map_err(|error| channel_error(&format!("the binding of {queue:?} to {exchange:?}"), error))?;
         }
+        // What fewer queues leave over gets nothing more; undoing a binding that is not there is no error.
+        for queue in beyond(topology).map(|number| format!("{exchange}.{number}")) {
+            let (queue, exchange) = (queue.as_str().into(), exchange.as_str().into());
+            let undone = channel.queue_unbind(queue, exchange, SHARE.into(), FieldTable::default()).await;
+            undone.map_err(|error| channel_error("the binding of a queue that is left over", error))?;
+        }
     }
     Ok(None)
 }
@@ -78,23 +84,29 @@ fn without_the_plugin(exchange: &str) -> String {
     )
 }
 
+/// Numbers that another setting may have had.
+fn beyond(topology: &Topology) -> impl Iterator<Item = u16> + use<> {
+    let count = topology.shards(RequestQueue::Live).count();
+    (0..MAX_SHARDS).filter(move |number| usize::from(*number) >= count)
+}
+
 /// Says of queues that another number of shards has left how to empty them: nobody else would look there.
 pub(super) async fn left_over(topology: &Topology, connection: &Connection) -> Result<Vec<String>, BrokerError> {
     let mut remarks = Vec::new();
     for of in [RequestQueue::Live, RequestQueue::Bulk] {
         let base = topology.request_queue(of);
-        let next = topology.shards(of).count();
-        let before = if topology.is_sharded() {
-            vec![base.clone(), format!("{base}.{next}")]
-        } else {
-            vec![format!("{base}.0")]
+        let count = topology.shards(of).count();
+        let numbered = |number: u16| format!("{base}.{number}");
+        let before: Vec<String> = match topology.is_sharded() {
+            true => std::iter::once(base.clone()).chain(beyond(topology).map(numbered)).collect(),
+            false => (0..MAX_SHARDS).map(numbered).collect(),
         };
         for queue in before {
             if channel::queue_is_there(&queue, connection).await? {
                 remarks.push(format!(
-                    "{queue} is there though broker.shards = {next}: it is from an earlier setting, and no worker of this one \
-                     takes from it. Let a worker with the earlier setting empty it and its delay queues, then delete them \
-                     (`rabbitmqctl delete_queue --if-empty {queue}`, with --vhost)"
+                    "{queue} is there though broker.shards = {count}: it is from an earlier setting, and no worker of this one \
+                     takes from it. Let a worker with the earlier setting empty it and its delay queues; when `rabbitmqctl list_queues \
+                     name messages` (with --vhost) shows 0 for each, delete them (`rabbitmqctl delete_queue {queue}`)"
                 ));
             }
         }

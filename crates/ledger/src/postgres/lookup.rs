@@ -83,8 +83,11 @@ LEFT JOIN LATERAL (
 ORDER BY asked.place";
 
 /// Of verdicts what stays when their documents are removed.
+/// (PostgreSQL finds nothing in a document with an escaped NUL.)
 const PREVIOUS: &str = "
-SELECT verdict_id, decision, synthetic, model_version FROM verdicts
+SELECT verdict_id, decision, synthetic, model_version,
+    CASE WHEN strpos(remainder::text, '\\u0000') = 0 THEN remainder->'policy'->>'action' END AS action
+FROM verdicts
 WHERE recorded_at = ANY($1::timestamptz[]) AND verdict_id = ANY($2::uuid[])";
 
 const FAILURES: &str = "
@@ -173,11 +176,13 @@ async fn predecessors(connection: &mut PgConnection, rows: &[PgRow]) -> Result<V
 
 fn previous(row: &PgRow) -> Result<Previous, sqlx::Error> {
     let decision = Value::from(row.try_get::<&str, _>("decision")?);
+    let action = row.try_get::<Option<&str>, _>("action")?.map(|action| serde_json::from_value(Value::from(action)));
     Ok(Previous {
         outcome_id: OutcomeId(row.try_get("verdict_id")?),
         decision: serde_json::from_value(decision).map_err(|error| sqlx::Error::Decode(error.into()))?,
         synthetic: row.try_get("synthetic")?,
         model_version: row.try_get("model_version")?,
+        action: action.transpose().map_err(|error| sqlx::Error::Decode(error.into()))?,
     })
 }
 
