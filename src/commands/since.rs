@@ -27,7 +27,8 @@ mod tests {
     #[test]
     fn times_are_moments_or_ages() {
         assert_eq!(moment_of("1970-01-01T00:00:10Z").unwrap().unix_timestamp(), 10);
-        let ago = OffsetDateTime::now_utc() - moment_of("36h").unwrap();
+        let moment = moment_of("36h").unwrap();
+        let ago = OffsetDateTime::now_utc() - moment;
         assert!((Duration::hours(36)..Duration::hours(37)).contains(&ago));
         for wrong in ["", "7", "d", "-1d", "7w", "7µ", "yesterday", "99999999999d"] {
             assert!(moment_of(wrong).unwrap_err().contains("7d"), "{wrong}");
