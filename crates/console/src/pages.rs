@@ -107,7 +107,7 @@ impl Pages {
         Pages { environment }
     }
 
-    /// The whole page. Whatever is in the context is text: none of it becomes markup.
+    /// The whole page. Whatever is in the context is text: none of it becomes markup. Numbers are Rust's own, not serde_json's.
     pub fn render(&self, page: Page, context: impl Serialize) -> Result<String, PagesError> {
         let rendered =
             self.environment.get_template(page.template()).and_then(|template| template.render(Serde(context)));
@@ -125,9 +125,29 @@ impl Default for Pages {
 mod tests {
     use std::collections::BTreeSet;
 
+    use minijinja::value::Value;
     use serde_json::Map;
 
     use super::*;
+
+    /// As the program's own types would be. (serde_json's numbers keep their digits, and are no numbers to anybody else.)
+    fn value(json: &serde_json::Value) -> Value {
+        match json {
+            serde_json::Value::Null => Value::from(()),
+            serde_json::Value::Bool(flag) => Value::from(*flag),
+            serde_json::Value::Number(number) => match number.as_i64() {
+                Some(whole) => Value::from(whole),
+                None => Value::from(number.as_f64().unwrap()),
+            },
+            serde_json::Value::String(text) => Value::from(text.as_str()),
+            serde_json::Value::Array(items) => Value::from(items.iter().map(value).collect::<Vec<_>>()),
+            serde_json::Value::Object(members) => object(members),
+        }
+    }
+
+    fn object(members: &Map<String, serde_json::Value>) -> Value {
+        Value::from_pairs(members.iter().map(|(key, member)| (key.as_str(), value(member))))
+    }
 
     /// The samples: a state of a page each, laid over what is on every page.
     fn samples() -> Vec<(String, Page, Map<String, serde_json::Value>)> {
@@ -157,7 +177,7 @@ mod tests {
         let (pages, samples) = (Pages::new(), samples());
         let mut seen = BTreeSet::new();
         for (name, page, context) in &samples {
-            let html = pages.render(*page, context).unwrap_or_else(|error| panic!("{name}: {error:?}"));
+            let html = pages.render(*page, object(context)).unwrap_or_else(|error| panic!("{name}: {error:?}"));
             assert!(html.trim_start().starts_with("<!doctype html>") && html.contains("</html>"), "{name}");
             for markup in
                 ["<script>", "onerror=alert(2)>\"'><b>bold", "<b>bold</b>", "style=", "javascript:", "onclick="]
@@ -178,14 +198,14 @@ mod tests {
         let pages = Pages::new();
         let (_, page, mut context) = samples().into_iter().find(|(name, ..)| name == "item").unwrap();
         context["item"].as_object_mut().unwrap().remove("submission_id");
-        let error = pages.render(page, &context).unwrap_err().to_string();
+        let error = pages.render(page, object(&context)).unwrap_err().to_string();
         assert!(error.contains("Item") && error.contains("undefined"), "{error}");
     }
 
     #[test]
     fn what_is_blind_says_nothing_of_the_score() {
         let (_, page, context) = samples().into_iter().find(|(name, ..)| name == "item-blind").unwrap();
-        let html = Pages::new().render(page, &context).unwrap();
+        let html = Pages::new().render(page, object(&context)).unwrap();
         assert!(!html.contains("probability of synthetic") && !html.contains("history</a>"));
     }
 
