@@ -81,7 +81,7 @@ fn bounded_otherwise(results: &str, error: &BrokerError) -> String {
     format!(
         "{results} is declared with another bound than broker.results_max_messages and broker.results_max_age_s ask for, and \
          is used as it is ({error}). Read it empty (`assay results --json > outcomes.jsonl`), delete it (`rabbitmqctl \
-         delete_queue {results}`, with --vhost) and declare it anew with `assay doctor`: outcomes of that moment \
+         delete_queue --if-empty {results}`, with --vhost) and declare it anew with `assay doctor`: outcomes of that moment \
          wait in the workers. Or set both keys to what it was declared with, 0 for no limit"
     )
 }
