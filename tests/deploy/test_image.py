@@ -177,6 +177,8 @@ class BuildContext(unittest.TestCase):
         """From what rustc noted beside its outputs: cargo's own note, beside the program, is not written by `cargo test`."""
         deps = BINARIES / "deps"
         packages = ["assay", *(path.name for path in (ROOT / "crates").iterdir())]
+        # What the program does not use has no library of its own.
+        packages = [package for package in packages if any(deps.glob(f"lib{package}-*.rlib"))]
         libraries = [max(deps.glob(f"lib{package}-*.rlib"), key=lambda path: path.stat().st_mtime) for package in packages]
         notes = [deps / f"{library.stem.removeprefix('lib')}.d" for library in libraries]
         for name in image_root.BINARIES:
