@@ -16,7 +16,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
 SCHEMAS = ROOT / "docs" / "schemas"
 # What clients send and read; the manifest and the receipt of an erasure stay inside, the OpenAPI document has generators of its own.
-DOCUMENTS = ["request", "verdict", "failure", "rejection", "label", "erased"]
+DOCUMENTS = ["request", "verdict", "failure", "rejection", "label", "erased", "appeal", "appeal_decided", "decision"]
 GENERATOR = ["datamodel-code-generator==0.89.0"]
 WORDS = "Made of docs/schemas/{name}.json by clients/documents.py: change the type that the schema comes from."
 sys.path.insert(0, str(ROOT / "deploy" / "local"))

@@ -11,7 +11,8 @@ use axum::routing::get;
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::worker::Condition;
+use crate::worker;
+
 
 /// `[admin]` of the configuration.
 #[derive(Clone, Debug, Deserialize)]
@@ -20,27 +21,54 @@ pub struct Settings {
     pub listen: String,
 }
 
+/// A process that can be asked how it is.
+pub trait Watched: Send + Sync + 'static {
+    /// Or why it should be started anew.
+    fn alive(&self) -> Result<(), String>;
+
+    /// Or why it can't do its work now.
+    fn ready(&self) -> Result<(), String>;
+
+    /// In the text format of Prometheus.
+    fn metrics(&self) -> String;
+}
+
+impl Watched for worker::Condition {
+    fn alive(&self) -> Result<(), String> {
+        self.alive()
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        self.ready()
+    }
+
+    fn metrics(&self) -> String {
+        self.metrics()
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "admin.listen {address:?} can't be served: {cause}; choose a free address such as \"127.0.0.1:9464\", or \"\" for none"
+    "{key} {address:?} can't be served: {cause}; choose a free address such as \"127.0.0.1:9464\", or \"\" for none"
 )]
 pub struct ListenError {
+    key: &'static str,
     address: String,
     #[source]
     cause: std::io::Error,
 }
 
-/// Serves until `stop`; returns the address that it listens on, `None` if `listen` is empty.
+/// Serves what the configuration says under `key` until `stop`; returns the address that it listens on, `None` if `listen` is empty.
 pub async fn serve(
-    settings: &Settings,
-    condition: Arc<Condition>,
+    (key, listen): (&'static str, &str),
+    condition: Arc<dyn Watched>,
     stop: CancellationToken,
 ) -> Result<Option<SocketAddr>, ListenError> {
-    if settings.listen.is_empty() {
+    if listen.is_empty() {
         return Ok(None);
     }
-    let failed = |cause| ListenError { address: settings.listen.clone(), cause };
-    let listener = tokio::net::TcpListener::bind(&settings.listen).await.map_err(failed)?;
+    let failed = |cause| ListenError { key, address: listen.into(), cause };
+    let listener = tokio::net::TcpListener::bind(listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let routes = Router::new()
         .route("/livez", get(livez))
@@ -56,11 +84,11 @@ pub async fn serve(
     Ok(Some(address))
 }
 
-async fn livez(State(condition): State<Arc<Condition>>) -> Response {
+async fn livez(State(condition): State<Arc<dyn Watched>>) -> Response {
     respond(condition.alive())
 }
 
-async fn readyz(State(condition): State<Arc<Condition>>) -> Response {
+async fn readyz(State(condition): State<Arc<dyn Watched>>) -> Response {
     respond(condition.ready())
 }
 
@@ -71,6 +99,6 @@ fn respond(check: Result<(), String>) -> Response {
     }
 }
 
-async fn metrics(State(condition): State<Arc<Condition>>) -> Response {
+async fn metrics(State(condition): State<Arc<dyn Watched>>) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], condition.metrics()).into_response()
 }

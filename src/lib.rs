@@ -9,6 +9,7 @@ pub mod commands; // one file for each subcommand
 pub mod config; // every part's settings, in layers
 pub mod corrections; // what people say against verdicts → labels
 pub mod decoding; // results of decoders in the vocabulary of verdicts
+pub mod inbox; // small queues: one message at a time
 mod moment; // times as people are told them
 pub mod shutdown; // signals → a graceful stop
 pub mod submission; // what is known of one submission

@@ -6,7 +6,7 @@ use serde::Serialize;
 use database::{Database, DatabaseError};
 use domain::{Outcome, SubmissionKey};
 use labels::{Labels, RecordedLabel};
-use ledger::Ledger;
+use ledger::{Gone, Ledger};
 
 /// Generations that are looked for at once; the latest is found beyond them too.
 const GENERATIONS: u32 = 64;
@@ -55,24 +55,9 @@ impl Submissions {
             )));
         }
         domain::request::validate_tenant(tenant).map_err(|error| LookUpError::Impossible(error.to_string()))?;
-        let outcomes = self.outcomes(tenant, submission_id).await?;
+        let outcomes = generations(self.ledger.as_ref(), tenant, submission_id).await?.outcomes;
         let labels = self.labels_of(&outcomes).await?;
         Ok(Submission { tenant: tenant.into(), submission_id: submission_id.into(), outcomes, labels })
-    }
-
-    /// Of all generations, in their order.
-    async fn outcomes(&self, tenant: &str, submission: &str) -> Result<Vec<Outcome>, DatabaseError> {
-        let key = |generation| SubmissionKey { tenant: tenant.into(), submission_id: submission.into(), generation };
-        // What comes before the last of all numbers is the latest.
-        let keys: Vec<SubmissionKey> = (0..GENERATIONS).chain([u32::MAX]).map(key).collect();
-        let mut found = self.ledger.find(&keys).await?;
-        let latest =
-            found.pop().and_then(|last| last.standing.map(|outcome| outcome.id()).or(last.predecessors.latest));
-        let mut outcomes: Vec<Outcome> = found.into_iter().filter_map(|found| found.standing).collect();
-        if let Some(latest) = latest.filter(|id| outcomes.iter().all(|outcome| outcome.id() != *id)) {
-            outcomes.extend(self.ledger.outcome(latest).await?);
-        }
-        Ok(outcomes)
     }
 
     /// What people said of the judged bytes.
@@ -90,6 +75,32 @@ impl Submissions {
         }
         Ok(all)
     }
+}
+
+/// The outcomes of a submission's generations that are kept, in their order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Generations {
+    pub(crate) outcomes: Vec<Outcome>,
+    /// Where it has none that is kept: why its first one is not.
+    pub(crate) gone: Option<Gone>,
+}
+
+pub(crate) async fn generations(
+    ledger: &dyn Ledger,
+    tenant: &str,
+    submission: &str,
+) -> Result<Generations, DatabaseError> {
+    let key = |generation| SubmissionKey { tenant: tenant.into(), submission_id: submission.into(), generation };
+    // What comes before the last of all numbers is the latest.
+    let keys: Vec<SubmissionKey> = (0..GENERATIONS).chain([u32::MAX]).map(key).collect();
+    let mut found = ledger.find(&keys).await?;
+    let latest = found.pop().and_then(|last| last.standing.map(|outcome| outcome.id()).or(last.predecessors.latest));
+    let gone = found.first().and_then(|first| first.gone.clone());
+    let mut outcomes: Vec<Outcome> = found.into_iter().filter_map(|found| found.standing).collect();
+    if let Some(latest) = latest.filter(|id| outcomes.iter().all(|outcome| outcome.id() != *id)) {
+        outcomes.extend(ledger.outcome(latest).await?);
+    }
+    Ok(Generations { outcomes, gone })
 }
 
 impl Submission {

@@ -13,10 +13,11 @@ use super::End;
 use super::print::say;
 use super::table::harmless;
 use crate::config::Config;
-use crate::corrections::{self, CorrectionError, CorrectionHandler, Drained};
+use crate::corrections::CorrectionHandler;
+use crate::inbox::{self, Drained, InboxError};
 use crate::moment::moment;
-use broker::rabbit::RabbitCorrections;
-use broker::{BrokerError, Corrections};
+use broker::rabbit::{RabbitInbox, RabbitInboxes};
+use broker::{Inbox, InboxQueue, Inboxes};
 use database::Database;
 use labels::postgres::Postgres;
 use labels::{Labels, RecordedLabel, VocabularyError};
@@ -82,11 +83,9 @@ pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
         Action::Listen => {
             let handler = correction_handler(config).await?;
             let shutdown = Shutdown::on_signals(Duration::from_secs_f32(config.worker.grace_s)).map_err(End::work)?;
-            let open = async || -> Result<_, BrokerError> {
-                let queue = RabbitCorrections::open(&config.broker).await?;
-                Ok(Box::new(queue) as Box<dyn Corrections>)
-            };
-            tell(corrections::listen(open, &handler, &shutdown.stop).await?, false);
+            let inboxes = RabbitInboxes(config.broker.clone());
+            let corrections = (&inboxes as &dyn Inboxes, InboxQueue::Corrections);
+            tell(inbox::listen(corrections, &handler, &shutdown.stop).await?, false);
             Ok(())
         }
     }
@@ -95,8 +94,8 @@ pub(super) async fn run(args: &Args, config: &Config) -> Result<(), End> {
 /// Makes labels of the corrections that wait in their queue.
 pub(super) async fn drain_corrections(config: &Config) -> Result<Drained, End> {
     let handler = correction_handler(config).await?;
-    let mut queue = Box::new(RabbitCorrections::open(&config.broker).await?);
-    let taken = corrections::drain(queue.as_mut(), &handler).await;
+    let mut queue = Box::new(RabbitInbox::open(&config.broker, InboxQueue::Corrections).await?);
+    let taken = inbox::drain(queue.as_mut(), &handler).await;
     queue.close().await;
     Ok(taken?)
 }
@@ -174,12 +173,12 @@ impl From<VocabularyError> for End {
     }
 }
 
-impl From<CorrectionError> for End {
-    fn from(error: CorrectionError) -> End {
+impl From<InboxError> for End {
+    fn from(error: InboxError) -> End {
         match error {
-            CorrectionError::Broker(error) => error.into(),
-            CorrectionError::Database(error) => error.into(),
-            CorrectionError::Objects(_) => End::unreachable(error),
+            InboxError::Broker(error) => error.into(),
+            InboxError::Database(error) => error.into(),
+            InboxError::Objects(_) => End::unreachable(error),
         }
     }
 }

@@ -15,7 +15,7 @@ use super::End;
 use super::print::say;
 use artefact::Manifest;
 use broker::wire::RequestDocument;
-use domain::{Correction, Erased, Failure, Rejection, Verdict};
+use domain::{Appeal, AppealDecided, Correction, Erased, Failure, Rejection, ReviewDecision, Verdict};
 use erasure::Receipt;
 
 /// Print the JSON Schema of a document that goes in or out, or the OpenAPI document of `assay api`.
@@ -31,8 +31,20 @@ pub(super) struct Args {
     out: Option<PathBuf>,
 }
 
-const NAMES: [&str; 9] =
-    ["request", "verdict", "failure", "rejection", "label", "erased", "erasure", "manifest", OPENAPI];
+const NAMES: [&str; 12] = [
+    "request",
+    "verdict",
+    "failure",
+    "rejection",
+    "label",
+    "erased",
+    "erasure",
+    "appeal",
+    "appeal_decided",
+    "decision",
+    "manifest",
+    OPENAPI,
+];
 const OPENAPI: &str = "openapi";
 
 pub(super) fn run(args: &Args) -> Result<(), End> {
@@ -65,6 +77,9 @@ fn text(name: &str) -> String {
         "label" => read::<Correction>(),
         "erased" => written::<Erased>(),
         "erasure" => written::<Receipt>(),
+        "appeal" => read::<Appeal>(),
+        "appeal_decided" => written::<AppealDecided>(),
+        "decision" => written::<ReviewDecision>(),
         _ => read::<Manifest>(),
     };
     schema.insert("$id".into(), format!("urn:assay:schema:{name}.v1").into());

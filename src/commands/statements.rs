@@ -17,7 +17,7 @@ use domain::request::validate_tenant;
 use domain::{Outcome, Verdict};
 use ledger::Ledger;
 use moderation::{InForce, Postgres};
-use statements::{Completeness, Facts, FactsTemplate, Statement};
+use statements::{Completeness, Facts, FactsTemplate, Review, Statement};
 
 /// Verdicts on their way from the database.
 const ON_THEIR_WAY: usize = 256;
@@ -147,7 +147,7 @@ async fn is_told_of(verdict: &Verdict, since: OffsetDateTime, ledger: &dyn Ledge
 impl Summary {
     fn print(&mut self, one: &InForce, template: &FactsTemplate<'_>) {
         let verdict = &one.verdict;
-        match Statement::of(&Facts { verdict, review: None }, template) {
+        match Statement::of(&Facts { verdict, review: Review::of(verdict) }, template) {
             Ok(statement) => {
                 match Completeness::of(&statement) {
                     Completeness::Complete => {}

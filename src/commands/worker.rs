@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::shutdown::Shutdown;
 use crate::worker::{self, Condition, Dependencies, PolicySource, Succession};
 use broker::Broker;
-use broker::rabbit::Rabbit;
+use broker::rabbit::{Rabbit, RabbitInboxes};
 use database::Database;
 use decoder::Pool;
 use ledger::postgres::Postgres;
@@ -69,13 +69,15 @@ pub(super) async fn run(_args: &Args, config: &Config) -> Result<(), End> {
         tracing::warn!("the model is untrained: its verdicts say nothing about the images");
     }
     let condition = Condition::new(rabbit.health(), Duration::from_secs(config.worker.stuck_after_s));
-    let serving = admin::serve(&config.admin, condition.clone(), shutdown.abandon.clone()).await.map_err(End::usage)?;
+    let serving = admin::serve(("admin.listen", &config.admin.listen), condition.clone(), shutdown.abandon.clone()).await.map_err(End::usage)?;
     if let Some(address) = serving {
         tracing::info!(%address, "admin port: /livez /readyz /metrics");
     }
     let broker = Arc::new(rabbit);
     let (ledger, workers) = (Arc::new(ledger), Arc::new(workers));
-    let dependencies = Dependencies { broker, objects, ledger, workers, decoders, detector, succession, policy };
+    let inboxes = Arc::new(RabbitInboxes(config.broker.clone()));
+    let dependencies =
+        Dependencies { broker, objects, ledger, workers, decoders, detector, succession, policy, inboxes };
     worker::run(dependencies, config.plan(), condition, shutdown).await?;
     tracing::info!("stopped: everything is settled or back on the queue");
     Ok(())

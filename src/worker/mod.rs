@@ -7,6 +7,7 @@
 mod batcher;
 mod breaker;
 mod condition;
+mod decisions;
 mod edges;
 mod guard;
 mod handoff;
@@ -33,7 +34,7 @@ use serde::Deserialize;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::shutdown::Shutdown;
-use broker::{Broker, BrokerError, RequestQueue};
+use broker::{Broker, BrokerError, Inboxes, RequestQueue};
 use decoder::Pool;
 use domain::ThresholdSettings;
 use engine::{Detector, ScoreError};
@@ -132,6 +133,8 @@ pub struct Dependencies {
     pub succession: Option<Succession>,
     /// What follows from verdicts.
     pub policy: PolicyInForce,
+    /// By which people's decisions come.
+    pub inboxes: Arc<dyn Inboxes>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -169,10 +172,12 @@ pub async fn run(
     condition: Arc<Condition>,
     shutdown: Shutdown,
 ) -> Result<(), WorkerError> {
-    let Dependencies { broker, objects, ledger, workers, decoders, detector, succession, policy } = dependencies;
+    let Dependencies { broker, objects, ledger, workers, decoders, detector, succession, policy, inboxes } =
+        dependencies;
     let batch_size = plan.worker.batch_for(detector.device());
     let first = detector.card().judge(detector.device(), plan.thresholds.clone());
     condition.metrics.model(&first.model);
+    let worker = first.worker.clone();
     let (judges, judge) = tokio::sync::watch::channel(Arc::new(first));
     let engine = detector.engine();
     let ((live, from_live), (bulk, from_bulk)) = (mpsc::channel(batch_size), mpsc::channel(batch_size));
@@ -207,6 +212,7 @@ pub async fn run(
     let batcher = Batcher::new(batch_size, Duration::from_millis(plan.worker.batch_max_delay_ms));
     let batching = batcher::run(batcher, prepared, batches_sender, shutdown.abandon.clone());
     let settler = settler(&broker, &ledger, policy, &condition, &plan, &shutdown);
+    let decisions = decisions::DecisionHandler::beside(&settler, worker);
     let preparer = prepare::Preparer {
         store: store.clone(),
         reuse,
@@ -226,6 +232,7 @@ pub async fn run(
     condition.set_warm();
     let recovery = recovery::Recovery { broker: broker.clone(), ledger, store, condition: condition.clone() };
     let beside = stages::Beside::start(watch, recovery);
+    let deciding = decisions.take(inboxes, shutdown.stop.clone());
     tracing::info!(batch_size, prefetch = plan.prefetch, intake_slots = plan.worker.intake_slots, "ready");
 
     let end = take_until_the_end(intake, &mut inference_end, &stages, &condition, &shutdown).await;
@@ -233,6 +240,7 @@ pub async fn run(
         let _ = following.await;
     }
     let gone = stages.ended().await;
+    let _ = deciding.await;
     beside.end().await;
     broker.close().await;
     if let Some(reason) = condition.reason_to_end() {

@@ -5,9 +5,10 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use assay::corrections::{CorrectionError, CorrectionHandler, Drained, drain};
-use broker::Corrections;
-use broker::rabbit::RabbitCorrections;
+use assay::corrections::CorrectionHandler;
+use assay::inbox::{Drained, InboxError, drain};
+use broker::rabbit::RabbitInbox;
+use broker::{Inbox, InboxQueue};
 use database::Database;
 use domain::{LabelledOrigin, Outcome};
 use labels::postgres::Postgres;
@@ -233,14 +234,14 @@ async fn a_correction_stays_in_its_queue_until_its_label_is_committed() {
     let image = json!({"bucket": BUCKET, "key": "a.jpg", "sha256": sha256(b"a")});
     publish(&site, &[json!({"image": image, "origin": "real", "actor": "a"})]).await;
     store.set_away(true);
-    let mut queue = Box::new(RabbitCorrections::open(&site.broker).await.unwrap());
+    let mut queue = Box::new(RabbitInbox::open(&site.broker, InboxQueue::Corrections).await.unwrap());
     let error = within(60, drain(queue.as_mut(), &handler)).await.unwrap_err();
-    assert!(matches!(error, CorrectionError::Database(_)), "{error}");
+    assert!(matches!(error, InboxError::Database(_)), "{error}");
     queue.close().await;
     until("the correction is back", || async { site.depth("labels").await == 1 }).await;
 
     store.set_away(false);
-    let mut queue = Box::new(RabbitCorrections::open(&site.broker).await.unwrap());
+    let mut queue = Box::new(RabbitInbox::open(&site.broker, InboxQueue::Corrections).await.unwrap());
     let drained = within(60, drain(queue.as_mut(), &handler)).await.unwrap();
     assert_eq!(drained, Drained { new: 1, known: 0, dead: 0 });
     queue.close().await;

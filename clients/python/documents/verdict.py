@@ -25,6 +25,9 @@ class Candidate(TypedDict):
 Claim: TypeAlias = Literal['claimed_synthetic', 'claimed_edit', 'claimed_capture', 'none']
 
 
+DecidedBy: TypeAlias = Literal['model', 'review']
+
+
 Decision: TypeAlias = Literal['real', 'synthetic', 'uncertain']
 
 
@@ -80,6 +83,16 @@ Purpose: TypeAlias = Literal['live', 'backfill', 'reverdict']
 Quality: TypeAlias = Literal['low_resolution', 'animated', 'transparent', 'greyscale', 'damaged', 'unfamiliar_codec']
 
 
+ReviewGround: TypeAlias = Literal['provenance', 'known_source', 'uploaders_original', 'visible_artefact', 'by_eye']
+
+
+class Reviewed(TypedDict):
+    decision_id: str
+    grounds: list[ReviewGround]
+    outcome_id: str
+    reviewers: list[str]
+
+
 class Score(TypedDict):
     calibrated: bool
     logit: float
@@ -121,6 +134,7 @@ class Verdict(TypedDict):
     attempt: int
     batch_size: int
     decided_at: str
+    decided_by: DecidedBy
     decision: Decision
     frames: Frames | None
     generation: int
@@ -134,6 +148,7 @@ class Verdict(TypedDict):
     purpose: Purpose
     quality: list[Quality]
     reused_from: str | None
+    review: Reviewed | None
     schema: Literal['assay.verdict.v1']
     score: Score
     submission_id: str

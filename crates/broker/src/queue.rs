@@ -30,10 +30,30 @@ pub struct Shard {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum InputQueue {
     Requests(RequestQueue),
+    Inbox(InboxQueue),
+}
+
+/// A queue whose messages are taken one by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum InboxQueue {
+    /// What people say images are.
     Corrections,
+    /// What people decided of verdicts that they reviewed: a worker makes the next generation of it.
+    Decisions,
+    /// Objections to verdicts.
+    Appeals,
+}
+
+impl InboxQueue {
+    pub const ALL: [InboxQueue; 3] = [InboxQueue::Corrections, InboxQueue::Decisions, InboxQueue::Appeals];
 }
 
 impl InputQueue {
-    pub const ALL: [InputQueue; 3] =
-        [InputQueue::Requests(RequestQueue::Live), InputQueue::Requests(RequestQueue::Bulk), InputQueue::Corrections];
+    pub const ALL: [InputQueue; 5] = [
+        InputQueue::Requests(RequestQueue::Live),
+        InputQueue::Requests(RequestQueue::Bulk),
+        InputQueue::Inbox(InboxQueue::Corrections),
+        InputQueue::Inbox(InboxQueue::Decisions),
+        InputQueue::Inbox(InboxQueue::Appeals),
+    ];
 }

@@ -1,9 +1,9 @@
-//! Requests onto their queues.
+//! Requests onto their queues, and what goes to a queue of another kind.
 
 use async_trait::async_trait;
 
 use crate::error::BrokerError;
-use crate::queue::RequestQueue;
+use crate::queue::{InboxQueue, RequestQueue};
 use crate::wire::Message;
 
 /// Publishes requests. Every implementation promises:
@@ -15,6 +15,9 @@ use crate::wire::Message;
 #[async_trait]
 pub trait Submitter: Send + Sync {
     async fn submit(&self, request_queue: RequestQueue, message: &Message) -> Result<(), BrokerError>;
+
+    /// The same, to a queue whose messages are taken one by one.
+    async fn hand_in(&self, inbox: InboxQueue, message: &Message) -> Result<(), BrokerError>;
 
     /// Messages that are ready, delivered to nobody, in all queues of this kind.
     async fn waiting(&self, request_queue: RequestQueue) -> Result<u32, BrokerError>;

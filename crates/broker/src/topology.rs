@@ -5,7 +5,9 @@
 //!               <p>.images.bulk ──▶   │ └──▶ <p>.dead
 //!                     ▲               ▼
 //!                     └── <queue>.retry.<n>s   one delay queue for each retry delay, for each queue
-//! reviewers ──▶ <p>.labels ──────▶ assay labels ─▶ <p>.dead
+//! reviewers ──▶ <p>.labels ──────▶ assay labels ──▶ <p>.dead
+//! console ────▶ <p>.decisions ───▶ worker ─▶ (<p>.verdicts), the next generation
+//! platform ───▶ <p>.appeals ─────▶ console ─▶ (<p>.verdicts) ─ appeal.#
 //! ```
 //!
 //! With `broker.shards` above 1, `<p>.images` is an exchange that spreads over the queues `<p>.images.0`, `<p>.images.1`, … by
@@ -16,7 +18,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::queue::{InputQueue, RequestQueue, Shard};
+use crate::queue::{InboxQueue, InputQueue, RequestQueue, Shard};
 use crate::settings::{Settings, TopologyMode};
 
 /// The names, and how they are declared.
@@ -95,7 +97,7 @@ impl Topology {
     pub fn input(&self, queue: InputQueue, body: &[u8]) -> String {
         match queue {
             InputQueue::Requests(request_queue) => self.queue(self.shard_of(request_queue, body)),
-            InputQueue::Corrections => self.labels(),
+            InputQueue::Inbox(inbox) => self.inbox(inbox),
         }
     }
 
@@ -113,7 +115,7 @@ impl Topology {
         };
         InputQueue::ALL.into_iter().find(|queue| match queue {
             InputQueue::Requests(request_queue) => is_one_of(*request_queue),
-            InputQueue::Corrections => name == self.labels(),
+            InputQueue::Inbox(inbox) => name == self.inbox(*inbox),
         })
     }
 
@@ -189,9 +191,14 @@ impl Topology {
         format!("{}.dead", self.prefix)
     }
 
-    /// The queue of the corrections.
-    pub fn labels(&self) -> String {
-        format!("{}.labels", self.prefix)
+    /// The name of a queue whose messages are taken one by one.
+    pub fn inbox(&self, queue: InboxQueue) -> String {
+        let name = match queue {
+            InboxQueue::Corrections => "labels",
+            InboxQueue::Decisions => "decisions",
+            InboxQueue::Appeals => "appeals",
+        };
+        format!("{}.{name}", self.prefix)
     }
 
     /// Where a message of a queue waits after its attempt number `attempt`; after the last delay, that one again.
@@ -217,7 +224,7 @@ impl Topology {
     pub(crate) fn purposes(&self) -> Vec<(String, Purpose)> {
         let mut queues = vec![(self.dead(), Purpose::Inspected)];
         queues.extend(self.kept.map(|kept| (self.results(), Purpose::Results(kept))));
-        queues.push((self.labels(), Purpose::Input));
+        queues.extend(InboxQueue::ALL.map(|queue| (self.inbox(queue), Purpose::Input)));
         for shard in [RequestQueue::Live, RequestQueue::Bulk].into_iter().flat_map(|of| self.shards(of)) {
             queues.push((self.queue(shard), Purpose::Input));
             let delays = self.retry_delays_s.iter();
@@ -252,7 +259,9 @@ mod tests {
         let mut queues = topology.queues();
         queues.sort();
         let expected = [
+            "assay.appeals",
             "assay.dead",
+            "assay.decisions",
             "assay.images",
             "assay.images.bulk",
             "assay.images.bulk.retry.2s",

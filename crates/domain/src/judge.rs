@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::{
-    Candidate, Decision, Frames, GeneratorGuess, JudgedImage, ModelRef, OutcomeId, Policy, Predecessors, Provenance,
-    QualityFlag, Request, Score, Scores, ThresholdSettings, Timing, Verdict, WorkerRef,
+    Candidate, DecidedBy, Decision, Frames, GeneratorGuess, JudgedImage, ModelRef, OutcomeId, Policy, Predecessors,
+    Provenance, QualityFlag, Request, Score, Scores, ThresholdSettings, Timing, Verdict, WorkerRef,
 };
 
 /// How many generators a verdict names as candidates.
@@ -110,6 +110,8 @@ impl Judge {
             supersedes: predecessors.latest,
             previous: predecessors.verdict,
             policy: None,
+            decided_by: DecidedBy::Model,
+            review: None,
             attempt: request.context.attempt,
             timing_ms: timing,
             batch_size,

@@ -2,9 +2,9 @@
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use super::document::{given, image, needed};
 use super::request::{MAX_LABEL, validate_image, validate_length, validate_tenant};
 use super::{ImageRef, OutcomeId, RequestError};
 
@@ -94,7 +94,9 @@ impl ContentType {
 impl Correction {
     /// Reads the document and checks every bound of it; the error names the field.
     pub fn of_document(document: &Map<String, Value>) -> Result<Correction, RequestError> {
-        let subject = match (given(document, "verdict_id", "verdict_id")?, read_image(document)?) {
+        const IMAGE: [&str; 6] =
+            ["image", "image.bucket", "image.key", "image.version_id", "image.etag", "image.sha256"];
+        let subject = match (given(document, "verdict_id", "verdict_id")?, image(document, IMAGE)?) {
             (Some(verdict), None) => Subject::VerdictId(verdict),
             (None, Some(image)) => Subject::Image(image),
             (None, None) => return Err(RequestError::new("verdict_id", "is missing, and so is `image`: give one")),
@@ -131,39 +133,6 @@ impl Correction {
         }
         self.tenant.as_deref().map_or(Ok(()), validate_tenant)
     }
-}
-
-fn read_image(document: &Map<String, Value>) -> Result<Option<ImageRef>, RequestError> {
-    let Some(image) = given::<Map<String, Value>>(document, "image", "image")? else { return Ok(None) };
-    Ok(Some(ImageRef {
-        bucket: needed(&image, "bucket", "image.bucket")?,
-        key: needed(&image, "key", "image.key")?,
-        version_id: given(&image, "version_id", "image.version_id")?,
-        etag: given(&image, "etag", "image.etag")?,
-        sha256: given::<String>(&image, "sha256", "image.sha256")?.map(|digest| digest.to_ascii_lowercase()),
-    }))
-}
-
-/// A field, which errors call by its whole `path`. `null` says as much as nothing.
-fn given<T: DeserializeOwned>(
-    object: &Map<String, Value>,
-    field: &str,
-    path: &'static str,
-) -> Result<Option<T>, RequestError> {
-    match object.get(field) {
-        None | Some(Value::Null) => Ok(None),
-        Some(value) => {
-            T::deserialize(value).map(Some).map_err(|error| RequestError::new(path, format!("can't be read: {error}")))
-        }
-    }
-}
-
-fn needed<T: DeserializeOwned>(
-    object: &Map<String, Value>,
-    field: &str,
-    path: &'static str,
-) -> Result<T, RequestError> {
-    given(object, field, path)?.ok_or_else(|| RequestError::new(path, "is missing"))
 }
 
 #[cfg(test)]

@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
-use super::{Action, AppliedPolicy, Decision, ImageRef, OutcomeId, Provenance, Purpose, SubmissionKey};
+use super::{
+    Action, AppliedPolicy, DecidedBy, Decision, ImageRef, OutcomeId, Provenance, Purpose, Reviewed, SubmissionKey,
+};
 
 /// What the bytes were, by their first ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -209,6 +211,11 @@ pub struct Verdict {
     /// What follows from it by the platform's own policy, which changes nothing of the decision. null where no policy is in force, and in
     /// verdicts of versions before this field.
     pub policy: Option<AppliedPolicy>,
+    /// Whose decision it is. `model` in verdicts of versions before this field.
+    #[serde(default)]
+    pub decided_by: DecidedBy,
+    /// null unless people decided.
+    pub review: Option<Reviewed>,
     /// Which try it was that ended so, from 1.
     pub attempt: u32,
     pub timing_ms: Timing,

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::postgres::{Postgres, Scan};
 use crate::receipt::{Counts, Receipt};
 use crate::selection::Selection;
-use broker::{BrokerError, Events};
+use broker::{BrokerError, Event, Events};
 use database::DatabaseError;
 
 /// Times that all of it is looked through; with the second one it is found that nothing is left.
@@ -140,7 +140,7 @@ impl Job<'_> {
         let held = self.postgres.holdings(selection, submissions).await?;
         // Before the rows go: after them nobody could say any more what is gone.
         if !held.submissions.is_empty() {
-            self.events.erased(&held.event(id, tenant, OffsetDateTime::now_utc())).await?;
+            self.events.publish(&Event::Erased(held.event(id, tenant, OffsetDateTime::now_utc()))).await?;
         }
         let models: BTreeSet<String> = held.contents().flat_map(self.learnt_by).collect();
         let files = self.files.delete(&held.own_contents)?;

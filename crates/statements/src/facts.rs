@@ -1,6 +1,6 @@
 //! What a statement follows from: a verdict with its policy, and what people made of it.
 
-use domain::{Decision, LabelledOrigin, Policy, Score, Thresholds, Verdict};
+use domain::{DecidedBy, Decision, LabelledOrigin, Policy, Score, Thresholds, Verdict};
 use time::OffsetDateTime;
 
 /// What a statement follows from. The policy is the verdict's own.
@@ -31,6 +31,16 @@ pub enum Resolution {
 }
 
 impl Review {
+    /// What a verdict says of the people who decided it; `None` where the model did.
+    pub fn of(verdict: &Verdict) -> Option<Review> {
+        let found = match (verdict.decided_by, verdict.decision) {
+            (DecidedBy::Review, Decision::Real) => LabelledOrigin::Real,
+            (DecidedBy::Review, Decision::Synthetic) => LabelledOrigin::Synthetic,
+            _ => return None,
+        };
+        Some(Review { found, decided_at: verdict.decided_at })
+    }
+
     pub fn resolution(self, score: &Score) -> Resolution {
         match model_decision(score) {
             Decision::Uncertain => Resolution::Decided,

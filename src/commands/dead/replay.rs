@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::shutdown::interrupted;
 use broker::rabbit::RabbitDeadLetters;
 use broker::topology::Topology;
-use broker::{DeadLetters, InputQueue, RequestQueue};
+use broker::{DeadLetters, InboxQueue, InputQueue, RequestQueue};
 
 /// Most ids that an error names.
 const MAX_NAMED: usize = 5;
@@ -53,6 +53,9 @@ enum To {
     Bulk,
     /// Corrections.
     Labels,
+    /// Decisions of people who reviewed.
+    Decisions,
+    Appeals,
 }
 
 impl From<To> for InputQueue {
@@ -60,7 +63,9 @@ impl From<To> for InputQueue {
         match to {
             To::Images => InputQueue::Requests(RequestQueue::Live),
             To::Bulk => InputQueue::Requests(RequestQueue::Bulk),
-            To::Labels => InputQueue::Corrections,
+            To::Labels => InputQueue::Inbox(InboxQueue::Corrections),
+            To::Decisions => InputQueue::Inbox(InboxQueue::Decisions),
+            To::Appeals => InputQueue::Inbox(InboxQueue::Appeals),
         }
     }
 }
@@ -236,7 +241,7 @@ mod tests {
         }
         let summary = replayed(&broker, &["--all"]).await.unwrap();
         assert_eq!(summary, Summary { replayed: 3, of_unknown_origin: vec![] });
-        let found = [IMAGES, BULK, InputQueue::Corrections].map(|queue| bodies(&broker, queue));
+        let found = [IMAGES, BULK, InputQueue::Inbox(InboxQueue::Corrections)].map(|queue| bodies(&broker, queue));
         assert_eq!(found, [["a"], ["b"], ["c"]]);
         assert!(broker.dead().is_empty());
     }
@@ -259,7 +264,7 @@ mod tests {
         assert_eq!(broker.dead(), letters[..2]);
         let summary = replayed(&broker, &["--all", "--to", "labels"]).await.unwrap();
         assert_eq!((summary.replayed, summary.of_unknown_origin.len()), (2, 0));
-        assert_eq!(bodies(&broker, InputQueue::Corrections), ["c", "a", "b"]);
+        assert_eq!(bodies(&broker, InputQueue::Inbox(InboxQueue::Corrections)), ["c", "a", "b"]);
     }
 
     #[tokio::test]
@@ -287,13 +292,13 @@ mod tests {
         }
         assert_eq!(replayed(&broker, &["--all", "--dry-run"]).await.unwrap().replayed, 1);
         assert_eq!(broker.dead(), [dead]);
-        assert!(bodies(&broker, InputQueue::Corrections).is_empty());
+        assert!(bodies(&broker, InputQueue::Inbox(InboxQueue::Corrections)).is_empty());
     }
 
     #[test]
     fn the_queue_is_named_as_in_its_own_name_and_live_is_images() {
         let named = |name| InputQueue::from(args(&["--all", "--to", name]).to.unwrap());
         assert_eq!([named("images"), named("live"), named("bulk")], [IMAGES, IMAGES, BULK]);
-        assert_eq!(named("labels"), InputQueue::Corrections);
+        assert_eq!(named("labels"), InputQueue::Inbox(InboxQueue::Corrections));
     }
 }

@@ -11,9 +11,9 @@ macro_rules! promises {
     };
 }
 
-mod corrections;
 mod dead_letters;
 mod events;
+mod inbox;
 mod outage;
 mod rejections;
 mod stages;

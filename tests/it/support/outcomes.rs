@@ -62,6 +62,8 @@ pub fn verdict_of(key: SubmissionKey) -> Verdict {
         supersedes: None,
         previous: None,
         policy: None,
+        decided_by: domain::DecidedBy::Model,
+        review: None,
         attempt: 1,
         timing_ms: Timing { queue: Some(120), fetch: 18, decode: 9, batch: 4, infer: 6, record: 4 },
         batch_size: 32,

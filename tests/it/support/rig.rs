@@ -79,6 +79,7 @@ impl Rig {
             detector: Box::new(detector),
             succession: None,
             policy: tokio::sync::watch::channel(None).1,
+            inboxes: Arc::new(broker.clone()),
         };
         let running = tokio::spawn(worker::run(dependencies, plan, condition.clone(), shutdown.clone()));
         Rig { broker, objects, ledger, condition, shutdown, running }

@@ -10,15 +10,17 @@ use time::OffsetDateTime;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::corrections::MemoryCorrections;
 use super::dead_letters::MemoryDeadLetters;
+
 use super::events::MemoryEvents;
+use super::inbox::MemoryInbox;
 use super::state::{Counts, Fault, Queue, Ready, Shared, State, Unacknowledged};
 use super::submission::MemorySubmitter;
 use crate::error::BrokerError;
+use crate::inbox::{Inbox, Inboxes};
 use crate::parts;
 use crate::port::{Broker, Consumer, Health, Publication};
-use crate::queue::{InputQueue, RequestQueue};
+use crate::queue::{InboxQueue, InputQueue, RequestQueue};
 use crate::topology::Topology;
 use crate::wire::message::Message;
 use crate::wire::{self, headers};
@@ -52,8 +54,8 @@ impl Memory {
         MemoryEvents::new(self.shared.clone())
     }
 
-    pub fn corrections(&self) -> MemoryCorrections {
-        MemoryCorrections::open(self.shared.clone())
+    pub fn inbox(&self, queue: InboxQueue) -> MemoryInbox {
+        MemoryInbox::open(self.shared.clone(), queue)
     }
 
     pub fn dead_letters(&self) -> MemoryDeadLetters {
@@ -283,6 +285,13 @@ fn tell(
     state.notices.push((rejection.routing_key(), answer.clone()));
     if let Some(reply_to) = rejected.properties.reply_to.clone().filter(|queue| !shared.topology.owns(queue)) {
         state.replies.push((reply_to, answer));
+    }
+}
+
+#[async_trait]
+impl Inboxes for Memory {
+    async fn open(&self, queue: InboxQueue) -> Result<Box<dyn Inbox>, BrokerError> {
+        Ok(Box::new(self.inbox(queue)))
     }
 }
 

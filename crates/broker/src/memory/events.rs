@@ -7,9 +7,8 @@ use async_trait::async_trait;
 
 use super::state::Shared;
 use crate::error::BrokerError;
-use crate::events::Events;
+use crate::events::{Event, Events};
 use crate::wire;
-use domain::Erased;
 
 pub struct MemoryEvents {
     shared: Arc<Shared>,
@@ -24,14 +23,14 @@ impl MemoryEvents {
 
 #[async_trait]
 impl Events for MemoryEvents {
-    async fn erased(&self, erased: &Erased) -> Result<(), BrokerError> {
+    async fn publish(&self, event: &Event) -> Result<(), BrokerError> {
         // As over a network, others get their turn.
         tokio::task::yield_now().await;
         if self.closed.load(Ordering::Relaxed) {
             return Err(BrokerError::Closed);
         }
-        let (exchange, routing_key) = (self.shared.topology.verdicts(), erased.routing_key());
-        let message = wire::erased_message(erased);
+        let (exchange, routing_key) = (self.shared.topology.verdicts(), event.routing_key());
+        let message = wire::event(event);
         let published = self.shared.lock().publish(&exchange, &routing_key.clone(), |state| {
             state.notices.push((routing_key, message));
         });

@@ -2,15 +2,15 @@
 //! confirm them too late, and it counts what became of every message.
 
 mod broker;
-mod corrections;
 mod dead_letters;
 mod events;
+mod inbox;
 mod state;
 mod submission;
 
 pub use broker::Memory;
-pub use corrections::MemoryCorrections;
 pub use dead_letters::MemoryDeadLetters;
 pub use events::MemoryEvents;
+pub use inbox::MemoryInbox;
 pub use state::{Counts, Fault};
 pub use submission::MemorySubmitter;

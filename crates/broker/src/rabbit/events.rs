@@ -8,11 +8,10 @@ use super::health::ConnectionHealth;
 use super::publish::{Publisher, Route};
 use super::{amqp, declare};
 use crate::error::BrokerError;
-use crate::events::Events;
+use crate::events::{Event, Events};
 use crate::settings::Settings;
 use crate::topology::Topology;
 use crate::wire;
-use domain::Erased;
 
 pub struct RabbitEvents {
     topology: Topology,
@@ -31,9 +30,9 @@ impl RabbitEvents {
 
 #[async_trait]
 impl Events for RabbitEvents {
-    async fn erased(&self, erased: &Erased) -> Result<(), BrokerError> {
-        let message = wire::erased_message(erased);
-        let (exchange, routing_key) = (self.topology.verdicts(), erased.routing_key());
+    async fn publish(&self, event: &Event) -> Result<(), BrokerError> {
+        let message = wire::event(event);
+        let (exchange, routing_key) = (self.topology.verdicts(), event.routing_key());
         let route = Route::OptionalTopic { exchange: &exchange, routing_key: &routing_key };
         self.publisher.publish(route, &message.body, amqp::properties(&message.properties)).await
     }

@@ -1,4 +1,4 @@
-//! Publishing requests: for `assay enqueue`.
+//! Publishing requests, and decisions of people.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::health::ConnectionHealth;
 use super::publish::{MAX_IN_FLIGHT, Publisher, Route};
 use super::{amqp, declare};
 use crate::error::BrokerError;
-use crate::queue::RequestQueue;
+use crate::queue::{InboxQueue, RequestQueue};
 use crate::settings::Settings;
 use crate::submission::Submitter;
 use crate::topology::Topology;
@@ -31,13 +31,20 @@ impl RabbitSubmitter {
         let publisher = Publisher::open(settings, Arc::new(ConnectionHealth::new())).await?;
         Ok(RabbitSubmitter { topology, publisher })
     }
+
+    async fn publish(&self, queue: &str, message: &Message) -> Result<(), BrokerError> {
+        self.publisher.publish(Route::Queue(queue), &message.body, amqp::properties(&message.properties)).await
+    }
 }
 
 #[async_trait]
 impl Submitter for RabbitSubmitter {
     async fn submit(&self, request_queue: RequestQueue, message: &Message) -> Result<(), BrokerError> {
-        let queue = self.topology.queue(self.topology.shard_of(request_queue, &message.body));
-        self.publisher.publish(Route::Queue(&queue), &message.body, amqp::properties(&message.properties)).await
+        self.publish(&self.topology.queue(self.topology.shard_of(request_queue, &message.body)), message).await
+    }
+
+    async fn hand_in(&self, inbox: InboxQueue, message: &Message) -> Result<(), BrokerError> {
+        self.publish(&self.topology.inbox(inbox), message).await
     }
 
     async fn waiting(&self, request_queue: RequestQueue) -> Result<u32, BrokerError> {

@@ -20,9 +20,9 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
 use crate::port::Publication;
-use domain::{Context, Correction, Failure, Outcome, Request, TraceContext, Verdict};
+use domain::{Appeal, Context, Correction, Failure, Outcome, Request, ReviewDecision, TraceContext, Verdict};
 pub use error::WireError;
-pub use events::erased_message;
+pub use events::event;
 use fields::Fields;
 pub use message::{MAX_BODY, Message, Properties};
 pub use native::{RequestDocument, tenant_of};
@@ -117,8 +117,37 @@ fn read_document(document: Value, tenants: &BTreeMap<String, String>, context: &
 
 /// Reads a correction, a message of the queue of labels.
 pub fn read_correction(message: &Message) -> Result<Correction, WireError> {
+    Correction::of_document(&object(message)?).map_err(|error| WireError::at("", &error))
+}
+
+/// What an appeal says.
+pub fn read_appeal(message: &Message) -> Result<Appeal, WireError> {
+    Appeal::of_document(&object(message)?).map_err(|error| WireError::at("", &error))
+}
+
+/// What people decided of a verdict.
+pub fn read_decision(message: &Message) -> Result<ReviewDecision, WireError> {
+    serde_json::from_value(Value::Object(object(message)?)).map_err(WireError::NotJson)
+}
+
+/// A decision, as the console sends it.
+pub fn decision(decision: &ReviewDecision) -> Message {
+    Message {
+        body: serde_json::to_vec(decision).expect("a decision holds nothing that JSON can't"),
+        properties: Properties {
+            content_type: Some("application/json".into()),
+            kind: Some(ReviewDecision::SCHEMA.into()),
+            message_id: Some(decision.decision_id.to_string()),
+            correlation_id: Some(decision.submission_id.clone()),
+            timestamp: u64::try_from(decision.decided_at.unix_timestamp()).ok(),
+            ..Properties::default()
+        },
+    }
+}
+
+fn object(message: &Message) -> Result<Map<String, Value>, WireError> {
     match body::parse(&body::text(message)?)? {
-        Value::Object(document) => Correction::of_document(&document).map_err(|error| WireError::at("", &error)),
+        Value::Object(document) => Ok(document),
         _ => Err(WireError::NotAnObject),
     }
 }

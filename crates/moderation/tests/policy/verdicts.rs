@@ -42,6 +42,8 @@ pub(crate) fn verdict() -> Verdict {
         supersedes: None,
         previous: None,
         policy: None,
+        decided_by: domain::DecidedBy::Model,
+        review: None,
         attempt: 1,
         timing_ms: Timing::default(),
         batch_size: 1,

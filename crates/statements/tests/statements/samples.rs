@@ -53,6 +53,8 @@ pub(crate) fn verdict() -> Verdict {
         worker: WorkerRef { version: "test".into(), device: "cpu".into() },
         metadata: Map::new(),
         policy: Some(policy(Action::Block)),
+        decided_by: domain::DecidedBy::Model,
+        review: None,
     }
 }
 

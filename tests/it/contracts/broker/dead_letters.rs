@@ -1,7 +1,7 @@
 //! The promises of `broker::DeadLetters`.
 
 use broker::wire::Message;
-use broker::{BrokerError, DeadLetter, DeadLetters, InputQueue, RequestQueue};
+use broker::{BrokerError, DeadLetter, DeadLetters, InboxQueue, InputQueue, RequestQueue};
 use domain::delivery::Settlement;
 
 use super::stages::{InMemory, RealRabbit, Stage};
@@ -36,10 +36,10 @@ async fn all(letters: &mut dyn DeadLetters) -> Vec<DeadLetter> {
 async fn clear<S: Stage>(stage: &S) {
     let mut letters = stage.dead_letters().await;
     for letter in all(letters.as_mut()).await {
-        letters.replay(letter, InputQueue::Corrections).await.unwrap();
+        letters.replay(letter, InputQueue::Inbox(InboxQueue::Corrections)).await.unwrap();
     }
     letters.close().await;
-    let mut queue = stage.corrections().await;
+    let mut queue = stage.inbox(InboxQueue::Corrections).await;
     while let Some(delivery) = queue.take().await.unwrap() {
         queue.acknowledge(delivery).await.unwrap();
     }
@@ -105,15 +105,16 @@ async fn each_is_replayed_to_its_queue_and_keeps_its_origin_when_it_is_dead_lett
     stage.submit(RequestQueue::Live, native("live")).await;
     stage.submit(RequestQueue::Bulk, native("bulk")).await;
     let correction = Message { body: b"correction".to_vec(), ..Message::default() };
-    stage.put(InputQueue::Corrections, &correction).await;
-    until("the correction is ready", || async { stage.ready(InputQueue::Corrections).await == 1 }).await;
+    stage.put(InputQueue::Inbox(InboxQueue::Corrections), &correction).await;
+    until("the correction is ready", || async { stage.ready(InputQueue::Inbox(InboxQueue::Corrections)).await == 1 })
+        .await;
     for round in 0..2 {
         for (consumer, name) in [(&mut live, "live"), (&mut bulk, "bulk")] {
             let job = next(consumer).await;
             assert_eq!((id(&job), job.request.context.attempt), (name, 1));
             job.ticket.settle(Settlement::Dead { reason: format!("odd {round}") });
         }
-        let mut queue = stage.corrections().await;
+        let mut queue = stage.inbox(InboxQueue::Corrections).await;
         let delivery = queue.take().await.unwrap().unwrap();
         assert_eq!(delivery.message.body, b"correction");
         queue.dead_letter(delivery, &format!("odd {round}")).await.unwrap();
@@ -131,7 +132,7 @@ async fn each_is_replayed_to_its_queue_and_keeps_its_origin_when_it_is_dead_lett
     for consumer in [&mut live, &mut bulk] {
         next(consumer).await.ticket.settle(Settlement::Done);
     }
-    let mut queue = stage.corrections().await;
+    let mut queue = stage.inbox(InboxQueue::Corrections).await;
     let delivery = queue.take().await.unwrap().unwrap();
     queue.acknowledge(delivery).await.unwrap();
     queue.close().await;
@@ -186,8 +187,8 @@ async fn a_letter_that_could_not_be_replayed_stays_as_it_was<S: Stage>() {
     // Nor where its queue is missing.
     let mut letters = stage.dead_letters().await;
     let letter = letters.next().await.unwrap().unwrap();
-    stage.delete_queue(InputQueue::Corrections).await;
-    let error = letters.replay(letter, InputQueue::Corrections).await.unwrap_err();
+    stage.delete_queue(InputQueue::Inbox(InboxQueue::Corrections)).await;
+    let error = letters.replay(letter, InputQueue::Inbox(InboxQueue::Corrections)).await.unwrap_err();
     assert!(matches!(error, BrokerError::Unroutable { .. }), "{error}");
     letters.close().await;
     dead(&stage, 1).await;

@@ -1,6 +1,6 @@
 //! The promises of `broker::Events`.
 
-use broker::{BrokerError, Publication};
+use broker::{BrokerError, Event, Publication};
 use domain::{Context, Erased, ErasedSubmission, Outcome, OutcomeId, Previous, Purpose};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -24,7 +24,7 @@ fn erased(tenant: &str) -> Erased {
 async fn an_event_is_published_to_whoever_wants_it<S: Stage>() {
     let stage = S::set(4).await;
     let events = stage.events().await;
-    events.erased(&erased("acme")).await.unwrap();
+    events.publish(&Event::Erased(erased("acme"))).await.unwrap();
     let (topic, message) = stage.take_notices(1).await.remove(0);
     assert_eq!(topic, "erased.acme");
     assert_eq!(serde_json::from_slice::<Erased>(&message.body).unwrap(), erased("acme"));
@@ -38,12 +38,12 @@ async fn an_event_is_published_to_whoever_wants_it<S: Stage>() {
 async fn an_unconfirmed_event_is_an_error<S: Stage>() {
     let stage = S::set(4).await;
     let events = stage.events().await;
-    events.erased(&erased("acme")).await.unwrap();
+    events.publish(&Event::Erased(erased("acme"))).await.unwrap();
     stage.lose_confirmation();
-    let error = events.erased(&erased("globex")).await.unwrap_err();
+    let error = events.publish(&Event::Erased(erased("globex"))).await.unwrap_err();
     assert!(matches!(error, BrokerError::Unconfirmed(_)) && error.is_transient(), "{error}");
     stage.restore();
-    events.erased(&erased("globex")).await.unwrap();
+    events.publish(&Event::Erased(erased("globex"))).await.unwrap();
     let topics: Vec<String> = stage.take_notices(3).await.into_iter().map(|(topic, _)| topic).collect();
     assert_eq!(topics, ["erased.acme", "erased.globex", "erased.globex"]);
     events.close().await;
@@ -54,7 +54,7 @@ async fn after_close_no_event_is_published<S: Stage>() {
     let stage = S::set(4).await;
     let events = stage.events().await;
     events.close().await;
-    let error = events.erased(&erased("acme")).await.unwrap_err();
+    let error = events.publish(&Event::Erased(erased("acme"))).await.unwrap_err();
     assert!(matches!(error, BrokerError::Closed), "{error}");
     stage.end().await;
 }

@@ -3,7 +3,7 @@
 use broker::RequestQueue;
 use broker::rabbit::Rabbit;
 use broker::wire::{Message, Properties};
-use broker::{Broker, InputQueue, Settings};
+use broker::{Broker, InboxQueue, InputQueue, Settings};
 use domain::delivery::Settlement;
 use domain::{Rejection, RejectionCode};
 use lapin::options::ExchangeDeleteOptions;
@@ -76,7 +76,7 @@ async fn a_reply_to_a_queue_of_assays_own_is_not_sent<S: Stage>() {
     stage.submit(RequestQueue::Live, message).await;
     assert_eq!(stage.take_notices(1).await[0].0, "rejected.globex");
     stage.take_dead(1).await;
-    assert_eq!(stage.ready(InputQueue::Corrections).await, 0);
+    assert_eq!(stage.ready(InputQueue::Inbox(InboxQueue::Corrections)).await, 0);
     stage.end().await;
 }
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use broker::memory::{Fault, Memory};
-use broker::rabbit::{Rabbit, RabbitCorrections, RabbitDeadLetters, RabbitEvents, RabbitSubmitter};
+use broker::rabbit::{Rabbit, RabbitDeadLetters, RabbitEvents, RabbitInbox, RabbitSubmitter};
 use broker::wire::Message;
-use broker::{Broker, Corrections, DeadLetters, Events, Health, InputQueue, RequestQueue, Settings, Submitter};
+use broker::{Broker, DeadLetters, Events, Health, Inbox, InboxQueue, InputQueue, RequestQueue, Settings, Submitter};
 
 use crate::support::proxy::{Flow, Proxy};
 use crate::support::rabbit::{self, Bystander, soon, until};
@@ -24,7 +24,7 @@ pub trait Stage: Sized + Send + Sync {
     /// The other ports, each on connections of its own.
     async fn submitter(&self) -> Box<dyn Submitter>;
     async fn events(&self) -> Box<dyn Events>;
-    async fn corrections(&self) -> Box<dyn Corrections>;
+    async fn inbox(&self, queue: InboxQueue) -> Box<dyn Inbox>;
     async fn dead_letters(&self) -> Box<dyn DeadLetters>;
 
     async fn submit(&self, request_queue: RequestQueue, message: Message);
@@ -99,8 +99,8 @@ impl Stage for InMemory {
         Box::new(self.broker.events())
     }
 
-    async fn corrections(&self) -> Box<dyn Corrections> {
-        Box::new(self.broker.corrections())
+    async fn inbox(&self, queue: InboxQueue) -> Box<dyn Inbox> {
+        Box::new(self.broker.inbox(queue))
     }
 
     async fn dead_letters(&self) -> Box<dyn DeadLetters> {
@@ -227,8 +227,8 @@ impl Stage for RealRabbit {
         Box::new(RabbitEvents::connect(&self.impatient()).await.unwrap())
     }
 
-    async fn corrections(&self) -> Box<dyn Corrections> {
-        Box::new(RabbitCorrections::open(&self.impatient()).await.unwrap())
+    async fn inbox(&self, queue: InboxQueue) -> Box<dyn Inbox> {
+        Box::new(RabbitInbox::open(&self.impatient(), queue).await.unwrap())
     }
 
     async fn dead_letters(&self) -> Box<dyn DeadLetters> {

@@ -1,7 +1,7 @@
-//! The promises of `broker::Corrections`.
+//! The promises of `broker::Inbox`.
 
 use broker::wire::Message;
-use broker::{BrokerError, InputQueue};
+use broker::{BrokerError, InboxQueue, InputQueue};
 
 use super::stages::{InMemory, RealRabbit, Stage};
 use crate::support::rabbit::{soon, until};
@@ -22,15 +22,18 @@ fn correction(body: &str) -> Message {
 
 async fn put<S: Stage>(stage: &S, bodies: &[&str]) {
     for body in bodies {
-        stage.put(InputQueue::Corrections, &correction(body)).await;
+        stage.put(InputQueue::Inbox(InboxQueue::Corrections), &correction(body)).await;
     }
-    until("the corrections are ready", || async { stage.ready(InputQueue::Corrections).await == bodies.len() }).await;
+    until("the corrections are ready", || async {
+        stage.ready(InputQueue::Inbox(InboxQueue::Corrections)).await == bodies.len()
+    })
+    .await;
 }
 
 async fn what_is_not_acknowledged_comes_again<S: Stage>() {
     let stage = S::set(1).await;
     put(&stage, &["a", "b", "c"]).await;
-    let mut queue = stage.corrections().await;
+    let mut queue = stage.inbox(InboxQueue::Corrections).await;
     let first = queue.take().await.unwrap().unwrap();
     let mut message = first.message.clone();
     // A quorum queue adds a header of its own: how often it has delivered the message.
@@ -41,8 +44,8 @@ async fn what_is_not_acknowledged_comes_again<S: Stage>() {
     assert_eq!(queue.take().await.unwrap().unwrap().message.body, b"c");
     assert_eq!(queue.take().await.unwrap(), None);
     queue.close().await;
-    until("two are back", || async { stage.ready(InputQueue::Corrections).await == 2 }).await;
-    let mut queue = stage.corrections().await;
+    until("two are back", || async { stage.ready(InputQueue::Inbox(InboxQueue::Corrections)).await == 2 }).await;
+    let mut queue = stage.inbox(InboxQueue::Corrections).await;
     for body in ["b", "c"] {
         let again = queue.take().await.unwrap().unwrap();
         assert_eq!((again.message.body.as_slice(), again.redelivered), (body.as_bytes(), true));
@@ -55,9 +58,9 @@ async fn what_is_not_acknowledged_comes_again<S: Stage>() {
 
 async fn the_next_correction_is_waited_for<S: Stage>() {
     let stage = S::set(1).await;
-    let mut queue = stage.corrections().await;
+    let mut queue = stage.inbox(InboxQueue::Corrections).await;
     let (message, delivery) = (correction("a"), soon("a correction", queue.next()));
-    let (delivery, ()) = tokio::join!(delivery, stage.put(InputQueue::Corrections, &message));
+    let (delivery, ()) = tokio::join!(delivery, stage.put(InputQueue::Inbox(InboxQueue::Corrections), &message));
     let delivery = delivery.unwrap();
     assert_eq!(delivery.message, message);
     queue.acknowledge(delivery).await.unwrap();
@@ -68,7 +71,7 @@ async fn the_next_correction_is_waited_for<S: Stage>() {
 async fn a_dead_lettered_correction_keeps_body_headers_and_origin<S: Stage>() {
     let stage = S::set(1).await;
     put(&stage, &["no correction"]).await;
-    let mut queue = stage.corrections().await;
+    let mut queue = stage.inbox(InboxQueue::Corrections).await;
     let delivery = queue.take().await.unwrap().unwrap();
     queue.dead_letter(delivery, "it can't be read").await.unwrap();
     assert_eq!(queue.take().await.unwrap(), None);
@@ -76,7 +79,7 @@ async fn a_dead_lettered_correction_keeps_body_headers_and_origin<S: Stage>() {
     until("it is dead", || async { stage.ready_dead().await == 1 }).await;
     let mut letters = stage.dead_letters().await;
     let letter = letters.next().await.unwrap().unwrap();
-    assert_eq!(letter.origin, Some(InputQueue::Corrections));
+    assert_eq!(letter.origin, Some(InputQueue::Inbox(InboxQueue::Corrections)));
     letters.close().await;
     until("it is back", || async { stage.ready_dead().await == 1 }).await;
     let mut dead = stage.take_dead(1).await.remove(0);
@@ -91,16 +94,16 @@ async fn a_dead_lettered_correction_keeps_body_headers_and_origin<S: Stage>() {
 async fn a_correction_that_could_not_be_dead_lettered_stays<S: Stage>() {
     let stage = S::set(1).await;
     put(&stage, &["a"]).await;
-    let mut queue = stage.corrections().await;
+    let mut queue = stage.inbox(InboxQueue::Corrections).await;
     let delivery = queue.take().await.unwrap().unwrap();
     stage.lose_publication();
     let error = queue.dead_letter(delivery, "odd").await.unwrap_err();
     assert!(matches!(error, BrokerError::Unconfirmed(_)) && error.is_transient(), "{error}");
     stage.restore();
     queue.close().await;
-    until("it is back", || async { stage.ready(InputQueue::Corrections).await == 1 }).await;
+    until("it is back", || async { stage.ready(InputQueue::Inbox(InboxQueue::Corrections)).await == 1 }).await;
     assert_eq!(stage.ready_dead().await, 0);
-    let mut queue = stage.corrections().await;
+    let mut queue = stage.inbox(InboxQueue::Corrections).await;
     let again = queue.take().await.unwrap().unwrap();
     assert!(again.redelivered);
     queue.acknowledge(again).await.unwrap();
@@ -111,7 +114,7 @@ async fn a_correction_that_could_not_be_dead_lettered_stays<S: Stage>() {
 async fn after_a_lost_connection_every_call_fails_and_nothing_is_lost<S: Stage>() {
     let stage = S::set(1).await;
     put(&stage, &["a", "b"]).await;
-    let mut queue = stage.corrections().await;
+    let mut queue = stage.inbox(InboxQueue::Corrections).await;
     let held = [queue.take().await.unwrap().unwrap(), queue.take().await.unwrap().unwrap()];
     stage.cut().await;
     let [first, second] = held;
@@ -123,8 +126,8 @@ async fn after_a_lost_connection_every_call_fails_and_nothing_is_lost<S: Stage>(
     ];
     assert!(errors.iter().all(BrokerError::is_transient), "{errors:?}");
     queue.close().await;
-    until("both are back", || async { stage.ready(InputQueue::Corrections).await == 2 }).await;
-    let mut queue = stage.corrections().await;
+    until("both are back", || async { stage.ready(InputQueue::Inbox(InboxQueue::Corrections)).await == 2 }).await;
+    let mut queue = stage.inbox(InboxQueue::Corrections).await;
     for body in ["a", "b"] {
         let again = queue.take().await.unwrap().unwrap();
         assert_eq!((again.message.body.as_slice(), again.redelivered), (body.as_bytes(), true));

@@ -1,4 +1,4 @@
-//! Taking corrections from their queue.
+//! Taking the messages of a queue one by one.
 
 use std::sync::Arc;
 
@@ -6,39 +6,40 @@ use async_trait::async_trait;
 use time::OffsetDateTime;
 
 use super::state::{Queue, Shared};
-use crate::corrections::{CorrectionDelivery, Corrections};
 use crate::error::BrokerError;
-use crate::queue::InputQueue;
+use crate::inbox::{Inbox, InboxDelivery};
+use crate::queue::{InboxQueue, InputQueue};
 use crate::wire::headers;
 
-pub struct MemoryCorrections {
+pub struct MemoryInbox {
     shared: Arc<Shared>,
     connection: u64,
+    queue: InboxQueue,
     /// Delivered by this handle, in order; some may be settled.
     tags: Vec<u64>,
 }
 
-impl MemoryCorrections {
-    pub(super) fn open(shared: Arc<Shared>) -> MemoryCorrections {
+impl MemoryInbox {
+    pub(super) fn open(shared: Arc<Shared>, queue: InboxQueue) -> MemoryInbox {
         let connection = shared.lock().connection;
-        MemoryCorrections { shared, connection, tags: Vec::new() }
+        MemoryInbox { shared, connection, queue, tags: Vec::new() }
     }
 
-    fn take_now(&mut self) -> Result<Option<CorrectionDelivery>, BrokerError> {
-        let delivered = self.shared.lock_for(self.connection)?.deliver(Queue::Input(InputQueue::Corrections));
+    fn take_now(&mut self) -> Result<Option<InboxDelivery>, BrokerError> {
+        let delivered = self.shared.lock_for(self.connection)?.deliver(Queue::Input(InputQueue::Inbox(self.queue)));
         let Some((tag, ready)) = delivered else { return Ok(None) };
         self.tags.push(tag);
-        Ok(Some(CorrectionDelivery { message: ready.message, redelivered: ready.redelivered, tag }))
+        Ok(Some(InboxDelivery { message: ready.message, redelivered: ready.redelivered, tag }))
     }
 }
 
 #[async_trait]
-impl Corrections for MemoryCorrections {
-    async fn take(&mut self) -> Result<Option<CorrectionDelivery>, BrokerError> {
+impl Inbox for MemoryInbox {
+    async fn take(&mut self) -> Result<Option<InboxDelivery>, BrokerError> {
         self.take_now()
     }
 
-    async fn next(&mut self) -> Result<CorrectionDelivery, BrokerError> {
+    async fn next(&mut self) -> Result<InboxDelivery, BrokerError> {
         let mut changed = self.shared.changed.subscribe();
         loop {
             changed.borrow_and_update();
@@ -50,17 +51,17 @@ impl Corrections for MemoryCorrections {
         }
     }
 
-    async fn acknowledge(&mut self, delivery: CorrectionDelivery) -> Result<(), BrokerError> {
+    async fn acknowledge(&mut self, delivery: InboxDelivery) -> Result<(), BrokerError> {
         let mut state = self.shared.lock_for(self.connection)?;
         state.unacknowledged.remove(&delivery.tag).map(drop).ok_or(BrokerError::Closed)
     }
 
-    async fn dead_letter(&mut self, delivery: CorrectionDelivery, reason: &str) -> Result<(), BrokerError> {
+    async fn dead_letter(&mut self, delivery: InboxDelivery, reason: &str) -> Result<(), BrokerError> {
         let topology = &self.shared.topology;
-        let added = headers::of_dead_letter(reason, &topology.labels(), OffsetDateTime::now_utc());
+        let added = headers::of_dead_letter(reason, &topology.inbox(self.queue), OffsetDateTime::now_utc());
         let mut state = self.shared.lock_for(self.connection)?;
-        let correction = state.unacknowledged.get(&delivery.tag).ok_or(BrokerError::Closed)?;
-        let mut copy = correction.message.clone();
+        let held = state.unacknowledged.get(&delivery.tag).ok_or(BrokerError::Closed)?;
+        let mut copy = held.message.clone();
         copy.properties.headers.extend(added.map(|(name, value)| (name.to_string(), value)));
         state.publish("", &topology.dead(), |state| state.push_back(Queue::Dead, copy))?;
         state.unacknowledged.remove(&delivery.tag);
@@ -70,7 +71,7 @@ impl Corrections for MemoryCorrections {
     async fn close(self: Box<Self>) {}
 }
 
-impl Drop for MemoryCorrections {
+impl Drop for MemoryInbox {
     fn drop(&mut self) {
         if let Ok(mut state) = self.shared.lock_for(self.connection) {
             state.requeue(self.tags.drain(..));
