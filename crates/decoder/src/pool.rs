@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::process::{Broken, Process};
 use super::{Error, Settings, StartError};
 use imaging::protocol::{self, Attempt, Protections};
-use imaging::{Decoded, DecodedWindow};
+use imaging::{Decoded, DecodedWhole, DecodedWindow};
 
 /// Decoders that are kept between images; there are as many as were ever needed at a time.
 pub struct Pool {
@@ -50,6 +50,13 @@ impl Pool {
     pub fn window(&self, bytes: &[u8], side: u16) -> Result<DecodedWindow, Error> {
         let side = side.clamp(1, protocol::MAX_WINDOW);
         self.for_image(bytes, |process, timeout| process.window(bytes, side, timeout))
+    }
+
+    /// Decodes all of an image, scaled down to at most `longest` pixels a side, as [`imaging::whole`] does. Blocks, and fails, as
+    /// [`Pool::decode`].
+    pub fn whole(&self, bytes: &[u8], longest: u32) -> Result<DecodedWhole, Error> {
+        let longest = longest.max(1);
+        self.for_image(bytes, |process, timeout| process.whole(bytes, longest, timeout))
     }
 
     /// Has a decoder try what it must not be able to do, and tells what it is kept from.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::{Error, Settings, StartError};
 use imaging::protocol::{self, Attempt, Protections, Request, Response};
-use imaging::{Decoded, DecodedWindow};
+use imaging::{Decoded, DecodedWhole, DecodedWindow};
 
 /// The longest that a decoder may take to say that it is ready.
 const START: Duration = Duration::from_secs(10);
@@ -109,6 +109,25 @@ impl Process {
                 let pixels = protocol::read_window(self.until(deadline), width, height, side);
                 let picture = pixels.map_err(Broken::of_response)?;
                 Ok(Ok(DecodedWindow { picture, format, width, height, quality }))
+            }
+            Response::Refused(error) => Ok(Err(error.into())),
+            other => Err(Broken::Failed(io::Error::other(format!("its response is {other:?}")))),
+        }
+    }
+
+    /// Has it decode all of an image.
+    pub(crate) fn whole(
+        &mut self,
+        bytes: &[u8],
+        longest: u32,
+        timeout: Duration,
+    ) -> Result<Result<DecodedWhole, Error>, Broken> {
+        let deadline = Instant::now() + timeout;
+        match self.request(Request::Whole { longest }, bytes, deadline)? {
+            Response::Whole { format, width, height } => {
+                let pixels = protocol::read_whole(self.until(deadline), width, height, longest);
+                let picture = pixels.map_err(Broken::of_response)?;
+                Ok(Ok(DecodedWhole { picture, format, width, height }))
             }
             Response::Refused(error) => Ok(Err(error.into())),
             other => Err(Broken::Failed(io::Error::other(format!("its response is {other:?}")))),

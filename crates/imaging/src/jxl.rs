@@ -11,6 +11,7 @@ use jxl::error::Error;
 
 use super::colour::rgb_of_cmyk;
 use super::crop::Window;
+use super::orientation::Orientation;
 use super::{DecodeError, DecoderOutput, Format, Limits, Quality};
 
 /// More channels beside colour than encoders write.
@@ -82,6 +83,13 @@ pub(super) fn decode(bytes: &[u8], side: usize, limits: &Limits) -> Result<Decod
     Ok(DecoderOutput { width, height, window: pixels, quality })
 }
 
+/// How the image is turned and mirrored to be looked at. `None` where its header can't be read.
+pub(super) fn orientation(mut bytes: &[u8], limits: &Limits) -> Option<Orientation> {
+    let mut decoder = decoder(None);
+    advance(&mut decoder, &mut bytes, None, limits, |event| matches!(event, Event::BasicInfo)).ok()?;
+    Orientation::of(decoder.basic_info()?.orientation as u64)
+}
+
 fn decoder(most_samples: Option<u64>) -> JxlDecoder {
     let mut options = JxlDecoderOptions::default();
     options.adjust_orientation = false;
@@ -148,7 +156,7 @@ fn trouble(error: &Error, limits: &Limits) -> DecodeError {
 
 #[cfg(test)]
 mod tests {
-    use crate::{DecodeError, Decoded, Format, Limits, Quality, decode, window};
+    use crate::{DecodeError, Decoded, Format, Limits, Orientation, Quality, decode, window};
 
     const AMPLE: Limits = Limits { max_pixels: 1_000_000, max_decoded_bytes: 64 << 20 };
     const STILL: &[u8] = include_bytes!("../samples/still.jxl");
@@ -192,6 +200,18 @@ mod tests {
         // Not small; 30 bits of height less one; no ratio; 30 bits of width less one; then headers of defaults.
         let bits: u128 = 3 << 1 | u128::from(height - 1) << 3 | 3 << 36 | u128::from(width - 1) << 38 | 3 << 68;
         [&[0xff, 0x0a][..], &bits.to_le_bytes(), &[0; 64]].concat()
+    }
+
+    #[test]
+    fn the_header_says_how_the_image_is_turned() {
+        assert_eq!(super::orientation(STILL, &AMPLE), Some(Orientation::STORED));
+        for way in 1..=8 {
+            // Not all is default and there is an orientation; 8 bits a sample; colours, tones and transform are default.
+            let header = 0b10 | u128::from(way - 1) << 2 | 1 << 11 | 0b111 << 14 | 1 << 19;
+            let bits: u128 = 3 << 1 | 63 << 3 | 3 << 36 | 63 << 38 | header << 68;
+            let bytes = [&[0xff, 0x0a][..], &bits.to_le_bytes(), &[0; 64]].concat();
+            assert_eq!(super::orientation(&bytes, &AMPLE), Orientation::of(way), "{way}");
+        }
     }
 
     #[test]

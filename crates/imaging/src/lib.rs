@@ -13,7 +13,7 @@
 //! - Some kinds of TIFF are a level off, and some are not supported: see `tiff`.
 //!
 //! Only the middle of an image is kept, and as far as the format allows only the middle is decoded. [`window`] keeps more
-//! of it, for training and evaluation.
+//! of it, for training and evaluation; [`whole()`] gives all of it, turned as it is looked at, for people.
 
 mod animation;
 mod avif;
@@ -29,17 +29,21 @@ mod jpeg;
 mod jxl;
 pub mod libheif;
 mod naming;
+mod orientation;
 mod overlay;
 mod picture;
 mod planes;
 mod png;
 pub mod protocol;
 pub mod provenance;
+mod scale;
 mod sniff;
+mod stated;
 #[cfg(test)]
 mod tests;
 mod tiff;
 mod webp;
+mod whole;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -50,9 +54,12 @@ pub use animation::MAX_JUDGED;
 use crop::Window;
 pub use crop::{CROP_SIDE, Crop};
 pub use format::Format;
+pub use orientation::{Orientation, Place};
 pub use picture::Picture;
 pub use provenance::Provenance;
+pub use scale::{MAX_WHOLE_PIXELS, fit};
 pub use sniff::{SNIFFED_BYTES, is_image};
+pub use whole::{DecodedWhole, whole};
 
 /// `[imaging]` of the configuration.
 #[derive(Clone, Debug, Deserialize)]
@@ -104,6 +111,10 @@ pub struct Decoded {
     pub later: Vec<Crop>,
     /// How many frames the file shows; `None` for a still image.
     pub frames: Option<u32>,
+    /// Of an animation, which frames the crops are of, in their order; the first is 1. Empty for a still image.
+    pub judged: Vec<u32>,
+    /// How viewers turn the image, crops and all. The sides, and the pixels, are those that are stored.
+    pub orientation: Orientation,
     pub format: Format,
     /// Pixels of the whole image.
     pub width: u32,
@@ -166,11 +177,13 @@ struct Opened {
     /// The windows of other frames.
     later: Vec<Vec<u8>>,
     frames: Option<u32>,
+    /// The numbers of the frames that the windows are of.
+    judged: Vec<u32>,
 }
 
 /// Decodes the centre of an image.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, DecodeError> {
-    let Opened { format, output, later, frames } = open(bytes, CROP_SIDE, MAX_JUDGED, limits)?;
+    let Opened { format, output, later, frames, judged } = open(bytes, CROP_SIDE, MAX_JUDGED, limits)?;
     let DecoderOutput { width, height, window, mut quality } = output;
     let place = Window::centre(width, height, CROP_SIDE);
     if place.is_smaller_than_crop() {
@@ -178,7 +191,8 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, DecodeError> {
     }
     let later = later.iter().map(|window| place.fill_up(window)).collect();
     let (crop, provenance) = (place.fill_up(&window), provenance::of(bytes));
-    Ok(Decoded { crop, later, frames, format, width, height, quality, provenance })
+    let orientation = stated::orientation(format, bytes, limits);
+    Ok(Decoded { crop, later, frames, judged, orientation, format, width, height, quality, provenance })
 }
 
 /// Decodes the middle of an image, of an animation that of its first frame: `side` pixels wide and high, or all where the image is
@@ -210,26 +224,45 @@ fn open(bytes: &[u8], side: usize, frames: usize, limits: &Limits) -> Result<Ope
         Format::Jxl => jxl::decode,
         Format::Heic => heic::decode,
     };
-    let still = || Ok(Opened { format, output: decoder(bytes, side, limits)?, later: Vec::new(), frames: None });
+    let still = || {
+        Ok(Opened {
+            format,
+            output: decoder(bytes, side, limits)?,
+            later: Vec::new(),
+            frames: None,
+            judged: Vec::new(),
+        })
+    };
     let open = || {
-        let animation: Option<Box<dyn Animation + '_>> = match format {
-            Format::Png => png::animation(bytes),
-            Format::Webp => webp::animation(bytes, limits),
-            Format::Gif => gif::animation(bytes),
-            _ => None,
-        };
-        match animation.map(|animation| open_animation(format, animation.as_ref(), side, frames, limits)) {
+        match animation_of(format, bytes, limits)
+            .map(|animation| open_animation(format, animation.as_ref(), side, frames, limits))
+        {
             None => still(),
             Some(Ok(opened)) => Ok(opened),
             // Viewers show what they would without the frames.
             Some(Err(error)) => still().map(damaged).map_err(|_| error),
         }
     };
+    contained(format, open)
+}
+
+/// What a decoder gives; its panic becomes an error.
+fn contained<T>(format: Format, decode: impl FnOnce() -> Result<T, DecodeError>) -> Result<T, DecodeError> {
     // Nothing that the closure touches outlives a panic: the decoders keep no state.
-    catch_unwind(AssertUnwindSafe(open)).unwrap_or_else(|panic| {
+    catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|panic| {
         let message = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
         Err(format.damaged(format!("the decoder panicked: {}", message.unwrap_or("without a message"))))
     })
+}
+
+/// `None` for a still image.
+fn animation_of<'a>(format: Format, bytes: &'a [u8], limits: &Limits) -> Option<Box<dyn Animation + 'a>> {
+    match format {
+        Format::Png => png::animation(bytes),
+        Format::Webp => webp::animation(bytes, limits),
+        Format::Gif => gif::animation(bytes),
+        _ => None,
+    }
 }
 
 fn damaged(mut opened: Opened) -> Opened {
@@ -258,7 +291,7 @@ fn open_animation(
         quality.push(Quality::Damaged);
     }
     let output = DecoderOutput { width, height, window, quality };
-    Ok(Opened { format, output, later: windows.collect(), frames: Some(animation.count()) })
+    Ok(Opened { format, output, later: windows.collect(), frames: Some(animation.count()), judged: shown.numbers })
 }
 
 /// A picture of one grey pixel, to try a decoder with.

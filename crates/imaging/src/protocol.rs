@@ -1,21 +1,30 @@
 //! The protocol between the worker and its decoders, over a socket pair.
 //!
-//! A request is a kind (one byte), the side of a window (two, little-endian; 0 where none is asked for), a length (eight)
+//! A request is a kind (one byte), the side that is asked for (four, little-endian; 0 where none is), a length (eight)
 //! and the encoded image. A response is a length (four bytes), a JSON document, and behind [`Response::Decoded`] the pixels of
-//! one crop, or of an animation's up to three, behind [`Response::Window`] the window's. Both sides are of one build, but the worker checks everything that it
+//! one crop, or of an animation's up to three, behind [`Response::Window`] the window's, behind [`Response::Whole`] the whole picture's. Both sides are of one build, but the worker checks everything that it
 //! reads: an image may have taken its decoder over.
+
+#[cfg(test)]
+mod tests;
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Crop, DecodeError, Decoded, DecodedWindow, Format, MAX_JUDGED, Picture, Provenance, Quality};
+use crate::{
+    Crop, DecodeError, Decoded, DecodedWhole, DecodedWindow, Format, MAX_JUDGED, Orientation, Picture, Provenance,
+    Quality,
+};
 
 /// The longest document that is read.
 const MAX_DOCUMENT: usize = 64 << 10;
 
 /// The largest side of a window: 7 MB of pixels, as much as evaluation looks at (resizing by 2/12).
 pub const MAX_WINDOW: u16 = 1536;
+
+/// Bytes of a request before the image.
+const HEAD: usize = 13;
 
 /// Exit code of a decoder that was refused memory.
 pub const EXIT_OUT_OF_MEMORY: u8 = 77;
@@ -30,6 +39,10 @@ pub enum Request {
     /// The middle, with at most so many pixels a side: 1 to [`MAX_WINDOW`].
     Window {
         side: u16,
+    },
+    /// All of it, turned as viewers turn it, scaled down to at most so many pixels a side: at least 1.
+    Whole {
+        longest: u32,
     },
     /// Try what a decoder must not be able to do, and report what came of it.
     Probe,
@@ -53,6 +66,11 @@ pub enum Response {
         height: u32,
         quality: Vec<Quality>,
     },
+    Whole {
+        format: Format,
+        width: u32,
+        height: u32,
+    },
     Refused(DecodeError),
     Probed(Vec<Attempt>),
 }
@@ -65,6 +83,9 @@ pub struct Facts {
     pub height: u32,
     pub quality: Vec<Quality>,
     pub frames: Option<u32>,
+    /// Of an animation, the numbers of the frames that the crops are of: one for each crop.
+    pub judged: Vec<u32>,
+    pub orientation: Orientation,
     /// Crops that follow the first: less than [`MAX_JUDGED`].
     pub later: usize,
     pub provenance: Provenance,
@@ -97,28 +118,31 @@ pub fn send_request(to: impl Write, request: Request, bytes: &[u8]) -> io::Resul
     let (kind, side) = match request {
         Request::Decode => (0, 0),
         Request::Probe => (1, 0),
-        Request::Window { side } => (2, side),
+        Request::Window { side } => (2, u32::from(side)),
+        Request::Whole { longest } => (3, longest),
     };
-    let mut head = [0; 11];
+    let mut head = [0; HEAD];
     head[0] = kind;
-    head[1..3].copy_from_slice(&side.to_le_bytes());
-    head[3..].copy_from_slice(&(bytes.len() as u64).to_le_bytes());
+    head[1..5].copy_from_slice(&side.to_le_bytes());
+    head[5..].copy_from_slice(&(bytes.len() as u64).to_le_bytes());
     write_both(to, &head, bytes)
 }
 
 /// Reads a request into the front of `buffer`, which grows as needed and is kept; gives the length.
 /// `None` when no more requests come.
 pub fn read_request(mut from: impl Read, buffer: &mut Vec<u8>) -> io::Result<Option<(Request, usize)>> {
-    let mut head = [0; 11];
+    let mut head = [0; HEAD];
     match from.read(&mut head)? {
         0 => return Ok(None),
         read => from.read_exact(&mut head[read..])?,
     }
-    let [kind, low, high, length @ ..] = head;
-    let request = match (kind, u16::from_le_bytes([low, high])) {
-        (0, 0) => Request::Decode,
-        (1, 0) => Request::Probe,
-        (2, side @ 1..=MAX_WINDOW) => Request::Window { side },
+    let [kind, s0, s1, s2, s3, length @ ..] = head;
+    let side = u32::from_le_bytes([s0, s1, s2, s3]);
+    let request = match (kind, u16::try_from(side)) {
+        (0, Ok(0)) => Request::Decode,
+        (1, Ok(0)) => Request::Probe,
+        (2, Ok(side @ 1..=MAX_WINDOW)) => Request::Window { side },
+        (3, _) if side > 0 => Request::Whole { longest: side },
         _ => return Err(ErrorKind::InvalidData.into()),
     };
     let length = usize::try_from(u64::from_le_bytes(length)).map_err(|_| ErrorKind::OutOfMemory)?;
@@ -140,11 +164,13 @@ pub fn send_response(to: impl Write, response: &Response, pixels: &[u8]) -> io::
 
 /// Sends what decoding gave.
 pub fn send_decoded(mut to: impl Write, decoded: Result<Decoded, DecodeError>) -> io::Result<()> {
-    let Decoded { crop, later, frames, format, width, height, quality, provenance } = match decoded {
+    let Decoded { crop, later, frames, judged, orientation, format, width, height, quality, provenance } = match decoded
+    {
         Ok(decoded) => decoded,
         Err(error) => return send_response(to, &Response::Refused(error), &[]),
     };
-    let facts = Facts { format, width, height, quality, frames, later: later.len(), provenance };
+    let later_crops = later.len();
+    let facts = Facts { format, width, height, quality, frames, judged, orientation, later: later_crops, provenance };
     send_response(&mut to, &Response::Decoded(facts), crop.pixels())?;
     later.iter().try_for_each(|crop| to.write_all(crop.pixels()))
 }
@@ -154,6 +180,16 @@ pub fn send_window(to: impl Write, decoded: Result<DecodedWindow, DecodeError>) 
     match decoded {
         Ok(DecodedWindow { picture, format, width, height, quality }) => {
             send_response(to, &Response::Window { format, width, height, quality }, picture.rgb())
+        }
+        Err(error) => send_response(to, &Response::Refused(error), &[]),
+    }
+}
+
+/// Sends what decoding a whole image gave.
+pub fn send_whole(to: impl Write, decoded: Result<DecodedWhole, DecodeError>) -> io::Result<()> {
+    match decoded {
+        Ok(DecodedWhole { picture, format, width, height }) => {
+            send_response(to, &Response::Whole { format, width, height }, picture.rgb())
         }
         Err(error) => send_response(to, &Response::Refused(error), &[]),
     }
@@ -174,13 +210,17 @@ pub fn read_response(mut from: impl Read) -> io::Result<Response> {
 
 /// Reads the pixels behind [`Response::Decoded`]: never more crops than an image may have.
 pub fn read_decoded(mut from: impl Read, facts: Facts) -> io::Result<Decoded> {
-    let Facts { format, width, height, quality, frames, later, provenance } = facts;
+    let Facts { format, width, height, quality, frames, judged, orientation, later, provenance } = facts;
     if later >= MAX_JUDGED {
         return Err(io::Error::new(ErrorKind::InvalidData, format!("{later} crops behind the first")));
     }
+    if judged.len() != frames.map_or(0, |_| 1 + later) {
+        let problem = format!("{} numbers of frames for {later} crops behind the first", judged.len());
+        return Err(io::Error::new(ErrorKind::InvalidData, problem));
+    }
     let crop = read_crop(&mut from)?;
     let later = (0..later).map(|_| read_crop(&mut from)).collect::<io::Result<_>>()?;
-    Ok(Decoded { crop, later, frames, format, width, height, quality, provenance })
+    Ok(Decoded { crop, later, frames, judged, orientation, format, width, height, quality, provenance })
 }
 
 fn read_crop(mut from: impl Read) -> io::Result<Crop> {
@@ -192,6 +232,19 @@ fn read_crop(mut from: impl Read) -> io::Result<Crop> {
 /// Reads the pixels behind [`Response::Window`], of an image of these sides. Never more than were asked for.
 pub fn read_window(mut from: impl Read, width: u32, height: u32, side: u16) -> io::Result<Picture> {
     let (width, height) = (width.min(side.into()) as usize, height.min(side.into()) as usize);
+    let mut pixels = vec![0; width * height * 3];
+    from.read_exact(&mut pixels)?;
+    Picture::new(width, height, pixels).ok_or_else(|| ErrorKind::InvalidData.into())
+}
+
+/// Reads the pixels behind [`Response::Whole`], of an image of these sides. Never more than were asked for, nor than
+/// [`crate::MAX_WHOLE_PIXELS`].
+pub fn read_whole(mut from: impl Read, width: u32, height: u32, longest: u32) -> io::Result<Picture> {
+    if width == 0 || height == 0 {
+        return Err(ErrorKind::InvalidData.into());
+    }
+    let (width, height) = crate::fit(width, height, longest);
+    let (width, height) = (width as usize, height as usize);
     let mut pixels = vec![0; width * height * 3];
     from.read_exact(&mut pixels)?;
     Picture::new(width, height, pixels).ok_or_else(|| ErrorKind::InvalidData.into())
@@ -211,129 +264,4 @@ fn write_both(mut to: impl Write, first: &[u8], second: &[u8]) -> io::Result<()>
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Takes and gives at most three bytes at a time.
-    struct Trickle<T>(T);
-
-    impl<T: Read> Read for Trickle<T> {
-        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            let most = buffer.len().min(3);
-            self.0.read(&mut buffer[..most])
-        }
-    }
-
-    impl<T: Write> Write for Trickle<T> {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.write(&bytes[..bytes.len().min(3)])
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    #[test]
-    fn requests_arrive_whole_however_the_socket_cuts_them() {
-        let mut sent = Vec::new();
-        send_request(Trickle(&mut sent), Request::Decode, b"an image of some bytes").unwrap();
-        send_request(Trickle(&mut sent), Request::Probe, b"").unwrap();
-        send_request(Trickle(&mut sent), Request::Window { side: 1024 }, b"short").unwrap();
-        let mut from = Trickle(sent.as_slice());
-        let mut buffer = Vec::new();
-        let mut next = || {
-            let request = read_request(&mut from, &mut buffer).unwrap()?;
-            Some((request.0, buffer[..request.1].to_vec()))
-        };
-        assert_eq!(next(), Some((Request::Decode, b"an image of some bytes".to_vec())));
-        assert_eq!(next(), Some((Request::Probe, vec![])));
-        assert_eq!(next(), Some((Request::Window { side: 1024 }, b"short".to_vec())));
-        assert_eq!(next(), None);
-    }
-
-    #[test]
-    fn a_request_that_is_cut_off_or_unknown_is_an_error() {
-        let mut sent = Vec::new();
-        send_request(&mut sent, Request::Decode, b"image").unwrap();
-        for length in 1..sent.len() {
-            assert!(read_request(&sent[..length], &mut Vec::new()).is_err(), "cut at {length}");
-        }
-        sent[0] = 9;
-        assert!(read_request(sent.as_slice(), &mut Vec::new()).is_err());
-        for side in [0, MAX_WINDOW + 1] {
-            let mut sent = Vec::new();
-            send_request(&mut sent, Request::Window { side }, b"image").unwrap();
-            assert!(read_request(sent.as_slice(), &mut Vec::new()).is_err(), "a window of {side}");
-        }
-    }
-
-    #[test]
-    fn responses_arrive_as_they_were_sent() {
-        let crop = |first: u8| Crop::from_pixels((0..Crop::BYTES).map(|n| n as u8 ^ first).collect()).unwrap();
-        for later in 0..MAX_JUDGED {
-            let decoded = Decoded {
-                crop: crop(0),
-                later: (1..=later as u8).map(crop).collect(),
-                frames: (later > 0).then_some(70),
-                format: Format::Webp,
-                width: 70_000,
-                height: 3,
-                quality: vec![Quality::LowResolution, Quality::Greyscale],
-                provenance: crate::provenance::of(b"\xff\xd8\xff\xfe\0\x12Made with Canva  "),
-            };
-            assert!(!decoded.provenance.hints.is_empty());
-            let mut sent = Vec::new();
-            send_decoded(Trickle(&mut sent), Ok(decoded.clone())).unwrap();
-            let mut from = Trickle(sent.as_slice());
-            let Response::Decoded(facts) = read_response(&mut from).unwrap() else { panic!("no image came") };
-            assert!(read_decoded(&mut from, facts.clone()).unwrap() == decoded);
-            assert!(from.0.is_empty());
-            let more = Facts { later: MAX_JUDGED, ..facts };
-            assert!(read_decoded(io::repeat(7), more).is_err());
-        }
-
-        let errors = [
-            DecodeError::Empty,
-            DecodeError::UnsupportedFormat { magic: "\"\\xff\"".into(), name: Some("a PDF document".into()) },
-            DecodeError::UnsupportedKind { format: Format::Tiff, detail: "floating point".into() },
-            DecodeError::TooManyPixels { width: u64::MAX, height: 2, limit: 3 },
-            DecodeError::TooManyDecodedBytes { bytes: 5, limit: 4 },
-            DecodeError::Damaged { format: Format::Jpeg, detail: "cut \"off\"\n".into() },
-        ];
-        for error in errors {
-            let words = error.to_string();
-            let mut sent = Vec::new();
-            send_decoded(&mut sent, Err(error)).unwrap();
-            let Response::Refused(error) = read_response(sent.as_slice()).unwrap() else { panic!("{words}") };
-            assert_eq!(error.to_string(), words);
-        }
-    }
-
-    #[test]
-    fn a_window_arrives_as_it_was_sent_and_never_larger_than_was_asked_for() {
-        let picture = Picture::new(40, 3, (0..360).map(|n| n as u8).collect()).unwrap();
-        let window =
-            DecodedWindow { picture: picture.clone(), format: Format::Png, width: 90, height: 3, quality: vec![] };
-        let mut sent = Vec::new();
-        send_window(Trickle(&mut sent), Ok(window)).unwrap();
-        let mut from = Trickle(sent.as_slice());
-        let response = read_response(&mut from).unwrap();
-        let Response::Window { width, height, .. } = response else { panic!("{response:?}") };
-        assert!(read_window(&mut from, width, height, 40).unwrap() == picture);
-        assert!(from.0.is_empty());
-        assert!(read_window(&[][..], 0, 7, 40).is_err());
-        assert_eq!(read_window(io::repeat(7), u32::MAX, u32::MAX, 2).unwrap().rgb(), [7; 12]);
-    }
-
-    #[test]
-    fn a_response_that_makes_no_sense_is_an_error() {
-        for bytes in [&b"\xff\xff\xff\xff"[..], b"\x02\0\0\0{}", b"\x04\0\0\0nu", b"\x08\0\0\0\"decoded"] {
-            assert!(read_response(bytes).is_err(), "{bytes:?}");
-        }
-        assert!(read_crop(&[0; 9][..]).is_err());
-    }
 }

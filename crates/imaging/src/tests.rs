@@ -1,5 +1,7 @@
 //! What holds for every format: pixels, bad input, limits.
 
+mod whole;
+
 use std::panic::catch_unwind;
 
 use image::{ExtendedColorType, ImageEncoder};

@@ -57,6 +57,9 @@ fn serve(limits: &Limits, memory: u64, library: Option<String>) -> io::Result<()
             Request::Window { side } => {
                 protocol::send_window(&socket, imaging::window(&buffer[..length], side.into(), limits))?;
             }
+            Request::Whole { longest } => {
+                protocol::send_whole(&socket, imaging::whole(&buffer[..length], longest, limits))?;
+            }
             Request::Probe => protocol::send_response(&socket, &Response::Probed(probe::attempts()), &[])?,
         }
         if buffer.len() > KEPT {

@@ -67,6 +67,8 @@ pub(super) trait Animation {
 pub(super) struct Shown {
     /// RGB of the window, for each of them; at least one.
     pub windows: Vec<Vec<u8>>,
+    /// Which frames they are of; the first is 1.
+    pub numbers: Vec<u32>,
     /// A frame could not be decoded.
     pub is_damaged: bool,
 }
@@ -80,7 +82,7 @@ pub(super) fn shown(
 ) -> Result<Shown, DecodeError> {
     let frames = animation.frames();
     let mut canvas = Canvas::new(*window, animation.background());
-    let (mut windows, mut trouble) = (Vec::new(), None);
+    let (mut windows, mut numbers, mut trouble) = (Vec::new(), Vec::new(), None);
     for step in plan(frames, window, most, limits.max_pixels) {
         let frame = &frames[step.frame];
         if step.is_first_of_chain {
@@ -93,7 +95,10 @@ pub(super) fn shown(
                 None => Ok(()),
             };
             match drawn {
-                Ok(()) if step.is_judged => windows.push(canvas.rgb()),
+                Ok(()) if step.is_judged => {
+                    windows.push(canvas.rgb());
+                    numbers.push(step.frame as u32 + 1);
+                }
                 Ok(()) => {}
                 Err(error) => trouble = trouble.or(Some(error)),
             }
@@ -106,7 +111,7 @@ pub(super) fn shown(
     }
     match trouble {
         Some(error) if windows.is_empty() => Err(error),
-        trouble => Ok(Shown { windows, is_damaged: trouble.is_some() }),
+        trouble => Ok(Shown { windows, numbers, is_damaged: trouble.is_some() }),
     }
 }
 

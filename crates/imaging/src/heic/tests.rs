@@ -85,3 +85,11 @@ fn a_file_cut_off_is_damaged() {
         }
     }
 }
+
+#[test]
+fn the_whole_of_a_heic_is_its_picture() {
+    heic::open().expect("`make toolchain` installs libheif");
+    let all = crate::whole(STILL, u32::MAX, &AMPLE).unwrap();
+    assert_eq!((all.width, all.height), (64, 48));
+    assert!(all.picture == window(STILL, 1024, &AMPLE).unwrap().picture);
+}

@@ -57,9 +57,13 @@ impl<'a> Items<'a> {
 
     /// The bodies of an item's properties of this name.
     pub(crate) fn properties(&self, item: u32, name: [u8; 4]) -> impl Iterator<Item = Body<'a>> {
+        self.all_properties(item).filter(move |(kind, _)| *kind == name).map(|(_, body)| body)
+    }
+
+    /// All of an item's properties, in the order in which they are applied, with their names.
+    pub(crate) fn all_properties(&self, item: u32) -> impl Iterator<Item = ([u8; 4], Body<'a>)> {
         let own = self.associations.get(&item).into_iter().flatten();
-        let of_item = own.filter_map(|&number| self.properties.get(usize::from(number).checked_sub(1)?));
-        of_item.filter(move |(kind, _)| *kind == name).map(|(_, body)| *body)
+        own.filter_map(|&number| self.properties.get(usize::from(number).checked_sub(1)?)).copied()
     }
 
     /// What an item refers to in this way.

@@ -1,7 +1,7 @@
 //! HEIF (ISO/IEC 23008-12), the container of AVIF: which picture of a file is meant, its sides, and the coded images that it is
 //! made of, which may be tiles of a grid.
 //!
-//! Turning and mirroring are left alone, as EXIF's orientation is in other formats.
+//! Turning and mirroring are left alone, as EXIF's orientation is in other formats; [`orientation`] says what they are.
 
 mod boxes;
 mod items;
@@ -14,6 +14,7 @@ use items::Items;
 
 use super::brands::{self, Codec};
 use super::crop::Window;
+use super::orientation::Orientation;
 use super::planes::Cicp;
 use super::{DecodeError, DecoderOutput, Format, Limits, Quality};
 
@@ -49,6 +50,22 @@ pub(super) fn codec(file: &[u8]) -> Option<Codec> {
         b"hvc1" | b"hev1" => Some(Codec::Hevc),
         _ => None,
     }
+}
+
+/// How the picture of a file is turned and mirrored to be looked at.
+pub(super) fn orientation(file: &[u8]) -> Option<Orientation> {
+    let items = Items::read(find(file, *b"meta").ok()??).ok()?;
+    let turned = |so_far: Orientation, (name, mut body): ([u8; 4], Body<'_>)| {
+        let next = match (&name, body.u8().unwrap_or(0)) {
+            // Quarters to the left.
+            (b"irot", quarters) => [1, 8, 3, 6][usize::from(quarters & 3)],
+            // Top for bottom, or left for right.
+            (b"imir", mode) => [4, 2][usize::from(mode & 1)],
+            _ => return so_far,
+        };
+        Orientation::of(next).map_or(so_far, |next| so_far.then(next))
+    };
+    Some(items.all_properties(items.primary?).fold(Orientation::STORED, turned))
 }
 
 /// A coded image, and where it lies in the picture.

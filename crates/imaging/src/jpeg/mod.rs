@@ -47,7 +47,7 @@ pub(super) fn decode(bytes: &[u8], side: usize, limits: &Limits) -> Result<Decod
         None => region(&header, &window, outline.is_smoothed()),
         Some(_) => header.whole(),
     };
-    limits.afford(outline.decoding_bytes(bytes.len()) + region.pixels() * header.layout.bytes_per_pixel() as u64)?;
+    limits.afford(outline.decoding_bytes(bytes.len()) + region.pixels() * bytes_per_pixel(header.layout))?;
     let (pixels, warning) = decompressor.decode(bytes, &header, region).map_err(damaged)?;
     let is_damaged = match warning {
         // What an excerpt is made of was found to be sound.
@@ -69,7 +69,8 @@ pub(super) fn decode(bytes: &[u8], side: usize, limits: &Limits) -> Result<Decod
         quality.push(Quality::Damaged);
     }
     let (left, top) = excerpt.map_or((region.left, region.top), |Excerpt { left, top, .. }| (left, top));
-    let window = window.cut(&pixels, left, top, region.width * 3);
+    let is_all = (window.left, window.top, window.bytes()) == (left, top, pixels.len());
+    let window = if is_all { pixels } else { window.cut(&pixels, left, top, region.width * 3) };
     Ok(DecoderOutput { width: outline.width, height: outline.height, window, quality })
 }
 
@@ -135,6 +136,14 @@ fn region(header: &Header, window: &Window, smoothed: bool) -> Region {
     let right = (window.right() + MARGIN).min(header.width);
     let bottom = (window.bottom() + MARGIN).min(header.height);
     Region { left, top, width: right - left, height: bottom - top }
+}
+
+/// Of inks, with the RGB that is made of them.
+fn bytes_per_pixel(layout: Layout) -> u64 {
+    match layout {
+        Layout::Rgb => 3,
+        Layout::Cmyk => 7,
+    }
 }
 
 /// As Pillow: CMYK in JPEGs is taken for inverted, as Adobe writes it.

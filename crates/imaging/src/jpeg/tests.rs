@@ -275,3 +275,26 @@ fn cmyk_becomes_rgb_as_in_pillow() {
     let rgb = rgb_of_inverted_cmyk(&[255, 255, 255, 255, 255, 0, 255, 0, 128, 0, 255, 128]);
     assert_eq!(rgb, [255, 255, 255, 0, 0, 0, 64, 0, 128]);
 }
+
+#[test]
+fn the_whole_of_every_kind_is_what_the_window_is_and_turned_as_exif_says() {
+    let kinds = [
+        PLAIN,
+        Kind { progressive: true, ..PLAIN },
+        Kind { cmyk: Some(tj::TJCS_TJCS_YCCK), ..PLAIN },
+        Kind { sampling: tj::TJSAMP_TJSAMP_GRAY, ..PLAIN },
+        Kind { lossless: true, sampling: tj::TJSAMP_TJSAMP_444, ..PLAIN },
+    ];
+    for kind in kinds {
+        let bytes = encoded(&kind);
+        let all = crate::whole(&bytes, u32::MAX, &AMPLE).unwrap();
+        assert!(all.picture == window(&bytes, 640, &AMPLE).unwrap().picture, "{kind:?}");
+        let exif = b"\xff\xe1\0\x22Exif\0\0II\x2a\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+        let upright = [&bytes[..2], exif, &bytes[2..]].concat();
+        let turned = crate::whole(&upright, u32::MAX, &AMPLE).unwrap();
+        assert_eq!((turned.width, turned.height), (all.height, all.width));
+        // What was at the bottom left is at the top left.
+        let bottom_left = (all.height as usize - 1) * all.width as usize * 3;
+        assert_eq!(turned.picture.rgb()[..3], all.picture.rgb()[bottom_left..][..3]);
+    }
+}

@@ -16,6 +16,7 @@ use tiff::decoder::{Decoder, DecodingResult};
 
 use crate::colour::{rgb_of_cmyk, rgb_of_ycbcr};
 use crate::crop::Window;
+use crate::orientation::Turn;
 use crate::overlay::Overlay;
 use crate::{DecodeError, DecoderOutput, Format, Limits, Quality};
 use directory::{File, tag};
@@ -29,7 +30,8 @@ pub(super) fn decode(bytes: &[u8], side: usize, limits: &Limits) -> Result<Decod
     let file = File::new(bytes);
     let page = Page::choose(file, bytes)?;
     limits.admit(Format::Tiff, page.width, page.height)?;
-    let turn = Turn::of(&page);
+    // In TIFF that is part of the format, not of a camera's notes, and Pillow does it.
+    let turn = Turn::new(page.width, page.height, page.orientation);
     let (width, height) = turn.sides();
     let window = Window::centre(width, height, side);
     let pixels = match page.compression {
@@ -56,59 +58,6 @@ pub(super) fn decode(bytes: &[u8], side: usize, limits: &Limits) -> Result<Decod
         quality.push(Quality::Greyscale);
     }
     Ok(DecoderOutput { width, height, window: pixels, quality })
-}
-
-/// How the stored image is turned to be looked at. In TIFF that is part of the format, not of a camera's notes, and Pillow
-/// does it.
-struct Turn {
-    width: usize,
-    height: usize,
-    way: u64,
-}
-
-impl Turn {
-    fn of(page: &Page<'_>) -> Turn {
-        Turn { width: page.width as usize, height: page.height as usize, way: page.orientation }
-    }
-
-    /// Of the turned image.
-    fn sides(&self) -> (u32, u32) {
-        let (width, height) = (self.width as u32, self.height as u32);
-        if self.way >= 5 { (height, width) } else { (width, height) }
-    }
-
-    /// Where a pixel of the turned image is stored.
-    fn source(&self, x: usize, y: usize) -> (usize, usize) {
-        let (right, bottom) = (self.width - 1, self.height - 1);
-        match self.way {
-            2 => (right - x, y),
-            3 => (right - x, bottom - y),
-            4 => (x, bottom - y),
-            5 => (y, x),
-            6 => (y, bottom - x),
-            7 => (right - y, bottom - x),
-            8 => (right - y, x),
-            _ => (x, y),
-        }
-    }
-
-    /// The part of the stored image that a window of the turned one comes from.
-    fn stored(&self, window: &Window) -> Window {
-        let (x0, y0) = self.source(window.left, window.top);
-        let (x1, y1) = self.source(window.right() - 1, window.bottom() - 1);
-        Window { left: x0.min(x1), top: y0.min(y1), width: x0.abs_diff(x1) + 1, height: y0.abs_diff(y1) + 1 }
-    }
-
-    fn collect(&self, window: &Window, at: impl Fn(usize, usize) -> [u8; 3]) -> Vec<u8> {
-        let mut pixels = Vec::with_capacity(window.bytes());
-        for y in window.top..window.bottom() {
-            for x in window.left..window.right() {
-                let (x, y) = self.source(x, y);
-                pixels.extend(at(x, y));
-            }
-        }
-        pixels
-    }
 }
 
 /// All samples of a page.

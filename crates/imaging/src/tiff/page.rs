@@ -1,6 +1,7 @@
 //! Which page of a TIFF is the picture, and what its samples mean.
 
 use super::directory::{Directory, File, tag};
+use crate::orientation::Orientation;
 use crate::{DecodeError, Format};
 
 /// What the samples of a pixel are.
@@ -24,8 +25,7 @@ pub(super) struct Page<'a> {
     pub compression: u64,
     pub is_planar: bool,
     pub has_alpha: bool,
-    /// As in EXIF, 1 to 8.
-    pub orientation: u64,
+    pub orientation: Orientation,
 }
 
 /// Samples of a sensor, before they are made into a picture: by a filter of colours, or already joined.
@@ -96,7 +96,7 @@ impl<'a> Page<'a> {
             compression: number(tag::COMPRESSION).unwrap_or(1),
             is_planar: number(tag::PLANAR) == Some(2) && samples > 1,
             has_alpha,
-            orientation: number(tag::ORIENTATION).filter(|way| (1..=8).contains(way)).unwrap_or(1),
+            orientation: number(tag::ORIENTATION).and_then(Orientation::of).unwrap_or(Orientation::STORED),
             directory,
         })
     }
