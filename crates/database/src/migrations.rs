@@ -13,7 +13,7 @@ use crate::session::{self, Place, Told};
 use crate::settings::Settings;
 
 /// `migrations/`, built in. (sqlx's macro for it would have sqlx and its TLS compiled a second time, for the compiler.)
-const FILES: [(&str, &str); 10] = [
+const FILES: [(&str, &str); 12] = [
     ("0001_outcomes", include_str!("../../../migrations/0001_outcomes.sql")),
     ("0002_reuse", include_str!("../../../migrations/0002_reuse.sql")),
     ("0003_workers", include_str!("../../../migrations/0003_workers.sql")),
@@ -24,6 +24,8 @@ const FILES: [(&str, &str); 10] = [
     ("0008_erasure", include_str!("../../../migrations/0008_erasure.sql")),
     ("0009_campaigns", include_str!("../../../migrations/0009_campaigns.sql")),
     ("0010_policies", include_str!("../../../migrations/0010_policies.sql")),
+    ("0011_access", include_str!("../../../migrations/0011_access.sql")),
+    ("0012_review", include_str!("../../../migrations/0012_review.sql")),
 ];
 /// What PostgreSQL calls UTF-8.
 pub(crate) const ENCODING: &str = "UTF8";
@@ -32,7 +34,7 @@ const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('assay.migrati
 /// Lies in the schema itself, so that several schemas of one database are migrated apart.
 const TABLE: &str = "_sqlx_migrations";
 /// The tables that this version reads and writes.
-const TABLES: [&str; 17] = [
+const TABLES: [&str; 32] = [
     "outcomes",
     "verdicts",
     "failures",
@@ -50,6 +52,21 @@ const TABLES: [&str; 17] = [
     "policies",
     "policy_trials",
     "policy_activations",
+    "people_salt",
+    "people",
+    "accesses",
+    "access_grants",
+    "sign_ins",
+    "audit_log",
+    "review_salt",
+    "review_progress",
+    "review_items",
+    "review_skips",
+    "review_bars",
+    "reviews",
+    "review_marks",
+    "appeals",
+    "review_outbox",
 ];
 
 /// Applies what is not applied yet and returns its names. Whoever comes while another one is at it waits.

@@ -2,7 +2,8 @@
 //!
 //! Promises that every implementation keeps, and that `tests/it/contracts.rs` checks on each:
 //! - no label that was recorded is ever changed or lost: an image's history is all of them, in the order of recording;
-//! - in force is, for each image, the newest label of the highest source: a correction outweighs an import;
+//! - in force is, for each image, the newest label of the highest source: a correction outweighs an import, and a label that is
+//!   trained on any that is not;
 //! - an actor who repeats their own last label of an image adds nothing, so that a message that comes twice makes one label;
 //! - `record` is all or nothing.
 //!
@@ -77,7 +78,18 @@ pub struct Label {
     pub reason: Option<String>,
     /// The outcome that it corrects.
     pub verdict_id: Option<OutcomeId>,
+    /// How the image came to be labelled: `import`, or, of a review, `audit`, `policy`, `uncertain` or `appeal`; null where nobody
+    /// said.
+    pub drawn_as: Option<String>,
+    /// On what grounds people say so: `provenance`, `known_source`, `uploaders_original`, `visible_artefact`, `by_eye`; empty where
+    /// none were given.
+    pub grounds: Vec<String>,
+    /// Whether it is trained on. What only the look of the image speaks for is kept, and is not.
+    pub trains: bool,
 }
+
+/// How labels of a file came about: [`Label::drawn_as`].
+pub const IMPORTED: &str = "import";
 
 impl Label {
     /// Bucket and key, where the location is in an object store; `None` for a file.

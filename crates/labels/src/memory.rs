@@ -39,7 +39,7 @@ impl Memory {
     fn all_in_force(&self) -> Result<Vec<RecordedLabel>, DatabaseError> {
         let mut in_force: BTreeMap<String, RecordedLabel> = BTreeMap::new();
         for recorded in self.recorded()?.iter() {
-            let weight = |recorded: &RecordedLabel| (recorded.label.source, recorded.number);
+            let weight = |recorded: &RecordedLabel| (recorded.label.trains, recorded.label.source, recorded.number);
             match in_force.get(&recorded.label.sha256) {
                 Some(before) if weight(before) > weight(recorded) => {}
                 _ => {

@@ -26,20 +26,24 @@ JOIN LATERAL (
     LIMIT 1
 ) AS last ON true";
 
+/// Grounds are joined by commas, since a column of lists of unequal length is no array.
 const INSERT: &str = "
-INSERT INTO labels (sha256, location, origin, content_type, generator, source, actor, reason, verdict_id)
-SELECT sha256, location, origin, content_type, generator, source, actor, reason, verdict_id
+INSERT INTO labels
+    (sha256, location, origin, content_type, generator, source, actor, reason, verdict_id, drawn_as, grounds, trains)
+SELECT sha256, location, origin, content_type, generator, source, actor, reason, verdict_id, drawn_as,
+    string_to_array(nullif(grounds, ''), ','), trains
 FROM unnest(
-    $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::uuid[]
+    $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::uuid[],
+    $10::text[], $11::text[], $12::boolean[]
 ) WITH ORDINALITY AS given (
-    sha256, location, origin, content_type, generator, source, actor, reason, verdict_id, place
+    sha256, location, origin, content_type, generator, source, actor, reason, verdict_id, drawn_as, grounds, trains, place
 )
 ORDER BY place";
 
 const IN_FORCE: &str = "SELECT * FROM labels_in_force WHERE sha256 > $1 ORDER BY sha256 LIMIT $2";
 
 const HISTORY: &str = "
-SELECT id, sha256, location, origin, content_type, generator, source, actor, reason, verdict_id, said_at
+SELECT id, sha256, location, origin, content_type, generator, source, actor, reason, verdict_id, said_at, drawn_as, grounds, trains
 FROM labels WHERE sha256 = $1 ORDER BY id";
 
 const COUNTS: &str = "
@@ -104,21 +108,34 @@ async fn record(connection: &mut PgConnection, labels: &[Label]) -> Result<Vec<R
     let new = labels.iter().zip(&answers).filter(|(_, answer)| **answer == Recorded::New);
     let new: Vec<&Label> = new.map(|(label, _)| label).collect();
     if !new.is_empty() {
-        query(INSERT)
-            .bind(column(&new, |label| label.sha256.as_str()))
-            .bind(column(&new, |label| label.location.as_str()))
-            .bind(column(&new, |label| label.origin.as_str()))
-            .bind(column(&new, |label| label.content_type.as_deref()))
-            .bind(column(&new, |label| label.generator.as_deref()))
-            .bind(column(&new, |label| label.source.as_str()))
-            .bind(column(&new, |label| label.actor.as_str()))
-            .bind(column(&new, |label| label.reason.as_deref()))
-            .bind(column(&new, |label| label.verdict_id.map(|id| id.0)))
-            .execute(&mut *transaction)
-            .await?;
+        insert(&mut transaction, &new).await?;
     }
     transaction.commit().await?;
     Ok(answers)
+}
+
+/// Records a label within a transaction of the caller's, whatever was said before.
+pub async fn add(connection: &mut PgConnection, label: &Label) -> Result<(), sqlx::Error> {
+    insert(connection, &[label]).await
+}
+
+async fn insert(connection: &mut PgConnection, new: &[&Label]) -> Result<(), sqlx::Error> {
+    query(INSERT)
+        .bind(column(new, |label| label.sha256.as_str()))
+        .bind(column(new, |label| label.location.as_str()))
+        .bind(column(new, |label| label.origin.as_str()))
+        .bind(column(new, |label| label.content_type.as_deref()))
+        .bind(column(new, |label| label.generator.as_deref()))
+        .bind(column(new, |label| label.source.as_str()))
+        .bind(column(new, |label| label.actor.as_str()))
+        .bind(column(new, |label| label.reason.as_deref()))
+        .bind(column(new, |label| label.verdict_id.map(|id| id.0)))
+        .bind(column(new, |label| label.drawn_as.as_deref()))
+        .bind(column(new, |label| label.grounds.join(",")))
+        .bind(column(new, |label| label.trains))
+        .execute(connection)
+        .await
+        .map(drop)
 }
 
 fn column<'r, R, T>(rows: &'r [R], value: impl Fn(&'r R) -> T) -> Vec<T> {
@@ -142,6 +159,9 @@ fn recorded(row: &PgRow) -> Result<RecordedLabel, sqlx::Error> {
         actor: row.try_get("actor")?,
         reason: row.try_get("reason")?,
         verdict_id: verdict_id.map(OutcomeId),
+        drawn_as: row.try_get("drawn_as")?,
+        grounds: row.try_get::<Option<_>, _>("grounds")?.unwrap_or_default(),
+        trains: row.try_get("trains")?,
     };
     Ok(RecordedLabel { number: row.try_get("id")?, said_at: row.try_get("said_at")?, label })
 }

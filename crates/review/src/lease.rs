@@ -22,16 +22,16 @@ use crate::roles::Role;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Claims {
     /// `None` while nobody has it; present also after the time, until somebody else takes it.
-    holder: Option<Holder>,
-    assigned_to: Option<String>,
+    pub(crate) holder: Option<Holder>,
+    pub(crate) assigned_to: Option<String>,
     /// Handed to the leads.
-    for_leads: bool,
+    pub(crate) for_leads: bool,
     /// Nobody is to vote any more.
-    done: bool,
-    voted: BTreeSet<String>,
-    skipped: BTreeSet<String>,
+    pub(crate) done: bool,
+    pub(crate) voted: BTreeSet<String>,
+    pub(crate) skipped: BTreeSet<String>,
     /// Of an appeal: who has reviewed the submission before.
-    barred: BTreeSet<String>,
+    pub(crate) barred: BTreeSet<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

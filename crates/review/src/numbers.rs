@@ -43,7 +43,7 @@ const CONFIDENCE: f64 = 0.95;
 
 impl Estimate {
     /// A share that was counted, each item once, with Wilson's interval.
-    fn counted(hits: u64, items: u64) -> Estimate {
+    pub(crate) fn counted(hits: u64, items: u64) -> Estimate {
         let value = (items > 0).then(|| hits as f64 / items as f64);
         Estimate { value, interval: figures::wilson_interval(hits, items, CONFIDENCE), items }
     }

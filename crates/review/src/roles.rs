@@ -205,22 +205,19 @@ impl Action {
     /// has its line here.
     pub fn needs(self) -> Role {
         match self {
-            Action::SeeQueue | Action::SeeItem | Action::SeeNumbers => Role::Viewer,
-            Action::Claim
-            | Action::Vote
-            | Action::Skip
-            | Action::Hold
-            | Action::Escalate
-            | Action::Search
-            | Action::FileAppeal => Role::Reviewer,
+            Action::SeeQueue | Action::SeeItem | Action::SeeNumbers | Action::Search => Role::Viewer,
+            Action::Claim | Action::Vote | Action::Skip | Action::Hold | Action::Escalate | Action::FileAppeal => {
+                Role::Reviewer
+            }
             Action::Assign
             | Action::SeeReviewers
             | Action::DecideAppeal
             | Action::MakeGolden
             | Action::SeePolicy
             | Action::TryPolicy
-            | Action::ExportStatements => Role::Lead,
-            Action::ActivatePolicy | Action::ManageTokens | Action::ManageRoles | Action::ExportAuditLog => Role::Admin,
+            | Action::ExportStatements
+            | Action::ExportAuditLog => Role::Lead,
+            Action::ActivatePolicy | Action::ManageTokens | Action::ManageRoles => Role::Admin,
         }
     }
 }

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use domain::LabelledOrigin;
+pub use domain::ReviewGround;
 use domain::label::MAX_ACTOR;
 use domain::request::MAX_LABEL;
 
@@ -39,23 +40,6 @@ pub enum Answer {
     Real,
     Synthetic,
     CannotTell,
-}
-
-/// On what grounds somebody answers. It matters because people who go by the look of an image are right little more often than
-/// chance: 62 % of 287,000 judgements (arXiv 2507.18640).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ReviewGround {
-    /// What the file says of where it comes from.
-    Provenance,
-    /// The image is known from elsewhere.
-    KnownSource,
-    /// The uploader has shown the original.
-    UploadersOriginal,
-    /// Something that can be pointed at.
-    VisibleArtefact,
-    /// The look of it.
-    ByEye,
 }
 
 /// A vote that is none.
@@ -142,26 +126,6 @@ impl Answer {
             Answer::Real => Some(LabelledOrigin::Real),
             Answer::Synthetic => Some(LabelledOrigin::Synthetic),
             Answer::CannotTell => None,
-        }
-    }
-}
-
-impl ReviewGround {
-    pub const ALL: [ReviewGround; 5] = [
-        ReviewGround::Provenance,
-        ReviewGround::KnownSource,
-        ReviewGround::UploadersOriginal,
-        ReviewGround::VisibleArtefact,
-        ReviewGround::ByEye,
-    ];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            ReviewGround::Provenance => "provenance",
-            ReviewGround::KnownSource => "known_source",
-            ReviewGround::UploadersOriginal => "uploaders_original",
-            ReviewGround::VisibleArtefact => "visible_artefact",
-            ReviewGround::ByEye => "by_eye",
         }
     }
 }

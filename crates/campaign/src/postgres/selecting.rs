@@ -16,7 +16,8 @@ use domain::{Decision, LabelledOrigin, Policy};
 
 /// Of the verdicts in force those that a selection chooses ($1 to $9) and that the model $10 has not judged, unless those are wanted
 /// too ($11). Without its document a
-/// verdict can't be judged again: nothing says which version of the object it was, nor what the platform gave with it.
+/// verdict can't be judged again: nothing says which version of the object it was, nor what the platform gave with it. What people have
+/// decided stands: no model takes it back.
 const SELECTED: &str = "
 FROM verdicts AS v
 WHERE ($1::timestamptz IS NULL OR v.recorded_at >= $1) AND ($2::timestamptz IS NULL OR v.recorded_at < $2)
@@ -27,6 +28,7 @@ WHERE ($1::timestamptz IS NULL OR v.recorded_at >= $1) AND ($2::timestamptz IS N
         SELECT FROM labels_in_force AS l WHERE l.sha256 = encode(v.image_sha256, 'hex') AND l.origin = $9
     ))
     AND (v.model_version <> $10 OR $11) AND v.remainder IS NOT NULL
+    AND CASE WHEN strpos(v.remainder::text, '\\u0000') = 0 THEN coalesce(v.remainder->>'decided_by', 'model') <> 'review' ELSE true END
     AND NOT EXISTS (
         SELECT FROM outcomes AS later
         WHERE later.tenant = v.tenant AND later.submission_id = v.submission_id AND later.generation > v.generation

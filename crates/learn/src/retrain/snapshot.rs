@@ -51,14 +51,15 @@ pub struct Shares {
 impl Snapshot {
     pub const SCHEMA: &'static str = "assay.snapshot.v1";
 
-    /// All labels that are in force now.
+    /// All labels that are in force now and may be trained on.
     pub async fn take(labels: &dyn Labels, vocabulary: &Vocabulary, shares: Shares) -> Result<Snapshot, DatabaseError> {
-        let mut images: Vec<SnapshotImage> = Vec::new();
+        let (mut images, mut after): (Vec<SnapshotImage>, _) = (Vec::new(), String::new());
         loop {
-            let after = images.last().map(|last| last.image.sha256.clone()).unwrap_or_default();
             let words = labels.in_force(&after, PAGE).await?;
             let last = words.len() < PAGE;
-            images.extend(words.into_iter().map(|word| image(word.label, vocabulary, shares)));
+            after = words.last().map(|word| word.label.sha256.clone()).unwrap_or_default();
+            let trained_on = words.into_iter().filter(|word| word.label.trains);
+            images.extend(trained_on.map(|word| image(word.label, vocabulary, shares)));
             if last {
                 return Ok(Snapshot { schema: Snapshot::SCHEMA.into(), shares, images });
             }
@@ -124,6 +125,9 @@ mod tests {
             actor: "test".into(),
             reason: None,
             verdict_id: None,
+            drawn_as: None,
+            grounds: Vec::new(),
+            trains: true,
         }
     }
 

@@ -20,7 +20,7 @@ const TABLE: [(&str, [bool; 4]); 21] = [
     ("skip", [false, true, true, true]),
     ("hold", [false, true, true, true]),
     ("escalate", [false, true, true, true]),
-    ("search", [false, true, true, true]),
+    ("search", [true, true, true, true]),
     ("file_appeal", [false, true, true, true]),
     ("assign", [false, false, true, true]),
     ("see_reviewers", [false, false, true, true]),
@@ -32,7 +32,7 @@ const TABLE: [(&str, [bool; 4]); 21] = [
     ("activate_policy", [false, false, false, true]),
     ("manage_tokens", [false, false, false, true]),
     ("manage_roles", [false, false, false, true]),
-    ("export_audit_log", [false, false, false, true]),
+    ("export_audit_log", [false, false, true, true]),
 ];
 
 #[test]
