@@ -331,8 +331,8 @@ async function withoutScript(browser) {
 }
 
 /** 200 images by keyboard alone: from the key that sends a vote to the next image on the screen. */
-async function speed(browser) {
-  const { base, stop } = await start(200);
+async function speed(browser, real) {
+  const { base, stop } = real ? { base: real, stop: () => {} } : await start(200);
   const page = await opened(browser);
   await page.goto(base);
   await page.getByRole("button", { name: "Next image" }).press("Enter");
@@ -357,13 +357,20 @@ async function speed(browser) {
   const at = (share) => times[Math.ceil(share * times.length) - 1].toFixed(0);
   console.log(`key to next image over ${times.length}: median ${at(0.5)} ms, p95 ${at(0.95)} ms, worst ${at(1)} ms`);
   check(Number(at(0.95)) <= 300, "p95 from key to next image is at most 300 ms");
-  await until(async () => (await state(base)).items.filter((one) => one.answer).length === 199, "each of 199 votes arrived");
+  if (real) {
+    await page.waitForLoadState("networkidle");
+    await page.goto(base);
+    check(/you reviewed (199|[2-9]\d\d) today/.test(await page.locator("main").textContent()), "each of 199 votes arrived");
+  } else await until(async () => (await state(base)).items.filter((one) => one.answer).length === 199, "each of 199 votes arrived");
   await page.context().close();
   stop();
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {
   const wanted = process.argv.slice(2);
+  // --base URL: `speed` alone, against a console that does not pretend and has 200 items waiting.
+  const real = wanted[0] === "--base" ? wanted.splice(0, 2)[1] : null;
+  if (real) wanted.push("speed");
   const run = async (name, act) => (!wanted.length || wanted.includes(name)) && (console.log(name), await act());
   const browser = await browse();
   await run("samples", async () => {
@@ -375,7 +382,7 @@ if (import.meta.url === pathToFileURL(process.argv[1]).href) {
   await run("last", () => last(browser));
   await run("mixed", () => mixed(browser));
   await run("withoutScript", () => withoutScript(browser));
-  await run("speed", () => speed(browser));
+  await run("speed", () => speed(browser, real));
   await browser.close();
   console.log(`${checks} checks, ${failures.length} fail`);
   process.exitCode = failures.length ? 1 : 0;

@@ -2,7 +2,9 @@
 """The console's pages in Debian's Chromium: by keyboard, without the script, by axe-core. The console behind them only pretends.
 
     run.py [samples] [keys] [last] [mixed] [withoutScript] [speed]     all of them unless some are named
+    run.py --base URL                                                  `speed` against a real console with 200 items waiting
     run.py --shots FOLDER [light|dark] [SAMPLE…]                       screenshots instead
+    run.py --review FILE                                               people at a real console, as deploy/demo/review.py has them
 """
 
 import os
@@ -28,8 +30,9 @@ def main() -> int:
     installed = clients.install(ROOT / ".local" / "console", PACKAGES)
     arguments = sys.argv[1:]
     script = "check.mjs"
-    if arguments[:1] == ["--shots"]:
-        script, arguments = "shots.mjs", arguments[1:]
+    for option, other in {"--shots": "shots.mjs", "--review": "review.mjs"}.items():
+        if arguments[:1] == [option]:
+            script, arguments = other, arguments[1:]
     environment = os.environ | {"PYTHON": sys.executable, "PYTHONPATH": str(installed), "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.run(["node", HERE / script, *arguments], env=environment).returncode
 

@@ -1,0 +1,68 @@
+// People at a real console: node review.mjs SCRIPT. The last line is what was seen, as JSON.
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { browse } from "./check.mjs";
+
+const script = JSON.parse(readFileSync(process.argv[2], "utf8"));
+const LONGEST = 30_000;
+
+/** Votes on whatever comes, by keyboard alone, until nothing waits. */
+async function review(page) {
+  const shown = () => page.evaluate(() => {
+    const item = document.getElementById("item");
+    return item && { id: item.dataset.item, text: item.textContent };
+  });
+  const times = [], reviewed = [];
+  await page.goto(script.base);
+  await page.screenshot({ path: join(script.folder, "queue.png") });
+  await page.getByRole("button", { name: "Next image" }).click();
+  await page.waitForURL(/items|appeals/, { timeout: LONGEST });
+  for (let item = await shown(); item; item = await shown()) {
+    const submission = Object.keys(script.truth).find((one) => item.text.includes(one));
+    if (!submission) throw new Error(`no submission of ours is on the page of ${item.id}`);
+    if (reviewed.length < 3) await page.screenshot({ path: join(script.folder, `item-${reviewed.length}.png`) });
+    await page.keyboard.press(script.truth[submission] === "real" ? "r" : "s");
+    const began = performance.now();
+    await page.keyboard.press("2");
+    await page.waitForFunction((id) => document.getElementById("item")?.dataset.item !== id, item.id, { timeout: LONGEST, polling: "raf" });
+    times.push(performance.now() - began);
+    reviewed.push(submission);
+  }
+  times.sort((one, other) => one - other);
+  const at = (share) => times[Math.min(times.length - 1, Math.floor(times.length * share))] ?? 0;
+  return { reviewed, median_ms: at(0.5), p95_ms: at(0.95) };
+}
+
+/** Decides on the appeal of a submission. */
+async function appeal(page) {
+  for (let left = LONGEST / 250; ; left--) {
+    await page.goto(new URL("/appeals", script.base).href);
+    const link = page.getByRole("link", { name: script.submission }).first();
+    if (await link.isVisible()) {
+      await link.click();
+      break;
+    }
+    if (left <= 0) throw new Error(`no appeal of ${script.submission} is on the page`);
+    await page.waitForTimeout(250);
+  }
+  const take = page.getByRole("button", { name: /take|claim/i });
+  if (await take.isVisible()) await take.click();
+  await page.locator(`[name=result][value=${script.result}]`).check();
+  await page.locator("[name=ground][value=uploaders_original]").check();
+  await page.locator("[name=reason]").fill(script.reason);
+  await page.screenshot({ path: join(script.folder, `appeal-${script.person}.png`) });
+  const before = page.url();
+  await page.getByRole("button", { name: /decide|send/i }).click();
+  await page.waitForFunction((url) => location.href !== url || !document.querySelector("[name=reason]"), before, { timeout: LONGEST });
+  return { decided: script.submission };
+}
+
+const browser = await browse();
+try {
+  const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
+  page.setDefaultTimeout(LONGEST);
+  const seen = await { review, appeal }[script.act](page);
+  console.log(JSON.stringify(seen));
+} finally {
+  await browser.close();
+}
