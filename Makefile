@@ -11,7 +11,10 @@ export ASSAY_COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 TEST_SERVERS := .local/test .local/chaos .local/bench .local/soak .local/clients .local/deploy .local/roles
 on_test_servers = for folder in $(TEST_SERVERS); do [ ! -d $$folder ] || $(SERVERS) $(1) --dir $$folder; done
 
-.PHONY: help toolchain build up down demo demo-retrain test conformance chaos bench fuzz schemas screenshots image-root deploy-check clients-check console-check docs-check \
+# For the packages whose own tests ask PostgreSQL.
+on_a_database = ASSAY_TEST_DATABASE_URL="$$(. .local/test/env && echo "$$ASSAY__DATABASE__URL")" ASSAY_TEST_DECODER="$(CURDIR)/target/release/assay-decoder"
+
+.PHONY: help toolchain build up down demo demo-retrain demo-review test conformance chaos bench fuzz schemas screenshots image-root deploy-check clients-check console-check docs-check \
   observability-check check fmt lint doc deny clean
 
 help:          ## this list
@@ -28,7 +31,7 @@ up:            ## RabbitMQ, PostgreSQL and an S3 server on loopback; settings in
 	@$(SERVERS) up
 
 down:          ## stop them, and those of the tests
-	@$(call on_test_servers,down); $(SERVERS) down
+	@$(PYTHON) deploy/demo/console.py stop; $(call on_test_servers,down); $(SERVERS) down
 
 demo: build up ## the main job on real servers, with real and generated images
 	@$(PYTHON) deploy/demo/demo.py
@@ -36,11 +39,15 @@ demo: build up ## the main job on real servers, with real and generated images
 demo-retrain: build up ## labels become a better model that judges again, a spoiled one is refused: a few minutes
 	@$(PYTHON) deploy/demo/retrain.py
 
+demo-review: build up ## people review what is uncertain, and an appeal is overturned, in Debian's Chromium: two minutes
+	@$(PYTHON) deploy/demo/review.py
+
 screenshots: build  # the README's picture of an evaluation page; installs Debian's Chromium
 	@$(PYTHON) deploy/demo/screenshots.py
 
 test: toolchain conformance observability-check  ## everything that can fail: unit, contract, crash and conformance tests, and a short chaos
-	@trap '$(call on_test_servers,down)' EXIT; $(CARGO) test --release --locked && \
+	@trap '$(call on_test_servers,down)' EXIT; $(SERVERS) up --pooler --dir .local/test --base-port $${ASSAY_TEST_BASE_PORT:-21800} >/dev/null && \
+	$(PYTHON) crates/access/tests/prepare.py && $(on_a_database) $(CARGO) test --release --locked && \
 	$(PYTHON) -m unittest discover -q -s chaos && $(PYTHON) chaos/run.py --short --assay $(BINARY) && \
 	$(PYTHON) tests/deploy/run.py --assay $(BINARY) && $(PYTHON) tests/roles/run.py --assay $(BINARY) && $(MAKE) --no-print-directory clients-check docs-check
 

@@ -13,7 +13,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::worker;
 
-
 /// `[admin]` of the configuration.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -40,6 +40,9 @@ pub struct Config {
     pub traces: telemetry::exporter::Settings,
     pub admin: admin::Settings,
     pub api: api::Settings,
+    pub console: console::Settings,
+    pub access: access::Settings,
+    pub review: review::ReviewSettings,
     pub broker: broker::Settings,
     pub objects: objects::Settings,
     pub database: database::Settings,
@@ -131,6 +134,7 @@ impl Config {
         self.retrain.validate()?;
         self.registry.validate()?;
         self.retention.validate()?;
+        self.review.validate().map_err(|error| error.to_string())?;
         let worker = &self.worker;
         let prefetch = self.broker.prefetch as usize;
         // One batch on the device, one forming, and an image in every intake slot.

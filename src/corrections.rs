@@ -80,6 +80,9 @@ impl CorrectionHandler {
             actor: correction.actor,
             reason: correction.reason,
             verdict_id,
+            drawn_as: None,
+            grounds: Vec::new(),
+            trains: true,
         })
     }
 

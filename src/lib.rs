@@ -7,6 +7,7 @@ pub mod admin; // /livez /readyz /metrics
 pub mod api; // submissions by HTTP, read-only
 pub mod commands; // one file for each subcommand
 pub mod config; // every part's settings, in layers
+pub mod console; // what the review console does beside its pages
 pub mod corrections; // what people say against verdicts → labels
 pub mod decoding; // results of decoders in the vocabulary of verdicts
 pub mod inbox; // small queues: one message at a time

@@ -183,6 +183,9 @@ mod tests {
                 actor: "somebody".into(),
                 reason: None,
                 verdict_id,
+                drawn_as: None,
+                grounds: Vec::new(),
+                trains: true,
             },
         };
         let labels =

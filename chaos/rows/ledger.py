@@ -116,7 +116,7 @@ def migrate(scene: Scene) -> None:
     worker = None
     for number in range(scene.trials):
         killed(scene, ["migrate"], most=0.9)
-        if worker is None and query(scene, f"SELECT 1 FROM {scene.schema}._sqlx_migrations WHERE version = 10"):
+        if worker is None and query(scene, f"SELECT 1 FROM {scene.schema}._sqlx_migrations WHERE version = 12"):
             worker = scene.worker()
             scene.load()
         scene.progress(number + 1)

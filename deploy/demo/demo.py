@@ -2,7 +2,8 @@
 """The main job on real servers: real photographs and generated faces in, one outcome for each of them out.
 
 Wants the servers up and the binary built (`make demo` sees to both). Pictures and clients are downloaded the first
-time into .local/demo. The last line counts outcomes; the exit code is 0 only if every submission has exactly one.
+time into .local/demo. The exit code is 0 only if every submission has exactly one outcome. At the end a console is left running, on which the
+uncertain ones can be looked at: the last line is its address.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import signal
 import sys
 import time
 
+import console
 import pictures
 import stage
 from stage import BINARY, BUCKET, HERE, Step, Trouble, coloured, run, say
@@ -114,11 +116,15 @@ def perform(architecture: str | None) -> int:
         observer.wait(table, worker.check)
         took = time.monotonic() - began
         table.end()
-    return conclude(observer, environment["ASSAY__DATABASE__URL"], name, worker.process.returncode, took)
+    code = conclude(observer, environment["ASSAY__DATABASE__URL"], name, worker.process.returncode, took)
+    uncertain = sum(decision == "uncertain" for decision in observer.decisions.values())
+    url = console.leave_running(environment)
+    say(coloured(f"{uncertain} images are uncertain and wait for a person: {url}", "bold"))
+    return code
 
 
 def conclude(observer, database: str, name: str, code: int, took: float) -> int:
-    """What came of it. The last line is for machines too."""
+    """What came of it."""
     left = observer.left_on_queue()
     observer.close()
     tally = observer.tally(database, f"{name}/")

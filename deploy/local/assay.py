@@ -1,4 +1,4 @@
-"""`assay worker` as a process, seen from outside."""
+"""`assay worker` and `assay console` as processes, seen from outside."""
 
 import os
 import pathlib
@@ -12,17 +12,18 @@ import urllib.request
 from process import Trouble
 
 
-class Worker:
+class Service:
     """Started when it is made; in a session of its own, so that Ctrl-C reaches it only through us."""
 
-    def __init__(self, binary: pathlib.Path, environment: dict[str, str], log: pathlib.Path, admin: str = "", append: bool = False):
-        self.admin = admin or free_address()
+    def __init__(self, command: list, environment: dict[str, str], log: pathlib.Path, admin: str, append: bool = False):
+        self.name = command[1]
+        self.admin = admin
         self.log = log
         self.began = time.monotonic()
         with open(log, "ab" if append else "wb") as output:
             self.log_begins = output.tell()
             self.process = subprocess.Popen(
-                [binary, "worker"], env=os.environ | environment | {"ASSAY__ADMIN__LISTEN": self.admin},
+                command, env=os.environ | environment,
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
 
     @property
@@ -34,7 +35,7 @@ class Worker:
 
     def check(self) -> None:
         if not self.alive():
-            raise Trouble(f"the worker ended with exit code {self.process.returncode}; the end of {self.log} says:\n{self.last_words()}")
+            raise Trouble(f"the {self.name} ended with exit code {self.process.returncode}; the end of {self.log} says:\n{self.last_words()}")
 
     def get(self, path: str) -> tuple[int, str]:
         """Status and text of an answer of the admin port; status 0 where none came."""
@@ -56,7 +57,7 @@ class Worker:
             if self.ready():
                 return time.monotonic() - self.began
             time.sleep(0.005)
-        raise Trouble(f"the worker isn't ready after {seconds:.0f} s; see {self.log}\n{self.last_words()}")
+        raise Trouble(f"the {self.name} isn't ready after {seconds:.0f} s; see {self.log}\n{self.last_words()}")
 
     def metrics(self) -> dict[str, float]:
         """Every sample by its name and labels; empty where no answer came."""
@@ -89,6 +90,22 @@ class Worker:
         except subprocess.TimeoutExpired:
             self.kill()
             return self.process.returncode
+
+
+class Worker(Service):
+    def __init__(self, binary: pathlib.Path, environment: dict[str, str], log: pathlib.Path, admin: str = "", append: bool = False):
+        admin = admin or free_address()
+        super().__init__([binary, "worker"], environment | {"ASSAY__ADMIN__LISTEN": admin}, log, admin, append)
+
+
+class Console(Service):
+    """On trial, for one person."""
+
+    def __init__(self, binary: pathlib.Path, user: str, environment: dict[str, str], log: pathlib.Path, listen: str = ""):
+        listen, admin = listen or free_address(), free_address()
+        self.url = f"http://{listen}/"
+        command = [binary, "console", "--user", user, "--listen", listen]
+        super().__init__(command, environment | {"ASSAY__CONSOLE__ADMIN": admin}, log, admin)
 
 
 def free_address() -> str:

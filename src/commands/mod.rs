@@ -4,6 +4,7 @@ mod actor;
 mod alone;
 mod api;
 mod completions;
+mod console;
 mod dead;
 mod doctor;
 mod end;
@@ -22,6 +23,7 @@ mod print;
 mod results;
 mod retrain;
 mod reverdict;
+mod review;
 mod scan;
 mod schema;
 mod since;
@@ -76,6 +78,7 @@ enum Command {
     Results(results::Args),
     Verdict(verdict::Args),
     Api(api::Args),
+    Console(console::Args),
     Dead(dead::Args),
     Status(status::Args),
     Labels(labels::Args),
@@ -85,6 +88,7 @@ enum Command {
     Train(train::Args),
     Retrain(retrain::Args),
     Reverdict(reverdict::Args),
+    Review(review::Args),
     Doctor(doctor::Args),
     Migrate(migrate::Args),
     Schema(schema::Args),
@@ -168,6 +172,7 @@ impl Cli {
             Command::Train(args) => block_on(train::run(args, &config)),
             Command::Retrain(args) => block_on(retrain::run(args, &config)),
             Command::Reverdict(args) => block_on(reverdict::run(&args, &config)),
+            Command::Review(args) => block_on(review::run(&args, &config)),
             Command::Worker(args) => block_on(worker::run(&args, &config)),
             Command::Statements(args) => block_on(statements::run(&args, &config)),
             Command::Enqueue(args) => block_on(enqueue::run(&args, &config)),
@@ -175,6 +180,7 @@ impl Cli {
             Command::Results(args) => block_on(results::run(&args, &config)),
             Command::Verdict(args) => block_on(verdict::run(&args, &config)),
             Command::Api(args) => block_on(api::run(&args, &config)),
+            Command::Console(args) => block_on(console::run(&args, &config)),
             Command::Dead(args) => block_on(dead::run(&args, &config)),
             Command::Status(args) => block_on(status::run(&args, &config)),
             Command::Doctor(args) => block_on(doctor::run(&args, &config)),

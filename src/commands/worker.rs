@@ -69,7 +69,9 @@ pub(super) async fn run(_args: &Args, config: &Config) -> Result<(), End> {
         tracing::warn!("the model is untrained: its verdicts say nothing about the images");
     }
     let condition = Condition::new(rabbit.health(), Duration::from_secs(config.worker.stuck_after_s));
-    let serving = admin::serve(("admin.listen", &config.admin.listen), condition.clone(), shutdown.abandon.clone()).await.map_err(End::usage)?;
+    let serving = admin::serve(("admin.listen", &config.admin.listen), condition.clone(), shutdown.abandon.clone())
+        .await
+        .map_err(End::usage)?;
     if let Some(address) = serving {
         tracing::info!(%address, "admin port: /livez /readyz /metrics");
     }

@@ -258,6 +258,7 @@ impl Metrics {
         }
         match verdict.reused_from {
             // A picture that comes a thousand times must not look like a shift of all scores.
+            Some(_) if verdict.decided_by == domain::DecidedBy::Review => {}
             Some(_) => self.reused.inc(),
             None => self.synthetic_score.observe(verdict.score.synthetic.into()),
         }

@@ -93,6 +93,9 @@ impl Stage {
             actor: "somebody".into(),
             reason: None,
             verdict_id: None,
+            drawn_as: None,
+            grounds: Vec::new(),
+            trains: true,
         };
         self.labels.record(&[label]).await.unwrap();
     }

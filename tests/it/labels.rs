@@ -215,6 +215,9 @@ fn six_fingers(key: &str) -> Label {
         actor: "moderator".into(),
         reason: Some("six fingers".into()),
         verdict_id: None,
+        drawn_as: None,
+        grounds: Vec::new(),
+        trains: true,
     }
 }
 

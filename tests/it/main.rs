@@ -34,6 +34,7 @@ mod real_worker;
 mod results_queue;
 mod retrain;
 mod reverdict;
+mod reviewing;
 mod secrets;
 mod settings;
 mod shards;

@@ -61,7 +61,14 @@ const DELETE_FAILURES: &str =
     "DELETE FROM failures WHERE recorded_at = ANY($1::timestamptz[]) AND failure_id = ANY($2::uuid[])";
 const DELETE_KEYS: &str = "DELETE FROM outcomes WHERE tenant = $1 AND submission_id = ANY($2)";
 
-const DELETE_ITEMS: &str = "DELETE FROM campaign_items WHERE tenant = $1 AND submission_id = ANY($2)";
+/// What is kept beside the outcomes, by submission. With the items of reviews go votes and messages that are not sent; of the log of the
+/// console stays who did what, not to which submission.
+const CLEAR_BESIDE: [&str; 4] = [
+    "DELETE FROM campaign_items WHERE tenant = $1 AND submission_id = ANY($2)",
+    "DELETE FROM review_items WHERE tenant = $1 AND submission_id = ANY($2)",
+    "DELETE FROM appeals WHERE tenant = $1 AND submission_id = ANY($2)",
+    "UPDATE audit_log SET submission_id = NULL, item_id = NULL, detail = NULL WHERE tenant = $1 AND submission_id = ANY($2)",
+];
 
 /// The report of a training run names images that were missing.
 const CLEAR_REPORTS: &str = "
@@ -273,7 +280,9 @@ async fn delete(
         let delete = query(statement).persistent(false).bind(&rows.times).bind(&rows.ids);
         *deleted = delete.execute(&mut *transaction).await?.rows_affected();
     }
-    query(DELETE_ITEMS).persistent(false).bind(tenant).bind(&held.asked).execute(&mut *transaction).await?;
+    for statement in CLEAR_BESIDE {
+        query(statement).persistent(false).bind(tenant).bind(&held.asked).execute(&mut *transaction).await?;
+    }
     let keys = query(DELETE_KEYS).persistent(false).bind(tenant).bind(&held.asked);
     // Another command of the same selection may have been here first; it has counted them.
     let first = keys.execute(&mut *transaction).await?.rows_affected() > 0;

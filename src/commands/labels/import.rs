@@ -143,6 +143,12 @@ fn label(args: &Args, root: &Root, actor: &str, annotation: Annotation, sha256: 
         actor: actor.into(),
         reason: None,
         verdict_id: None,
+        drawn_as: match args.source {
+            As::Import => Some(labels::IMPORTED.into()),
+            As::Correction => None,
+        },
+        grounds: Vec::new(),
+        trains: true,
     }
 }
 

@@ -43,6 +43,9 @@ fn label(n: u32, origin: LabelledOrigin, source: Source, actor: &str) -> Label {
         actor: actor.into(),
         reason: None,
         verdict_id: None,
+        drawn_as: None,
+        grounds: Vec::new(),
+        trains: true,
     }
 }
 

@@ -48,6 +48,7 @@ impl Rights {
         let grants = grants.replace("assay_eraser", &rights.user("eraser"));
         let grants = grants.replace("assay_campaigner", &rights.user("campaigner"));
         let grants = grants.replace("assay_policy", &rights.user("policy"));
+        let grants = grants.replace("assay_console", &rights.user("console"));
         rights.as_superuser(&grants.replace("'PASSWORD'", &format!("'{}'", rights.password))).await;
         rights
     }
@@ -85,6 +86,10 @@ impl Rights {
             other("AWS_SECRET_ACCESS_KEY"),
             // All that is ever said, to look for secrets in it.
             ("ASSAY__LOG__LEVEL", "trace,lapin=trace".into()),
+            // For `assay review`: every verdict is drawn, one vote is enough, and counts at once.
+            ("ASSAY__REVIEW__AUDIT_SHARE", "1".into()),
+            ("ASSAY__REVIEW__DOUBLE_SHARE", "0".into()),
+            ("ASSAY__REVIEW__UNDO_S", "0".into()),
         ]
     }
 
@@ -111,6 +116,7 @@ impl Rights {
         let users = [
             "setup",
             "worker",
+            "console",
             "submitter",
             "reader",
             "consumer_acme",
@@ -122,7 +128,9 @@ impl Rights {
         ];
         let mut commands = vec![format!("rabbitmqctl delete_vhost {}", self.site.name)];
         commands.extend(users.map(|user| format!("rabbitmqctl delete_user {}", self.user(user))));
-        for role in ["worker", "trainer", "viewer", "eraser", "campaigner", "policy"].map(|user| self.user(user)) {
+        for role in
+            ["worker", "trainer", "viewer", "eraser", "campaigner", "policy", "console"].map(|user| self.user(user))
+        {
             self.as_superuser(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
         }
         self.site.close().await;

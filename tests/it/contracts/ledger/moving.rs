@@ -103,7 +103,7 @@ async fn what_an_earlier_version_recorded_is_there_before_while_and_after_it_is_
     in_own_schema(|settings| async move {
         let outcomes = recorded_before();
         before(&settings, &outcomes).await;
-        assert_eq!(migrate(&settings).await.unwrap(), ["0007_partitions", "0008_erasure", "0009_campaigns", "0010_policies"]);
+        assert_eq!(migrate(&settings).await.unwrap(), ["0007_partitions", "0008_erasure", "0009_campaigns", "0010_policies", "0011_access", "0012_review"]);
         let ledger = Postgres::connect(&settings).await.unwrap();
         ledger.check().await.unwrap();
         is_whole(&ledger, &outcomes).await;
