@@ -59,7 +59,8 @@ impl Condition {
         self.resolved.inc_by(counted.resolved);
     }
 
-    pub(super) fn show(&self, gauges: &Gauges) {
+    /// Takes over the figures of the queue.
+    pub fn show(&self, gauges: &Gauges) {
         self.backlog.reset();
         self.oldest.reset();
         self.estimate.reset();

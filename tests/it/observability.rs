@@ -96,9 +96,23 @@ async fn shown_by_a_worker() -> String {
     answer
 }
 
+fn shown_by_a_console() -> String {
+    let condition = assay::console::Condition::new();
+    let estimate = review::numbers::Estimate { value: Some(0.9), interval: Some([0.8, 0.95]), items: 40 };
+    condition.show(&review::Gauges {
+        backlog: [("appeal".into(), 1)].into(),
+        oldest_s: [("appeal".into(), 60)].into(),
+        model_version: Some("m1".into()),
+        precision: estimate,
+        misses: estimate,
+        ..review::Gauges::default()
+    });
+    assay::admin::Watched::metrics(condition.as_ref())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_metric_that_a_dashboard_an_alert_or_a_document_names_is_there() {
-    let answer = shown_by_a_worker().await;
+    let answer = shown_by_a_worker().await + &shown_by_a_console();
     let samples: BTreeSet<&str> =
         answer.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split(['{', ' ']).next()).collect();
     let mut queries = Vec::new();
