@@ -156,7 +156,11 @@ def full(channels: list[dict]) -> list[dict]:
 
 
 def consuming(scene: Scene) -> list[dict]:
-    """The broker's own view of the channels that the worker consumes by."""
-    columns = ["consumer_count", "prefetch_count", "messages_unacknowledged", "confirm"]
-    channels = json.loads(scene.world.control("--silent", "--formatter", "json", "list_channels", *columns))
-    return [channel for channel in channels if channel["consumer_count"]]
+    """The broker's own view of the channels by which the worker consumes requests."""
+    def listed(what: str, *columns: str) -> list[dict]:
+        return json.loads(scene.world.control("--silent", "--formatter", "json", what, *columns))
+
+    # People's decisions come by a channel of their own.
+    others = {one["channel_pid"] for one in listed("list_consumers", "queue_name", "channel_pid") if one["queue_name"].endswith(".decisions")}
+    channels = listed("list_channels", "pid", "consumer_count", "prefetch_count", "messages_unacknowledged", "confirm")
+    return [channel for channel in channels if channel["consumer_count"] and channel["pid"] not in others]
