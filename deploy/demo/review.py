@@ -114,7 +114,7 @@ class Show:
         import psycopg
 
         for queue in json.loads(self.assay("status", "--json")).get("queues", []):
-            self.channel.queue_delete(queue["name"])
+            self.channel.queue_delete(queue["queue"])
         self.channel.exchange_delete(f"{self.name}.verdicts")
         self.connection.close()
         with psycopg.connect(self.environment["ASSAY__DATABASE__URL"], autocommit=True) as connection:

@@ -33,22 +33,27 @@ async function review(page) {
   return { reviewed, median_ms: at(0.5), p95_ms: at(0.95) };
 }
 
-/** Decides on the appeal of a submission. */
+/** Decides on the appeal of a submission, once nobody else has it: also for the seconds in which another one's vote can be undone. */
 async function appeal(page) {
-  for (let left = LONGEST / 250; ; left--) {
+  const result = page.locator(`[name=result][value=${script.result}]`);
+  for (let left = LONGEST / 500; ; left--) {
     await page.goto(new URL("/appeals", script.base).href);
     const link = page.getByRole("link", { name: script.submission }).first();
     if (await link.isVisible()) {
       await link.click();
-      break;
+      await page.waitForLoadState();
+      const claim = page.getByRole("button", { name: "Claim it" });
+      if (await claim.isVisible()) {
+        await claim.click();
+        await page.waitForLoadState();
+      }
+      if (await result.isVisible()) break;
     }
-    if (left <= 0) throw new Error(`no appeal of ${script.submission} is on the page`);
-    await page.waitForTimeout(250);
+    if (left <= 0) throw new Error(`the appeal of ${script.submission} can't be had`);
+    await page.waitForTimeout(500);
   }
-  const take = page.getByRole("button", { name: /take|claim/i });
-  if (await take.isVisible()) await take.click();
-  await page.locator(`[name=result][value=${script.result}]`).check();
-  await page.locator("[name=ground][value=uploaders_original]").check();
+  await result.check({ force: true });
+  await page.locator("[name=ground][value=uploaders_original]").check({ force: true });
   await page.locator("[name=reason]").fill(script.reason);
   await page.screenshot({ path: join(script.folder, `appeal-${script.person}.png`) });
   const before = page.url();
