@@ -10,13 +10,14 @@ import dataclasses
 import json
 from decimal import Decimal
 
-VERDICT, DEAD, ERASED = "verdict", "dead", "erased"
+VERDICT, DEAD, ERASED, REVIEWED = "verdict", "dead", "erased", "reviewed"
 
 
 @dataclasses.dataclass(frozen=True)
 class Submission:
     """`id` is the submission's id, or the message's id where the body can't be read. `due`: the ends that are right for
-    it, each `verdict`, `dead` or the code of a failure; `erased` alone for what was judged and then erased. `sha256`: of the only bytes that a verdict may rest on."""
+    it, each `verdict`, `dead` or the code of a failure; `erased` alone for what was judged and then erased, `reviewed` alone for what was
+    judged and then decided otherwise by people. `sha256`: of the only bytes that a verdict may rest on."""
 
     id: str
     due: frozenset[str]
@@ -108,6 +109,8 @@ def _by_id(found: list) -> dict[str, list]:
 def _judge_one(one: Submission, rows: list[Row], publications: list[Publication], letters: list[Letter], findings: Findings) -> None:
     if one.due == {ERASED}:
         return _judge_erased(one, rows, publications, letters, findings)
+    if one.due == {REVIEWED}:
+        return _judge_reviewed(one, rows, publications, letters, findings)
     ends = [row.kind for row in rows] + ([DEAD] if letters else [])
     if not ends:
         findings.lost.append(f"{one.id}: no end" + (", though one was published" if publications else ""))
@@ -153,3 +156,23 @@ def _judge_erased(one: Submission, rows: list[Row], publications: list[Publicati
     findings.wrong += [f"{one.id}: ended in {code}, where {ERASED} was due" for code in codes if code not in (None, ERASED)]
     findings.repeated_publications += max(0, codes.count(None) - 1)
     findings.ends.update([ERASED])
+
+
+def _judge_reviewed(one: Submission, rows: list[Row], publications: list[Publication], letters: list[Letter], findings: Findings) -> None:
+    """The model's verdict and the people's, each recorded once and published under its own id with its own bytes."""
+    found = sorted((document["generation"], document.get("decided_by")) for document in (json.loads(row.document) for row in rows))
+    if len(rows) < 2:
+        findings.lost.append(f"{one.id}: what people decided is no verdict; there are {found}")
+    if len(rows) > 2 or letters:
+        findings.doubled.append(f"{one.id}: reviewed once, and there are {found}, and {len(letters)} dead letters")
+    if len(rows) == 2 and found != [(0, "model"), (1, "review")]:
+        findings.wrong.append(f"{one.id}: the verdicts are {found}")
+    texts: dict[str, set[bytes]] = collections.defaultdict(set)
+    for publication in publications:
+        texts[publication.message_id].add(publication.body)
+    ids = {row.outcome_id for row in rows}
+    findings.lost += [f"{one.id}: {id} was never published" for id in ids - texts.keys()]
+    findings.doubled += [f"{one.id}: {id} was published and is not recorded" for id in texts.keys() - ids]
+    findings.doubled += [f"{one.id}: {len(bodies)} different texts of {id}" for id, bodies in texts.items() if len(bodies) > 1]
+    findings.repeated_publications += max(0, len(publications) - len(texts))
+    findings.ends.update([REVIEWED])

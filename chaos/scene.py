@@ -13,7 +13,7 @@ import clients
 from assay import Worker
 from findings import Reader
 from load import TROUBLE, Load, Publisher
-from checker import DEAD, ERASED, Findings, Submission, judge
+from checker import DEAD, ERASED, REVIEWED, Findings, Submission, judge
 from process import running
 from submissions import Composer, Message
 from world import WORKERS, World, wait
@@ -182,6 +182,7 @@ class Scene:
         """Until each submission has its end and nothing is under way, seen so often in a row; or until nothing happens any more."""
         dead = sum(one.due == {DEAD} for one in self.submissions.values())
         rows = len(self.submissions) - dead - sum(one.due == {ERASED} for one in self.submissions.values())
+        rows += sum(one.due == {REVIEWED} for one in self.submissions.values())
         heard, last, seen = time.monotonic(), None, 0
         while time.monotonic() - heard < DEADLINE:
             try:

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import unittest
 
-from checker import DEAD, ERASED, VERDICT, Evidence, Letter, Publication, Row, Submission, judge
+from checker import DEAD, ERASED, REVIEWED, VERDICT, Evidence, Letter, Publication, Row, Submission, judge
 
 GOOD = Submission("good", frozenset({VERDICT}), "aa")
 MISSING = Submission("missing", frozenset({"object_not_found"}))
@@ -135,6 +135,37 @@ class OfWhatWasErased(unittest.TestCase):
         self.assertTrue(self.judged([Row("gone", VERDICT, "v", document("aa"))], None, ERASED).doubled)
         self.assertTrue(self.judged((), None).lost)
         self.assertTrue(self.judged((), None, "expired", ERASED).wrong)
+
+
+class WhatPeopleDecided(unittest.TestCase):
+    ONE = Submission("one", frozenset({REVIEWED}))
+    MODEL = Row("one", VERDICT, "v0", b'{"generation": 0, "decided_by": "model"}')
+    PEOPLE = Row("one", VERDICT, "v1", b'{"generation": 1, "decided_by": "review"}')
+
+    def judged(self, rows: list, told: list | None = None, letters: list = ()):
+        published = [Publication("one", row.outcome_id, row.document) for row in (rows if told is None else told)]
+        return judge([self.ONE], Evidence(rows, published, list(letters)))
+
+    def test_is_a_second_verdict_that_may_be_told_again(self):
+        findings = self.judged([self.PEOPLE, self.MODEL], [self.MODEL, self.PEOPLE, self.PEOPLE])
+        self.assertTrue(findings.good(), findings)
+        self.assertEqual((findings.repeated_publications, findings.ends), (1, {REVIEWED: 1}))
+
+    def test_is_missed_where_it_is_not_recorded_or_not_told(self):
+        self.assertTrue(self.judged([self.MODEL]).lost)
+        self.assertTrue(self.judged([self.MODEL, self.PEOPLE], [self.MODEL]).lost)
+
+    def test_is_there_once(self):
+        twice = dataclasses.replace(self.PEOPLE, outcome_id="v2", document=b'{"generation": 2, "decided_by": "review"}')
+        self.assertTrue(self.judged([self.MODEL, self.PEOPLE, twice]).doubled)
+        self.assertTrue(self.judged([self.MODEL, self.PEOPLE], [self.MODEL, self.PEOPLE, twice]).doubled)
+        other = dataclasses.replace(self.PEOPLE, document=b"{}")
+        self.assertTrue(self.judged([self.MODEL, self.PEOPLE], [self.MODEL, self.PEOPLE, other]).doubled)
+        self.assertTrue(self.judged([self.MODEL, self.PEOPLE], letters=[Letter("one", b"{}", "no reason")]).doubled)
+
+    def test_is_by_people(self):
+        again = dataclasses.replace(self.PEOPLE, document=b'{"generation": 1, "decided_by": "model"}')
+        self.assertTrue(self.judged([self.MODEL, again]).wrong)
 
 
 if __name__ == "__main__":

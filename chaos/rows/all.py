@@ -1,3 +1,3 @@
 """All rows, in the order of the table."""
 
-from . import ROWS, kills, broker, database, ledger, store, outage, images, model, soak  # noqa: F401
+from . import ROWS, kills, broker, database, ledger, people, store, outage, images, model, soak  # noqa: F401

@@ -1,11 +1,7 @@
 """Jobs on the ledger are killed while workers write to it: what they do is done once, and in the end."""
 
 import json
-import os
 import pathlib
-import signal
-import subprocess
-import time
 import uuid
 from decimal import Decimal
 
@@ -15,6 +11,7 @@ from checker import ERASED, Submission
 from scene import Scene
 
 from . import row
+from .beside import ended, killed, query
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # The last migration before there were partitions.
@@ -167,32 +164,6 @@ def before_partitions(scene: Scene) -> None:
                 "INSERT INTO verdicts (tenant, submission_id, generation, verdict_id, decision, synthetic, logit, model_version, model_sha256, "
                 "bucket, object_key, image_sha256, purpose, decided_at, document) "
                 "VALUES ('default', %s, 0, %s, 'real', 0, 0, '', '', '', '', '', 'live', now(), %s)", verdicts)
-
-
-def query(scene: Scene, sql: str) -> list[tuple]:
-    with psycopg.connect(scene.reader.database, autocommit=True) as database:
-        answer = database.execute(sql)
-        return answer.fetchall() if answer.description else []
-
-
-def killed(scene: Scene, arguments: list[str], most: float) -> None:
-    """Starts a command and kills it after a while, unless it has ended before."""
-    process = start(scene, arguments)
-    time.sleep(scene.rng.uniform(0, most))
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-
-
-def ended(scene: Scene, arguments: list[str]) -> tuple[int, str]:
-    """Exit code and words of a command that nobody kills."""
-    process = start(scene, arguments)
-    said, _ = process.communicate(timeout=120)
-    return process.returncode, said
-
-
-def start(scene: Scene, arguments: list[str]) -> subprocess.Popen:
-    return subprocess.Popen([scene.world.binary, *arguments], env=os.environ | scene.world.environment | scene.settings, text=True,
-                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
 def free_lease(scene: Scene, name: str) -> None:

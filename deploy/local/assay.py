@@ -101,11 +101,11 @@ class Worker(Service):
 class Console(Service):
     """On trial, for one person."""
 
-    def __init__(self, binary: pathlib.Path, user: str, environment: dict[str, str], log: pathlib.Path, listen: str = ""):
+    def __init__(self, binary: pathlib.Path, user: str, environment: dict[str, str], log: pathlib.Path, listen: str = "", append: bool = False):
         listen, admin = listen or free_address(), free_address()
         self.url = f"http://{listen}/"
         command = [binary, "console", "--user", user, "--listen", listen]
-        super().__init__(command, environment | {"ASSAY__CONSOLE__ADMIN": admin}, log, admin)
+        super().__init__(command, environment | {"ASSAY__CONSOLE__ADMIN": admin}, log, admin, append)
 
 
 def free_address() -> str:
