@@ -15,7 +15,7 @@ COMMON = {
     "user": {"name": "Ann Okafor", "role": "lead"}, "trial": False, "page": None, "notice": None, "pending": None,
     "can": {"review": True, "appeals": True, "audit": True, "tokens": True, "reviewers": True},
     "prefs": {"blur": False, "grey": False, "keys": True, "blur_fixed": False, "grey_fixed": False},
-    "form": {"errors": [], **dict.fromkeys(["answer", "ground", "generator", "comment", "result", "reason", "name", "role", "days"])},
+    "form": {"errors": [], **dict.fromkeys(["answer", "ground", "generator", "comment", "result", "reason", "name", "role", "days", "text", "evidence"])},
 }
 
 def picture(name, width, height, frames=(None,)):
@@ -111,7 +111,8 @@ history = {"tenant": "acme", "submission_id": "post-8841/img-2", "erased_at": No
     "labels": [{"origin": "real", "generator": None, "ground": "uploaders_original", "drawn_as": "uncertain", "actor": "reviewer-3", "at": T(25), "reason": "raw file seen"}],
     "reviews": [{"answer": "real", "ground": "uploaders_original", "generator": None, "who": "reviewer-3", "at": T(25), "blind": False, "state": "counted", "comment": "raw file seen"},
                 {"answer": "cannot_tell", "ground": None, "generator": None, "who": "reviewer-7", "at": T(24), "blind": True, "state": "counted", "comment": None}],
-    "appeals": [{"id": U(60), "at": T(25), "state": "overturned"}], "trail": trail, "page": "search"}
+    "appeals": [{"id": U(60), "at": T(25), "state": "overturned"}], "trail": trail, "page": "search",
+    "filing": {"outcome_id": U(90), "may_appeal": True, "may_golden": True}}
 results = [
     {"submission_id": "post-8841/img-2", "tenant": "acme", "generation": 1, "decision": "uncertain", "failure": None, "synthetic": .593, "at": T(24), "key": "2026/11/24/post-8841-2.jpg", "href": "/history?a", "review": "waits"},
     {"submission_id": "post-8841/img-1", "tenant": "acme", "generation": 0, "decision": "real", "failure": None, "synthetic": .021, "at": T(24), "key": "2026/11/24/post-8841-1.jpg", "href": "/history?b", "review": "–"},
@@ -153,9 +154,10 @@ S = {
     "search-problem": ("search.html", {**search, "by": "digest", "q": "9f86", "results": None, "problem": "“9f86” is no SHA-256: it has 64 hexadecimal digits."}),
     "search-nothing": ("search.html", {**search, "q": "post-0", "results": []}),
     "history": ("history.html", history),
-    "history-hostile": ("history.html", {**history, **viewer, "submission_id": LONG, "tenant": "t" * 64, "hidden": True, "generations": [over(generations[0], decision=None, synthetic=None, policy=None)], "appeals": [], "trail": None,
+    "history-hostile": ("history.html", {**history, **viewer, "submission_id": LONG, "tenant": "t" * 64, "hidden": True, "generations": [over(generations[0], decision=None, synthetic=None, policy=None)], "appeals": [], "trail": None, "filing": None,
         "labels": [{"origin": "synthetic", "generator": HTML, "ground": "<b>", "drawn_as": "audit", "actor": "a" * 256, "at": T(25), "reason": LONG_TEXT}], "reviews": [{"answer": "real", "ground": "by_eye", "generator": HTML, "who": RTL, "at": T(25), "blind": True, "state": "undone", "comment": LONG_TEXT[:1000]}]}),
-    "history-erased": ("history.html", {**history, "erased_at": T(25), "generations": [], "labels": [], "reviews": [], "appeals": [], "trail": []}),
+    "history-erased": ("history.html", {**history, "erased_at": T(25), "generations": [], "labels": [], "reviews": [], "appeals": [], "trail": [], "filing": None}),
+    "history-filing": ("history.html", {**history, "appeals": [], "form": {**COMMON["form"], "errors": ["The text of the appeal has 4200 bytes: at most 4096 are kept, so shorten it."], "text": LONG_TEXT, "evidence": HTML}}),
     "numbers": ("numbers.html", numbers),
     "numbers-empty": ("numbers.html", {**numbers, **viewer, "flow": {"waiting": 0, "oldest_s": None, "reviewed": 0, "not_reviewed": 0, "per_hour": None}, "quality": [], "calibration": [], "agreement": None, "reviewers": None}),
     "appeals": ("appeals.html", {"page": "appeals", "state": "open", "appeals": [row("post-8841/img-2"), row("post-6120/img-1", decision="uncertain", why_not="You reviewed this image first: somebody else decides."), row(LONG, beginning=HTML + RTL)], "newer": None, "older": "/appeals?state=open&before=12"}),

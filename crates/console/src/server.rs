@@ -12,6 +12,7 @@ mod asked;
 mod audit;
 mod contexts;
 mod desk;
+mod filing;
 mod forms;
 mod history;
 mod images;

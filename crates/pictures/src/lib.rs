@@ -79,6 +79,11 @@ impl Pictures {
         }
     }
 
+    /// Whether an object of this tenant may be read at all; the error says why not.
+    pub fn admits(&self, tenant: &str, bucket: &str, key: &str) -> Result<(), String> {
+        self.store.allowed.admits(tenant, bucket, key)
+    }
+
     /// How large a judged image is as it is shown, and where its crops lie.
     pub async fn outline(&self, tenant: &str, image: &JudgedImage) -> Result<Outline, Trouble> {
         Ok(self.view(tenant, &Place::of_judged(image)).await?.outline.clone())

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use domain::OutcomeId;
 
@@ -30,6 +31,12 @@ impl Salt {
     pub fn new(bytes: impl Into<Vec<u8>>) -> Result<Salt, SaltTooShort> {
         let bytes = bytes.into();
         if bytes.len() < Self::FEWEST { Err(SaltTooShort(bytes.len())) } else { Ok(Salt(bytes)) }
+    }
+
+    /// The id of an item whose answer is known, of the same version as the ids of all items: who does not have the salt can't tell it
+    /// from them.
+    pub(crate) fn golden_id(&self, outcome: OutcomeId) -> Uuid {
+        Uuid::new_v5(&outcome.0, &[b"assay.golden\0", self.0.as_slice()].concat())
     }
 
     /// A number from 0 to below 1, uniform over outcomes: the first 8 bytes, big-endian, of the SHA-256 of the purpose, NUL, the
@@ -78,6 +85,15 @@ mod tests {
         // printf 'audit\0' + 32 bytes of 7 + uuid 00000000-0000-0000-0000-000000000001, by sha256sum.
         let drawn = salt(7).draw(Purpose::Audit, outcome(1));
         assert_eq!(drawn, (0x182a_b1de_aa9c_0c64_u64 >> 11) as f64 / (1_u64 << 53) as f64);
+    }
+
+    #[test]
+    fn the_id_of_a_golden_item_follows_from_the_salt_and_looks_like_any_other() {
+        let id = salt(7).golden_id(outcome(1));
+        assert_eq!(id, salt(7).golden_id(outcome(1)));
+        assert_ne!(id, salt(8).golden_id(outcome(1)));
+        assert_ne!(id, salt(7).golden_id(outcome(2)));
+        assert_eq!(id.get_version(), Uuid::new_v5(&outcome(1).0, b"assay.review").get_version());
     }
 
     #[test]

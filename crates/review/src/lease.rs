@@ -61,7 +61,7 @@ pub enum ClaimRefused {
     Voted,
     #[error("whoever has skipped an item does not get it again")]
     Skipped,
-    #[error("whoever has reviewed the submission before does not decide on the appeal")]
+    #[error("whoever has reviewed the submission before, or filed the appeal, does not decide on it")]
     ReviewedBefore,
     #[error("this item waits for a lead")]
     LeadsOnly,

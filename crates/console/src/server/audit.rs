@@ -27,7 +27,7 @@ const ON_A_PAGE: u16 = 100;
 /// Lines that are read ahead of whoever receives an export.
 const AHEAD: usize = 64;
 /// The words of the log, for the filter.
-const KINDS: [&str; 19] = [
+const KINDS: [&str; 21] = [
     "saw",
     "sent",
     "history",
@@ -41,6 +41,8 @@ const KINDS: [&str; 19] = [
     "assigned",
     "closed",
     "rejudged",
+    "filed",
+    "made_golden",
     "log",
     "exported",
     "signed_in",

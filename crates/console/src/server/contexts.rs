@@ -15,7 +15,7 @@ pub(super) use appeals::{Appeal, AppealPage, AppealRow, AppealsPage, Choice, Dec
 pub(super) use common::{Can, Common, Form, Pending, Prefs, User, Whole};
 pub(super) use item::{Assignee, Bytes, Crop, GonePage, Item, ItemPage, Known, Picture};
 pub(super) use looking::{
-    AuditEntry, AuditFilter, AuditPage, Found, HistoryAppeal, HistoryGeneration, HistoryLabel, HistoryPage,
+    AuditEntry, AuditFilter, AuditPage, Filing, Found, HistoryAppeal, HistoryGeneration, HistoryLabel, HistoryPage,
     HistoryPolicy, HistoryReview, SearchPage,
 };
 pub(super) use numbers::NumbersPage;

@@ -12,7 +12,7 @@ use review::Action;
 use super::asked::Asked;
 use super::refusal::Refusal;
 use super::state::Console;
-use super::{account, acts, appeals, audit, history, images, items, numbers, queue, search, sign_in, votes};
+use super::{account, acts, appeals, audit, filing, history, images, items, numbers, queue, search, sign_in, votes};
 
 pub(super) type Answer = Pin<Box<dyn Future<Output = Result<Response, Refusal>> + Send>>;
 
@@ -61,6 +61,8 @@ pub fn lines() -> Vec<Line> {
         line!(POST "/review/release", claim, queue::release),
         line!(GET "/items/{id}", see, items::show),
         line!(GET "/outcomes/{id}", see, items::show_outcome),
+        line!(POST "/outcomes/{id}/appeal", May(Action::FileAppeal), filing::appeal),
+        line!(POST "/outcomes/{id}/golden", May(Action::MakeGolden), filing::golden),
         line!(POST "/items/{id}/claim", claim, acts::claim),
         line!(POST "/items/{id}/shown", claim, acts::shown),
         line!(POST "/items/{id}/vote", vote, votes::vote),

@@ -8,6 +8,7 @@
 mod appeals;
 mod blind;
 mod door;
+mod filing;
 mod pages;
 mod pictures;
 mod served;

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::support::{Browser, World, in_usual_world};
 
 /// What a line needs, written down a second time: the lowest role, `None` for anybody.
-const TABLE: [(&str, &str, Option<&str>); 41] = [
+const TABLE: [(&str, &str, Option<&str>); 43] = [
     ("GET", "/", Some("viewer")),
     ("POST", "/review/next", Some("reviewer")),
     ("POST", "/review/ahead", Some("reviewer")),
@@ -17,6 +17,8 @@ const TABLE: [(&str, &str, Option<&str>); 41] = [
     ("POST", "/review/release", Some("reviewer")),
     ("GET", "/items/{id}", Some("viewer")),
     ("GET", "/outcomes/{id}", Some("viewer")),
+    ("POST", "/outcomes/{id}/appeal", Some("reviewer")),
+    ("POST", "/outcomes/{id}/golden", Some("lead")),
     ("POST", "/items/{id}/claim", Some("reviewer")),
     ("POST", "/items/{id}/shown", Some("reviewer")),
     ("POST", "/items/{id}/vote", Some("reviewer")),

@@ -82,7 +82,7 @@ pub(super) fn listed(row: &PgRow) -> Result<AppealRow, sqlx::Error> {
     };
     let leads = role(row.try_get("role")?).is_some_and(Role::leads);
     let why_not = [
-        (is("barred")?, "You reviewed it first: somebody else decides on the appeal."),
+        (is("barred")?, "You reviewed it first, or filed the appeal: somebody else decides on it."),
         (is("voted")?, "You have voted on it."),
         (is("skipped")?, "You have skipped it."),
         (is("for_leads")? && !leads, "It waits for a lead."),

@@ -6,9 +6,12 @@ use sqlx::{AssertSqlSafe, Connection, Row as _};
 use uuid::Uuid;
 
 use super::store::{Postgres, ask};
+use crate::caller::Caller;
+use crate::roles::{Action, Denied};
 use crate::source::Source;
 use crate::views::{AppealRefused, Filed, ItemId, ItemKind, NewAppeal};
-use database::query;
+use database::{query, query_scalar};
+use domain::OutcomeId;
 
 const VERDICT: &str = "SELECT o.tenant, o.submission_id, o.recorded_at,
     EXISTS (
@@ -43,16 +46,31 @@ impl Postgres {
     /// Takes an appeal against a verdict in force. Whoever has reviewed the submission does not decide on it.
     pub async fn file_appeal(&self, new: &NewAppeal) -> Result<Filed, AppealRefused> {
         new.validate()?;
-        ask!(self, connection => file(&mut connection, new))?
+        ask!(self, connection => file(&mut connection, new, None))?
+    }
+
+    /// The same on behalf of whoever uploaded it, by somebody of the console who then does not decide on it.
+    pub async fn file_appeal_by(&self, caller: &Caller, new: &NewAppeal) -> Result<Filed, AppealRefused> {
+        new.validate()?;
+        ask!(self, connection => file(&mut connection, new, Some(caller)))?
     }
 }
 
-async fn file(connection: &mut PgConnection, new: &NewAppeal) -> Result<Result<Filed, AppealRefused>, sqlx::Error> {
+async fn file(
+    connection: &mut PgConnection,
+    new: &NewAppeal,
+    filer: Option<&Caller>,
+) -> Result<Result<Filed, AppealRefused>, sqlx::Error> {
     let mut transaction = connection.begin().await?;
     let verdict = query(AssertSqlSafe(VERDICT)).persistent(false).bind(new.outcome.0).bind(new.tenant.as_deref());
     let Some(verdict) = verdict.fetch_optional(&mut *transaction).await? else {
         return Ok(Err(AppealRefused::Unknown(new.outcome)));
     };
+    if let Some(filer) = filer
+        && let Err(refused) = may(&mut transaction, filer, new.outcome, verdict.try_get("tenant")?).await?
+    {
+        return Ok(Err(refused));
+    }
     if verdict.try_get("erased")? {
         return Ok(Err(AppealRefused::Erased));
     }
@@ -81,8 +99,30 @@ async fn file(connection: &mut PgConnection, new: &NewAppeal) -> Result<Result<F
     if !made {
         return Ok(Err(AppealRefused::Unknown(new.outcome)));
     }
+    if let Some(filer) = filer {
+        let bar = "INSERT INTO review_bars (item_id, person, why) VALUES ($1, $2, 'reviewed') ON CONFLICT DO NOTHING";
+        let bar = query(bar).bind(ItemId::of(new.outcome, ItemKind::Appeal).0).bind(&filer.person);
+        bar.execute(&mut *transaction).await?;
+    }
     transaction.commit().await?;
     Ok(Ok(Filed { appeal, known: false }))
+}
+
+/// Whether somebody may file it; a verdict of a tenant that is not theirs is as if it were not there.
+async fn may(
+    connection: &mut PgConnection,
+    filer: &Caller,
+    outcome: OutcomeId,
+    tenant: &str,
+) -> Result<Result<(), AppealRefused>, sqlx::Error> {
+    let role = query_scalar("SELECT role_in($1, $2)").bind(filer.access).bind(tenant);
+    let role: Option<i16> = role.fetch_one(connection).await?;
+    let (action, needed) = (Action::FileAppeal, Action::FileAppeal.needs());
+    Ok(match role.and_then(super::row::role) {
+        None => Err(AppealRefused::Unknown(outcome)),
+        Some(role) if role < needed => Err(Denied::Role { action, needed, role }.into()),
+        Some(_) => Ok(()),
+    })
 }
 
 /// What was filed against this verdict before.

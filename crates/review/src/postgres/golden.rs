@@ -5,11 +5,12 @@ use sqlx::postgres::PgConnection;
 
 use super::store::{Fault, Postgres, attempt};
 use crate::caller::Caller;
+use crate::draw::Salt;
 use crate::lease::ClaimRefused;
 use crate::refused::Refused;
 use crate::roles::Role;
-use crate::views::{ItemId, ItemKind};
-use database::{query, query_scalar};
+use crate::views::ItemId;
+use database::{DatabaseError, query, query_scalar};
 use domain::{LabelledOrigin, OutcomeId};
 
 /// They come by chance and never in their turn.
@@ -44,7 +45,9 @@ async fn golden(
     if !role.leads() {
         return Err(ClaimRefused::Role { needed: Role::Lead, role }.into());
     }
-    let item = ItemId::of(outcome, ItemKind::Golden);
+    let salt: Vec<u8> = query_scalar("SELECT salt FROM review_salt").fetch_one(&mut *transaction).await?;
+    let salt = Salt::new(salt).map_err(|error| DatabaseError::failed(error.to_string()))?;
+    let item = ItemId(salt.golden_id(outcome));
     let scrutiny = match origin {
         LabelledOrigin::Real => "golden_real",
         LabelledOrigin::Synthetic => "golden_synthetic",

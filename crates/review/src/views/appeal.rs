@@ -10,6 +10,7 @@ use database::DatabaseError;
 use domain::{Decision, ImageRef, OutcomeId};
 
 use super::item::ItemId;
+use crate::roles::Denied;
 use crate::vote::Answer;
 
 /// An appeal, as it is filed.
@@ -56,6 +57,8 @@ pub enum AppealRefused {
     Nul,
     #[error("this verdict was appealed already, with another text: the appeal that was first is decided")]
     AppealedBefore,
+    #[error(transparent)]
+    Denied(#[from] Denied),
     #[error(transparent)]
     Database(#[from] DatabaseError),
 }

@@ -76,4 +76,6 @@ pub(crate) struct Form {
     pub(crate) name: Option<String>,
     pub(crate) role: Option<String>,
     pub(crate) days: Option<String>,
+    pub(crate) text: Option<String>,
+    pub(crate) evidence: Option<String>,
 }

@@ -40,6 +40,16 @@ pub(crate) struct HistoryPage {
     pub(crate) reviews: Vec<HistoryReview>,
     pub(crate) appeals: Vec<HistoryAppeal>,
     pub(crate) trail: Option<Vec<AuditEntry>>,
+    pub(crate) filing: Option<Filing>,
+    pub(crate) form: super::common::Form,
+}
+
+/// What may be begun from the verdict in force.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Filing {
+    pub(crate) outcome_id: Uuid,
+    pub(crate) may_appeal: bool,
+    pub(crate) may_golden: bool,
 }
 
 #[derive(Clone, Debug, Serialize)]
