@@ -26,6 +26,11 @@ pub struct Jobs {
     pub condition: Arc<Condition>,
 }
 
+/// Pages need the database. What is to be sent waits in it for the broker, and is counted (`assay_review_unsent_messages`).
+fn keeps_from_serving(error: &InboxError) -> bool {
+    matches!(error, InboxError::Database(_))
+}
+
 /// When a job was done last.
 #[derive(Default)]
 struct Last {
@@ -41,7 +46,10 @@ impl Jobs {
         let mut last = Last::default();
         let mut told: Option<String> = None;
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-            let trouble = self.round(&mut last).await.err().map(|error| error.to_string());
+            let failed = self.round(&mut last).await.err();
+            self.condition
+                .set_trouble(failed.as_ref().filter(|error| keeps_from_serving(error)).map(ToString::to_string));
+            let trouble = failed.map(|error| error.to_string());
             if let Some(trouble) = trouble.as_ref().filter(|trouble| told.as_ref() != Some(*trouble)) {
                 tracing::warn!(
                     error = trouble,
@@ -51,8 +59,7 @@ impl Jobs {
             if trouble.is_none() && told.is_some() {
                 tracing::info!("reviews are carried on again");
             }
-            told.clone_from(&trouble);
-            self.condition.set_trouble(trouble);
+            told = trouble;
         }
         self.outbox.close().await;
     }

@@ -145,7 +145,7 @@ async fn every_metric_that_a_dashboard_an_alert_or_a_document_names_is_there() {
 fn every_alert_says_how_bad_it_is_and_where_to_read_on() {
     let rules = read("deploy/observability/alerts.yaml");
     let alerts: Vec<_> = rules.split("- alert: ").skip(1).collect();
-    assert_eq!(alerts.len(), 11);
+    assert_eq!(alerts.len(), 13);
     for alert in alerts {
         let name = alert.lines().next().unwrap();
         let runbook = format!("runbook_url: docs/operators.md#{}", name.to_lowercase());
