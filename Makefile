@@ -42,7 +42,7 @@ demo-retrain: build up ## labels become a better model that judges again, a spoi
 demo-review: build up ## people review what is uncertain, and an appeal is overturned, in Debian's Chromium: two minutes
 	@$(PYTHON) deploy/demo/review.py
 
-screenshots: build  # the README's picture of an evaluation page; installs Debian's Chromium
+screenshots: build  # the pictures in the documents; installs Debian's Chromium
 	@$(PYTHON) deploy/demo/screenshots.py
 
 test: toolchain conformance observability-check  ## everything that can fail: unit, contract, crash and conformance tests, and a short chaos

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""The picture of the evaluation page in the README: docs/images/evaluation.png, by Debian's Chromium.
+"""The pictures in the documents, docs/images/*.png, by Debian's Chromium.
 
-The page is of the demo's pictures, so it shows what the demo's figures are made of; it holds plots and tables, no picture.
+The evaluation page is of the demo's pictures, so it shows what the demo's figures are made of; it holds plots and tables, no picture. The
+pages of the review console have made-up verdicts and pictures that are drawn for them (crates/console/check).
 """
 
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,7 +18,9 @@ sys.path.insert(0, str(ROOT / "deploy" / "local"))
 
 import packages  # noqa: E402
 
-OUT = ROOT / "docs" / "images" / "evaluation.png"
+IMAGES = ROOT / "docs" / "images"
+# Samples of the console's pages: the one where people vote, an appeal, the figures.
+CONSOLE = ["item", "appeal", "numbers"]
 # What fits on a reader's screen.
 WIDTH, HEIGHT = 1200, 1015
 
@@ -32,18 +36,27 @@ def annotations(folder: pathlib.Path) -> pathlib.Path:
     return file
 
 
+def evaluation(folder: pathlib.Path) -> pathlib.Path:
+    page, out = folder / "page.html", IMAGES / "evaluation.png"
+    run([BINARY, "evaluate", "--annotations", annotations(folder).name, "--root", pictures.HERE, "--perturb", "social", "--sweep", "jpeg", "--html", page],
+        "assay evaluate", cwd=folder)
+    # Chromium's own sandbox wants rights that a container's root has not; the page is ours, and runs nothing.
+    subprocess.run(["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--window-size={WIDTH},{HEIGHT}",
+                    f"--user-data-dir={folder / 'profile'}", f"--screenshot={out}", page.as_uri()], check=True, capture_output=True)
+    return out
+
+
+def console(folder: pathlib.Path) -> list[pathlib.Path]:
+    run([sys.executable, ROOT / "crates" / "console" / "check" / "run.py", "--shots", folder, "light", *CONSOLE], "the console's pages")
+    return [shutil.copy(folder / f"{name}.png", IMAGES / f"console-{name}.png") for name in CONSOLE]
+
+
 def main() -> None:
     packages.install(packages.missing({"chromium": "chromium"}))
-    OUT.parent.mkdir(exist_ok=True)
+    IMAGES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
-        folder = pathlib.Path(scratch)
-        page = folder / "page.html"
-        run([BINARY, "evaluate", "--annotations", annotations(folder).name, "--root", pictures.HERE, "--perturb", "social", "--sweep", "jpeg", "--html", page],
-            "assay evaluate", cwd=folder)
-        # Chromium's own sandbox wants rights that a container's root has not; the page is ours, and runs nothing.
-        subprocess.run(["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--window-size={WIDTH},{HEIGHT}",
-                        f"--user-data-dir={folder / 'profile'}", f"--screenshot={OUT}", page.as_uri()], check=True, capture_output=True)
-    print(f"{OUT.relative_to(ROOT)}: {OUT.stat().st_size // 1024} kB")
+        for made in [evaluation(pathlib.Path(scratch)), *console(pathlib.Path(scratch))]:
+            print(f"{made.relative_to(ROOT)}: {made.stat().st_size // 1024} kB")
 
 
 if __name__ == "__main__":

@@ -48,6 +48,9 @@ class Manifests:
     def of(self, kind: str) -> list[dict]:
         return [manifest for manifest in self.all if manifest["kind"] == kind]
 
+    def has(self, kind: str, name: str) -> bool:
+        return any(manifest["metadata"]["name"] == name for manifest in self.of(kind))
+
     def sole(self, kind: str, name: str | None = None) -> dict:
         found = [manifest for manifest in self.of(kind) if name in (None, manifest["metadata"]["name"])]
         assert len(found) == 1, f"{len(found)} of kind {kind} {name or ''}"
