@@ -77,6 +77,7 @@ fn a_lead_makes_an_item_whose_answer_is_known_and_nobody_can_tell_it() {
         let other = lead.post(&form, &[("origin", "synthetic")]).await;
         assert_eq!(other.status, StatusCode::UNPROCESSABLE_ENTITY);
         assert!(other.text().contains("another known answer"), "{}", other.text());
+        assert!(lead.next().await.is_none(), "who said the answer is not measured by it");
         // The id does not follow from what a page shows.
         let computed = review::ItemId::of(outcome, review::ItemKind::Golden);
         let found = format!("SELECT count(*) FROM review_items WHERE item_id = '{computed}'");
