@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.parse
 
 import stage  # It finds what lies under deploy/local.
 import assay
@@ -146,6 +147,7 @@ def perform(show: Show) -> int:
                 step.result = ", ".join(f"{person} at {one.url}" for person, one in consoles.items())
             reviewed = review(show, consoles, first)
             appeal(show, consoles, {submission: one for submission, one in first.items() if submission not in reviewed})
+            look(show, consoles["ann"], first)
         finally:
             for one in consoles.values():
                 one.terminate(20)
@@ -190,6 +192,19 @@ def appeal(show: Show, consoles: dict, others: dict[str, dict]) -> None:
         step.result = f"{show.events[0]['result']} by {len(show.events[0]['decided_by'])} people: {verdict['decision']} → {show.latest(chosen)['decision']}"
     if show.events[0]["result"] != "overturned" or show.latest(chosen)["decision"] != to:
         raise Trouble(f"the appeal came out as {show.events[0]}")
+
+
+def look(show: Show, console, first: dict[str, dict]) -> None:
+    """Every page, light and dark, by axe-core."""
+    judged = first[show.events[0]["submission_id"]]
+    asked = urllib.parse.urlencode({"tenant": judged["tenant"], "submission": judged["submission_id"]})
+    paths = ["/", "/appeals", "/appeals?state=decided", f"/appeals/{show.events[0]['appeal_id']}", f"/outcomes/{judged['verdict_id']}", f"/history?{asked}",
+             "/search", f"/search?{urllib.parse.urlencode({'q': show.name + '*'})}", "/numbers", "/audit", "/tokens", "/help", "/login"]
+    with Step("pages by axe-core") as step:
+        seen = show.browse({"act": "pages", "base": console.url, "paths": paths})
+        if seen["found"]:
+            raise Trouble("\n".join(["axe-core, or the width of a page, has something against:", *seen["found"]]))
+        step.result = f"{seen['pages']} pages of the real console, light and dark: nothing against them"
 
 
 def conclude(show: Show, first: dict[str, dict]) -> int:

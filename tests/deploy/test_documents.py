@@ -49,7 +49,7 @@ class Documents(unittest.TestCase):
     def test_kubectl_takes_every_command_that_makes_something(self):
         text = (K8S / "README.md").read_text().replace("\\\n", " ")
         commands = re.findall(r"^kubectl create .*$", text, re.MULTILINE)
-        self.assertEqual(len(commands), 6)
+        self.assertEqual(len(commands), 7)
         with tempfile.TemporaryDirectory() as folder:
             (pathlib.Path(folder) / "authority.pem").write_text("an authority")
             for command in commands:

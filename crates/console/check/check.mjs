@@ -40,10 +40,15 @@ async function opened(browser, options) {
   return page;
 }
 
-async function accessible(page, what) {
+/** What axe-core finds wrong with a page, in words. */
+export async function violations(page) {
   await page.evaluate(AXE);
   const { violations } = await page.evaluate(() => axe.run(document, { resultTypes: ["violations"] }));
-  for (const violation of violations) check(false, `${what}: axe ${violation.id}: ${violation.nodes.slice(0, 3).map((node) => `${node.target} ${node.failureSummary.replaceAll("\n", " ")}`).join(" | ")}`);
+  return violations.map(({ id, nodes }) => `axe ${id}: ${nodes.slice(0, 3).map((node) => `${node.target} ${node.failureSummary.replaceAll("\n", " ")}`).join(" | ")}`);
+}
+
+async function accessible(page, what) {
+  for (const violation of await violations(page)) check(false, `${what}: ${violation}`);
   checks++;
 }
 

@@ -1,7 +1,7 @@
 // People at a real console: node review.mjs SCRIPT. The last line is what was seen, as JSON.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { browse } from "./check.mjs";
+import { browse, violations } from "./check.mjs";
 
 const script = JSON.parse(readFileSync(process.argv[2], "utf8"));
 const LONGEST = 30_000;
@@ -62,11 +62,27 @@ async function appeal(page) {
   return { decided: script.submission };
 }
 
+/** Opens pages, light and dark, and has axe-core look at each. */
+async function pages(page) {
+  const found = [];
+  for (const colorScheme of ["light", "dark"]) {
+    await page.emulateMedia({ colorScheme });
+    for (const path of script.paths) {
+      const answer = await page.goto(new URL(path, script.base).href, { waitUntil: "load" });
+      if (answer.status() !== 200) found.push(`${path}: status ${answer.status()}`);
+      found.push(...(await violations(page)).map((violation) => `${path}, ${colorScheme}: ${violation}`));
+      const width = await page.evaluate(() => document.documentElement.scrollWidth);
+      if (width > 1280) found.push(`${path}: wider than 1280 px: ${width}`);
+    }
+  }
+  return { pages: script.paths.length, found };
+}
+
 const browser = await browse();
 try {
   const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
   page.setDefaultTimeout(LONGEST);
-  const seen = await { review, appeal }[script.act](page);
+  const seen = await { review, appeal, pages }[script.act](page);
   console.log(JSON.stringify(seen));
 } finally {
   await browser.close();
