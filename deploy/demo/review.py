@@ -30,7 +30,8 @@ RIGHT = {pictures.PHOTOGRAPH: "real", pictures.GENERATED: "synthetic"}
 
 
 class Show:
-    def __init__(self):
+    def __init__(self, images: int):
+        self.images = images
         self.name = f"review_{time.strftime('%H%M%S')}_{os.getpid()}"
         self.folder = HERE / self.name
         self.folder.mkdir(parents=True)
@@ -85,10 +86,12 @@ class Show:
         found, _ = pictures.gather()
         # As many of both kinds, as far as there are.
         kinds = [[one for one in found if one.what == kind] for kind in RIGHT]
-        chosen = [one for pair in zip(*kinds) for one in pair][:IMAGES]
+        chosen = [one for pair in zip(*kinds) for one in pair]
         client = stage.bucket_client(self.environment)
-        for one in chosen:
-            key = f"{self.name}/{one.name}"
+        for number in range(self.images):
+            one = chosen[number % len(chosen)]
+            # What comes again is another upload of the same image.
+            key = f"{self.name}/{number // len(chosen)}/{one.name}"
             client.put_object(Bucket=BUCKET, Key=key, Body=one.path.read_bytes())
             self.truth[key] = RIGHT[one.what]
             request = {"submission_id": key, "image": {"bucket": BUCKET, "key": key}, "metadata": {"post": one.name}}
@@ -221,9 +224,13 @@ def conclude(show: Show, first: dict[str, dict]) -> int:
 
 
 def main() -> int:
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=IMAGES, metavar="N", help="how many are uploaded, some of them several times (default: %(default)s)")
+    images = parser.parse_args().images
+    if images < 8:
+        parser.error("--images: with fewer than 8 there may be nothing to review and nothing to appeal")
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    show = Show()
+    show = Show(images)
     try:
         with stage.only_one():
             say(coloured("Assay: people in the loop", "bold"))

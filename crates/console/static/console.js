@@ -2,7 +2,7 @@
 "use strict";
 
 (() => {
-  const AHEAD = 3; // images that wait behind the one shown, fetched and decoded
+  const AHEAD = 5; // images that wait behind the one shown, fetched and decoded
   const RENEW_MS = 30_000;
   const ANSWER_MS = 15_000; // after so long a request counts as unanswered
   const PAUSES_MS = [500, 1000, 2000]; // before a request is repeated that nobody answered: a vote's id makes that harmless
@@ -84,7 +84,7 @@
     return node;
   }
 
-  /** Keeps images ahead: they are asked for side by side and shown in the order in which they were asked for. */
+  /** Keeps images ahead: they are asked for side by side, and one that takes long holds up no other. */
   function fill() {
     while (ahead.length < AHEAD) {
       const place = { node: null, ready: claim() };
@@ -93,13 +93,16 @@
     }
   }
 
-  /** The first article ahead, waited for; null if there is none. It stays in its place. */
+  /** The first article ahead that is there, or the first that comes, moved to the front; null if there is none. */
   async function following() {
     fill();
     while (ahead.length) {
-      const place = ahead[0];
-      const node = place.node ?? (await place.ready);
-      if (node && ahead[0] === place) return node; // else there is none, or another was put before it
+      const there = ahead.findIndex(({ node }) => node);
+      if (there >= 0) {
+        ahead.unshift(...ahead.splice(there, 1));
+        return ahead[0].node;
+      }
+      await Promise.race(ahead.map(({ ready }) => ready));
     }
     return null;
   }
@@ -128,7 +131,7 @@
     const left = item;
     leaving = left;
     left.inert = true;
-    if (!ahead[0]?.node) say("The next image is on its way.");
+    if (!ahead.some(({ node }) => node)) say("The next image is on its way.");
     const node = await following();
     if (leaving !== left) return; // undone meanwhile
     if (node) {

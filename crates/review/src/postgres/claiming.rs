@@ -17,8 +17,9 @@ use crate::source::Source;
 use crate::views::{Claim, ItemId, ItemKind, ItemState};
 use database::{DatabaseError, query, query_scalar};
 
-/// How many items somebody has on their screen and ahead of it.
-pub(super) const MOST_CLAIMS: u32 = 4;
+/// How many items somebody has on their screen and ahead of it. With five ahead, a few images that take long to fetch and decode keep
+/// nobody waiting who answers at once.
+pub(super) const MOST_CLAIMS: u32 = 6;
 /// Others may change an item between the moment at which it is found and the one at which it is locked.
 const TRIES: usize = 5;
 
