@@ -14,7 +14,7 @@ on_test_servers = for folder in $(TEST_SERVERS); do [ ! -d $$folder ] || $(SERVE
 # For the packages whose own tests ask PostgreSQL.
 on_a_database = ASSAY_TEST_DATABASE_URL="$$(. .local/test/env && echo "$$ASSAY__DATABASE__URL")" ASSAY_TEST_DECODER="$(CURDIR)/target/release/assay-decoder"
 
-.PHONY: help toolchain build up down demo demo-retrain demo-review test conformance chaos bench fuzz schemas screenshots image-root deploy-check clients-check console-check docs-check \
+.PHONY: help toolchain build up down demo demo-retrain demo-review test conformance chaos bench gpu-check fuzz schemas screenshots image-root deploy-check clients-check console-check docs-check \
   observability-check check fmt lint doc deny clean
 
 help:          ## this list
@@ -74,6 +74,9 @@ observability-check:  ## dashboard, alerts and their unit tests by Prometheus' o
 
 bench: toolchain  ## ours beside PyTorch, Pillow and a Python worker; BENCH="--only decode --quick" for a part of it
 	@CARGO="$(CARGO)" $(PYTHON) benches/run.py $(BENCH)
+
+gpu-check: toolchain  ## on a machine with an NVIDIA card: answers, speed, failures; GPU="--python PYTHON-WITH-TORCH", "--device cpu --quick" to rehearse
+	@CARGO="$(CARGO)" $(PYTHON) benches/gpu_check.py $(GPU)
 
 fuzz: toolchain  ## every reader of strangers' bytes for a minute each; SECONDS_EACH=600 for longer, TARGETS="png webp" for some
 	@command -v cargo-fuzz >/dev/null || { echo "make fuzz needs a nightly Rust and cargo-fuzz: cargo install cargo-fuzz"; exit 1; }

@@ -49,6 +49,9 @@ enum Contestant {
         device: String,
         #[arg(long, default_value_t = 0)]
         threads: usize,
+        /// Of how many crops the logits are told at the start.
+        #[arg(long, default_value_t = 2)]
+        logits: usize,
     },
     /// Decodes JPEGs to their centre, on one thread. VARIANT: the file.
     Decode {
@@ -92,8 +95,8 @@ enum Decoder {
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().contestant {
-        Contestant::Engine { model, crops, precision, device, threads } => {
-            engine(&model, &crops, &precision, &device, threads)
+        Contestant::Engine { model, crops, precision, device, threads, logits } => {
+            engine(&model, &crops, &settings(&device, &precision, threads)?, logits)
         }
         Contestant::Decode { by } => decode(by),
         Contestant::Machine { threads } => machine(threads),
@@ -207,11 +210,13 @@ fn processor_seconds(children: &[u32]) -> f64 {
     seconds
 }
 
-fn engine(model: &Path, crops: &Path, precision: &str, device: &str, threads: usize) -> anyhow::Result<()> {
-    let mut engine = engine::open(&settings(device, precision, threads)?.in_folder(model))?;
+fn engine(model: &Path, crops: &Path, settings: &engine::Settings, told: usize) -> anyhow::Result<()> {
+    let mut engine = engine::open(&settings.in_folder(model))?;
     let crops = read_crops(crops)?;
-    let warm: Vec<&Crop> = crops.iter().take(2).collect();
-    let logits: Vec<f32> = engine.score(&warm)?.iter().map(|scores| scores.logit).collect();
+    let mut logits: Vec<f32> = Vec::new();
+    for some in crops.iter().take(told).collect::<Vec<_>>().chunks(8) {
+        logits.extend(engine.score(some)?.iter().map(|scores| scores.logit));
+    }
     let warm = json!({ "what": engine.engine(), "logits": logits });
     answer(&warm, &[], |batch, count| {
         let batch: usize = batch.parse()?;

@@ -98,9 +98,10 @@ class Edges:
         for queue in (IMAGES, RESULTS):
             self.channel.queue_purge(queue)
 
-    def processor_seconds(self, worker: int) -> dict[str, float]:
-        """What each has used so far, and all processes of the machine together."""
-        used = {name: sum(map(_seconds, family(pid))) for name, pid in {"worker": worker, **self.pids}.items()}
+    def processor_seconds(self, *workers: int) -> dict[str, float]:
+        """What each has used so far, the workers together, and all processes of the machine together."""
+        places = {"worker": workers, **{name: (pid,) for name, pid in self.pids.items()}}
+        used = {name: sum(_seconds(one) for pid in pids for one in family(pid)) for name, pids in places.items()}
         fields = pathlib.Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
         idle = int(fields[3]) + int(fields[4])
         return used | {"busy": (sum(map(int, fields)) - idle) / TICKS, "idle": idle / TICKS}

@@ -1,7 +1,7 @@
-"""PyTorch's own ways to run the network: eager fp32 as the reference evaluates; with channels innermost, in fp32 or autocast
-bf16; compiled.
+"""PyTorch's own ways to run the network: eager fp32 as the reference evaluates; with channels innermost, in fp32 or by autocast;
+compiled. On a GPU fp32 is TF32.
 
-    peer_torch.py eager_fp32|channels_last_fp32|autocast_bf16|compiled_fp32|compiled_bf16 --weights FILE --crops FILE [--batches 1,4]
+    peer_torch.py eager_fp32|channels_last_fp32|autocast_bf16|compiled_fp32|compiled_bf16|… --weights FILE --crops FILE [--batches 1,4] [--device cuda]
 """
 
 import argparse
@@ -24,7 +24,8 @@ MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 BLOCKS = [3, 4, 6, 3]
 
 
-WAYS = ["eager_fp32", "channels_last_fp32", "autocast_bf16", "compiled_fp32", "compiled_bf16"]
+WAYS = ["eager_fp32", "channels_last_fp32", "autocast_bf16", "autocast_fp16", "compiled_fp32", "compiled_bf16", "compiled_fp16"]
+KINDS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Block(nn.Module):
@@ -100,10 +101,15 @@ def network(weights: pathlib.Path) -> Network:
 
 
 class Peer:
-    def __init__(self, how: str, model: Network):
-        self.bf16 = how.endswith("bf16")
+    def __init__(self, how: str, model: Network, device: str):
+        self.device = torch.device(device)
+        self.kind = KINDS[how.rpartition("_")[2]]
         self.layout = torch.contiguous_format if how == "eager_fp32" else torch.channels_last
-        self.model = model.to(memory_format=self.layout)
+        self.model = model.to(self.device, memory_format=self.layout)
+        self.mean, self.deviation = (torch.tensor(values, device=self.device).view(3, 1, 1) for values in (MEAN, DEVIATION))
+        if self.device.type == "cuda":
+            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+            torch.backends.cudnn.benchmark = True
         if how.startswith("compiled"):
             from torch._inductor import config
 
@@ -111,13 +117,18 @@ class Peer:
             self.model = torch.compile(self.model, dynamic=False)
 
     def logits(self, crops: numpy.ndarray) -> torch.Tensor:
-        """[n, 256, 256, 3] bytes → [n]"""
-        images = torch.from_numpy(crops).permute(0, 3, 1, 2).float().div_(255)
-        images = images.sub_(torch.tensor(MEAN).view(3, 1, 1)).div_(torch.tensor(DEVIATION).view(3, 1, 1))
+        """[n, 256, 256, 3] bytes → [n], on the device"""
+        images = torch.from_numpy(crops).to(self.device).permute(0, 3, 1, 2).float().div_(255)
+        images = images.sub_(self.mean).div_(self.deviation)
         images = images.contiguous(memory_format=self.layout)
-        precision = torch.autocast("cpu", dtype=torch.bfloat16) if self.bf16 else contextlib.nullcontext()
+        precision = torch.autocast(self.device.type, dtype=self.kind) if self.kind else contextlib.nullcontext()
         with torch.no_grad(), precision:
             return self.model(images)[:, 0].float()
+
+    def finish(self) -> None:
+        """Waits for what was asked for."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
 
 
 def main() -> None:
@@ -126,10 +137,11 @@ def main() -> None:
     parser.add_argument("--weights", type=pathlib.Path, required=True)
     parser.add_argument("--crops", type=pathlib.Path, required=True)
     parser.add_argument("--batches", default="1,4")
+    parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
     torch.set_num_threads(os.cpu_count() or 1)
     crops = numpy.fromfile(args.crops, numpy.uint8).reshape(-1, 256, 256, 3)
-    peer = Peer(args.how, network(args.weights))
+    peer = Peer(args.how, network(args.weights), args.device)
     logits = [float(peer.logits(crops[index:index + 1])) for index in range(2)]
     for batch in map(int, args.batches.split(",")):
         # Twice: what is compiled at the first call is settled in at the second.
@@ -140,8 +152,10 @@ def main() -> None:
         batch = int(variant)
         for first in range(0, count, batch):
             peer.logits(numpy.take(crops, range(first, min(first + batch, count)), axis=0, mode="wrap"))
+        peer.finish()
 
-    what = f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads"
+    where = torch.cuda.get_device_name(peer.device) if peer.device.type == "cuda" else f"{torch.get_num_threads()} threads"
+    what = f"PyTorch {torch.__version__}, {where}"
     contestants.serve({"what": what, "logits": logits}, round)
 
 

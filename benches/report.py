@@ -54,6 +54,13 @@ class Row:
         return [self.what, self.ours, self.peer, spread, target, reached]
 
 
+def aligned(rows: list[list[str]]) -> list[str]:
+    """Lines of cells under each other, the first row ruled off."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+    return [lines[0], "  ".join("─" * width for width in widths), *lines[1:]]
+
+
 def number(value: float) -> str:
     if value >= 1000:
         return f"{value:,.0f}"
@@ -67,6 +74,8 @@ class Report:
         self.raw: dict = {}
         self.resident: dict[str, float] = {}
         self.notes: list[str] = []
+        # Beside the table of ratios: rows of cells, the first the heads.
+        self.tables: list[list[list[str]]] = []
         # Sections that were not run, and keys of figures that this machine can't give, with the reason.
         self.missing: list[str] = []
         self.absent: dict[str, str] = {}
@@ -77,9 +86,7 @@ class Report:
     def table(self) -> str:
         rows = [["what", "ours", "peer", "ratio (of rounds)", "target", "reached"], *(row.cells() for row in self.rows)]
         rows += [[what, "", "", "not measured", "", ""] for what in [*self.absent.values(), *self.missing]]
-        widths = [max(len(row[column]) for row in rows) for column in range(6)]
-        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
-        lines.insert(1, "  ".join("─" * width for width in widths))
+        lines = aligned(rows)
         memory = ", ".join(f"{name} {resident:,.0f}" for name, resident in self.resident.items())
         if memory:
             lines.append(f"most memory held, MB: {memory}")
@@ -88,7 +95,8 @@ class Report:
         lines.append(f"machine: {machine['cpu']}, {machine['cores']} cores, {features}; {machine['busy_before']:.1f} cores busy before the start")
         if not machine["features"]["amx_bf16"]:
             lines.append("The engine's targets are for processors with AMX, which this one lacks.")
-        return "\n".join([*lines, *self.notes])
+        beside = [line for table in self.tables for line in ["", *aligned(table)]]
+        return "\n".join([*lines, *self.notes, *beside])
 
     def write(self, path: pathlib.Path) -> None:
         report: dict = {"machine": self.machine, "began": self.began, "seconds": time.time() - self.began}

@@ -1,6 +1,7 @@
 """The whole path on real servers: our worker beside the engine alone and beside a small Python worker, the pipeline
 without a network, and the time from start to ready."""
 
+import contextlib
 import sys
 import time
 
@@ -106,7 +107,7 @@ def pipeline(stage, report: Report) -> None:
     objects = 200 if stage.quick else 1000
     keys = [f"bench/pipeline/{index}.jpg" for index in range(objects)]
     messages = 1500 if stage.quick else 4000
-    rates, costs, scaling = [], [], {}
+    rates, costs, growth = [], [], []
     with Edges(stage.folder, stage.base_port) as edges:
         edges.run([stage.assay, "migrate"])
         edges.put({key: pictures.with_note(uploads[index % len(uploads)], key) for index, key in enumerate(keys)})
@@ -114,18 +115,15 @@ def pipeline(stage, report: Report) -> None:
             # Makes the queues, and empties them of what an earlier run may have left.
             first.wait_until_ready()
             edges.purge()
-        sizes = {"1": messages // 4, "4": messages, "16": messages * 4}
-        queued = [("", messages)] * stage.rounds + ([] if stage.quick else list(sizes.items()))
-        for number, (name, count) in enumerate(queued):
-            rate, cost, resident = drain(stage, edges, keys, count, number)
-            shares = ", ".join(f"{who} {share:.2f}" for who, share in cost.items())
-            stage.say(f"pipeline, {count} messages: {rate:.0f}/s; cores used: {shares}")
-            if name:
-                scaling[name] = {"messages": count, "rate": rate, "peak_resident_mb": resident}
-            else:
-                rates.append(rate)
-                costs.append(cost)
-                report.resident["worker_scripted"] = max(resident, report.resident.get("worker_scripted", 0))
+        for number in range(stage.rounds):
+            rate, cost, resident = drain(stage, edges, keys, messages, f"{number}")
+            rates.append(rate)
+            costs.append(cost)
+            report.resident["worker_scripted"] = max(resident, report.resident.get("worker_scripted", 0))
+        # What more of it costs: of messages that wait, and of workers beside each other.
+        for count, workers in [(messages // 4, 1), (messages, 1), (messages * 4, 1), (messages, 2), (messages, 4)]:
+            rate, cost, resident = drain(stage, edges, keys, count, f"{count}-{workers}", workers)
+            growth.append({"messages": count, "workers": workers, "rate": rate, "milliseconds": 1e3 * cost["worker"] / rate, "peak_resident_mb": resident})
         stored = edges.bytes_per_verdict()
         plumbing(stage, report, edges, keys, rates)
     kilobytes = sum(map(len, uploads)) / len(uploads) / 1e3
@@ -139,35 +137,38 @@ def pipeline(stage, report: Report) -> None:
         f"pipeline: {sum(spent.values()) - spent['idle']:.2f} of {sum(spent.values()):.2f} cores busy ("
         + ", ".join(f"{who} {share:.2f}" for who, share in spent.items() if who != "idle")
         + f"), most of it {most}; processor time of a message: " + ", ".join(f"{who} {cost:.2f} ms" for who, cost in each.items()))
-    if scaling:
-        report.notes.append("backlog and memory: " + "; ".join(
-            f"{one['messages']} queued, {one['rate']:.0f}/s, {one['peak_resident_mb']:.0f} MB" for one in scaling.values()))
+    report.tables.append([["queued", "workers", "a second", "ms a message", "most memory of the workers"], *(
+        [f"{one['messages']:,}", str(one["workers"]), f"{one['rate']:,.0f}", f"{one['milliseconds']:.2f}", f"{one['peak_resident_mb']:,.0f} MB"] for one in growth)])
     report.notes.append(f"database: {stored:,.0f} bytes a verdict, tables and indexes")
-    report.raw["pipeline"] = {"database_bytes_per_verdict": stored, "rates": rates, "cores": costs, "milliseconds_per_message": each, "scaling": scaling,
+    report.raw["pipeline"] = {"database_bytes_per_verdict": stored, "rates": rates, "cores": costs, "milliseconds_per_message": each, "growth": growth,
                               "settings": PIPELINE, "bytes_per_object": kilobytes * 1e3}
 
 
-def drain(stage, edges: Edges, keys: list[str], count: int, number: int) -> tuple[float, dict[str, float], float]:
-    """Starts a worker on a full queue; gives its outcomes a second and the cores that each process used, between a
-    tenth and nine tenths of the way, and its peak memory in MB."""
-    edges.publish(IMAGES, keys, f"pipeline-{time.time():.0f}-{number}", count)
+def drain(stage, edges: Edges, keys: list[str], count: int, name: str, workers: int = 1) -> tuple[float, dict[str, float], float]:
+    """Starts workers on a full queue; gives their outcomes a second and the cores that each process used, between a
+    tenth and nine tenths of the way, and their peak memory in MB, decoders not included."""
+    edges.publish(IMAGES, keys, f"pipeline-{time.time():.0f}-{name}", count)
     samples = []
-    with Worker(stage.assay, edges, stage.logs / "pipeline.log", **PIPELINE) as scripted:
+    with contextlib.ExitStack() as running:
+        scripted = [running.enter_context(Worker(stage.assay, edges, stage.logs / f"pipeline-{number}.log", **PIPELINE)) for number in range(workers)]
         done = 0
         while done < count:
-            scripted.check()
+            for one in scripted:
+                one.check()
             time.sleep(0.1)
             done = edges.waiting(RESULTS)
             if 0.1 * count <= done <= 0.9 * count or (done and not samples):
-                samples.append((time.perf_counter(), done, edges.processor_seconds(scripted.pid)))
-        resident = scripted.peak_resident_mb()
+                samples.append((time.perf_counter(), done, edges.processor_seconds(*(one.pid for one in scripted))))
+        resident = sum(one.peak_resident_mb() for one in scripted)
     edges.purge()
     (began, first, before), (ended, last, after) = samples[0], samples[-1]
     seconds = ended - began
     cores = {who: (after[who] - before[who]) / seconds for who in after}
     others = cores.pop("busy") - sum(share for who, share in cores.items() if who != "idle")
-    idle = cores.pop("idle")
-    return (last - first) / seconds, cores | {"others": others, "idle": idle}, resident
+    cores |= {"others": others, "idle": cores.pop("idle")}
+    rate = (last - first) / seconds
+    stage.say(f"pipeline, {count} messages, {workers} at work: {rate:.0f}/s; cores used: " + ", ".join(f"{who} {share:.2f}" for who, share in cores.items()))
+    return rate, cores, resident
 
 
 def start(stage, report: Report) -> None:
