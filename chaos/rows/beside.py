@@ -1,5 +1,6 @@
 """Commands that run beside the workers, and questions to the database."""
 
+import json
 import os
 import signal
 import subprocess
@@ -34,3 +35,11 @@ def ended(scene: Scene, arguments: list[str]) -> tuple[int, str]:
 def start(scene: Scene, arguments: list[str]) -> subprocess.Popen:
     return subprocess.Popen([scene.world.binary, *arguments], env=os.environ | scene.world.environment | scene.settings, text=True,
                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def told(scene: Scene, arguments: list[str]) -> dict:
+    """What a command says as one JSON document; nothing where it failed. What it logs goes to the row's log."""
+    with open(scene.log, "ab") as log:
+        done = subprocess.run([scene.world.binary, *arguments], env=os.environ | scene.world.environment | scene.settings, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=log, timeout=120)
+    return json.loads(done.stdout) if done.returncode == 0 else {}

@@ -1,7 +1,6 @@
 """The processes between a person's vote and what follows from it are killed: one label, one verdict of the next generation."""
 
 import dataclasses
-import json
 import time
 
 from assay import Console
@@ -9,7 +8,7 @@ from checker import REVIEWED, VERDICT
 from scene import RECOVERY, Scene
 
 from . import row
-from .beside import ended, query
+from .beside import ended, query, told
 
 SETTINGS = {
     # Every verdict is an item that one vote decides, a second after it.
@@ -67,8 +66,7 @@ def console(scene: Scene) -> Console:
 
 def items(scene: Scene) -> list[dict]:
     """What waits, of submissions that have one end whatever else is sent."""
-    code, said = ended(scene, ["review", "list", "--json", "--limit", "200"])
-    found = json.loads(said)["items"] if code == 0 else []
+    found = told(scene, ["review", "list", "--json", "--limit", "200"]).get("items", [])
     with scene.lock:
         known = {one.id for one in scene.submissions.values() if one.due == {VERDICT}}
     return [item for item in found if item["submission_id"] in known]
